@@ -1,0 +1,297 @@
+"""The decision problem: transitions, a reward, a discount, and what is legal, terminal and initial.
+
+    Q(s, a) = R(s, a) + γ Σ_s' P(s'|s, a) max_a' Q(s', a')
+
+A *terminal* state is declared, never inferred: it has one legal action, reward 0 and value 0. A state that
+loops on itself is an ordinary state. *Illegal* actions never enter a maximum, a tie or a norm. Discount 0
+without transitions is a (contextual) bandit: states are contexts. Discount 1 is allowed where every policy
+terminates; then the horizon H takes the place of 1/(1 − γ).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcliff import horizon as _horizon
+from jaxcliff._records import assign, is_concrete, record, static
+from jaxcliff._types import Expected, Rewards, Values
+from jaxcliff.transitions import Dense, Successors, Transitions, Tree
+
+
+class Labels:
+    """Names of states and actions, for messages and figures. All labels compare equal: they never retrace."""
+
+    def __init__(self, states: Sequence[str] = (), actions: Sequence[str] = ()):
+        self.states, self.actions = tuple(states), tuple(actions)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Labels)
+
+    def __hash__(self) -> int:
+        return hash(Labels)
+
+    def __repr__(self) -> str:
+        return f"Labels({len(self.states)} states, {len(self.actions)} actions)"
+
+    def state(self, s: int) -> str:
+        """`state 3` or `state 3 (goal)`."""
+        return f"state {s} ({self.states[s]})" if self.states else f"state {s}"
+
+    def action(self, a: int) -> str:
+        """`action 1` or `action 1 (left)`."""
+        return f"action {a} ({self.actions[a]})" if self.actions else f"action {a}"
+
+
+@record
+class MDP:
+    """A finite decision problem.
+
+    Args:
+        transitions: `Dense`, `Successors` or `Tree`; None for a bandit.
+        reward: R(s, a), [S, A]. What it holds for an illegal action or in a terminal state is ignored.
+        discount: γ in [0, 1]; 1 only where every policy terminates. A bandit has 0.
+        initial: distribution of the first state, [S]; uniform over non-terminal states if not given.
+        legal: boolean [S, A]; None if every action is.
+        terminal: boolean [S]; None if no state is.
+        labels: names of states and actions.
+
+    All numbers are cast once to the promoted dtype of transitions, reward and discount; a Python number takes
+    the reward's dtype. Everything is checked here, with a sentence that names the place; inside a JAX
+    transformation, where there are no numbers to read, only shapes are.
+
+        >>> import jaxcliff as jc
+        >>> jc.MDP(None, [[1.0, 0.5]])
+        MDP(2 actions, 1 state, no transitions, discount 0, float32)
+    """
+
+    transitions: Transitions | None
+    reward: Any
+    discount: Any = None
+    initial: Any = None
+    legal: Any = None
+    terminal: Any = None
+    horizon: Any = None
+    labels: Labels = static(default=Labels())
+
+    def __post_init__(self) -> None:
+        _cast(self)
+        _check_shapes(self)
+        if is_concrete(self):
+            _check_numbers(self)
+        _fill(self)
+
+    @property
+    def num_states(self) -> int:
+        return self.reward.shape[0]
+
+    @property
+    def num_actions(self) -> int:
+        return self.reward.shape[1]
+
+    @property
+    def dtype(self) -> Any:
+        return self.reward.dtype
+
+    @property
+    def pinned(self) -> bool:
+        """Whether an episode can end, which pins the value 0 somewhere: a constant in the reward matters."""
+        return self.terminal is not None or isinstance(self.transitions, Tree)
+
+    @property
+    def decisions(self) -> jax.Array:
+        """Boolean [S, A]: legal actions of non-terminal states, the entries of a reward that count."""
+        mask = jnp.ones(self.reward.shape, bool) if self.legal is None else self.legal
+        return mask if self.terminal is None else mask & ~self.terminal[:, None]
+
+    def expect(self, values: Values) -> Expected:
+        """E[values(s') | s, a]; a bandit has no next state and expects 0."""
+        if self.transitions is None:
+            return jnp.zeros((*values.shape, self.num_actions), values.dtype)
+        return self.transitions.expect(values)
+
+    def astype(self, dtype: Any) -> "MDP":
+        """The same problem in another dtype (transition rows are divided by their sums again)."""
+        if dtype == self.dtype:
+            return self
+        cast = {n: getattr(self, n).astype(dtype) for n in ("reward", "discount", "initial", "horizon")}
+        moved = None if self.transitions is None else self.transitions.astype(dtype)
+        return dataclass_replace(self, transitions=moved, **cast)
+
+    def __repr__(self) -> str:
+        kind = "no transitions" if self.transitions is None else type(self.transitions).__name__
+        states = f"{self.num_states} state" + "s" * (self.num_states != 1)
+        actions = f"{self.num_actions} action" + "s" * (self.num_actions != 1)
+        discount = f"{float(self.discount):.6g}" if is_concrete(self.discount) else "traced"
+        return f"MDP({actions}, {states}, {kind}, discount {discount}, {self.dtype})"
+
+
+def inverse_bellman(mdp: MDP, q_values: Rewards) -> Rewards:
+    """The one reward whose optimal action values are `q_values`: R = Q − γ P max_a Q.
+
+    Choose Q, get R: exact ties and known answers are planted this way (theory: the inverse Bellman map). The
+    reward of illegal actions and of terminal states is 0.
+    """
+    q = jnp.asarray(q_values).astype(jnp.promote_types(mdp.dtype, jnp.asarray(q_values).dtype))
+    mdp = mdp.astype(q.dtype)
+    values = jnp.max(q if mdp.legal is None else jnp.where(mdp.legal, q, -jnp.inf), axis=-1)
+    if mdp.terminal is not None:
+        values = jnp.where(mdp.terminal, 0, values)
+    return jnp.where(mdp.decisions, q - mdp.discount * mdp.expect(values), 0)
+
+
+def dataclass_replace(mdp: MDP, **changes: Any) -> MDP:
+    """`mdp.replace`, in a form that type checkers know."""
+    return mdp.replace(**changes)  # type: ignore[attr-defined, no-any-return]
+
+
+def _cast(mdp: MDP) -> None:
+    """Everything to the promoted dtype of transitions, reward and discount."""
+    if not (mdp.transitions is None or isinstance(mdp.transitions, Dense | Successors | Tree)):
+        raise TypeError(
+            "transitions must be Dense, Successors, Tree or None, not "
+            f"{type(mdp.transitions).__name__}: write MDP(transitions=jc.Dense(P), …)"
+        )
+    if mdp.discount is None and mdp.transitions is not None:
+        raise ValueError("a problem with transitions needs a discount between 0 and 1")
+    reward = jnp.asarray(mdp.reward)
+    if not jnp.issubdtype(reward.dtype, jnp.floating):
+        reward = reward.astype(jnp.result_type(float))
+    discount = 0.0 if mdp.discount is None else mdp.discount
+    dtype = jnp.promote_types(reward.dtype, jnp.float32)
+    if mdp.transitions is not None and mdp.transitions.dtype is not None:
+        dtype = jnp.promote_types(dtype, mdp.transitions.dtype)
+    if not isinstance(discount, int | float) or isinstance(discount, np.floating):
+        dtype = jnp.promote_types(dtype, jnp.asarray(discount).dtype)
+    assign(
+        mdp,
+        transitions=None if mdp.transitions is None else mdp.transitions.astype(dtype),
+        reward=reward.astype(dtype),
+        discount=jnp.asarray(discount).astype(dtype),
+        initial=None if mdp.initial is None else jnp.asarray(mdp.initial).astype(dtype),
+        legal=None if mdp.legal is None else jnp.asarray(mdp.legal),
+        terminal=None if mdp.terminal is None else jnp.asarray(mdp.terminal),
+        horizon=None if mdp.horizon is None else jnp.asarray(mdp.horizon).astype(dtype),
+    )
+
+
+def _check_shapes(mdp: MDP) -> None:
+    if mdp.reward.ndim != 2:
+        raise ValueError(f"the reward must have shape [S, A], not {list(mdp.reward.shape)}")
+    states, actions = mdp.reward.shape
+    if states == 0 or actions == 0:
+        raise ValueError(f"there are {states} states and {actions} actions: a problem needs at least one each")
+    t = mdp.transitions
+    if t is not None and (t.num_states, t.num_actions) != (states, actions):
+        raise ValueError(
+            f"the transitions have {t.num_states} states and {t.num_actions} actions, "
+            f"but the reward has shape [{states}, {actions}]"
+        )
+    if mdp.discount.shape != ():
+        raise ValueError(
+            f"the discount must be one number, not an array of shape {list(mdp.discount.shape)}; "
+            "to sweep it, map over mdp.replace(discount=…)"
+        )
+    expected = {"initial": (states,), "legal": (states, actions), "terminal": (states,)}
+    for name, shape in expected.items():
+        value = getattr(mdp, name)
+        if value is not None and value.shape != shape:
+            raise ValueError(f"{name} must have shape {list(shape)}, not {list(value.shape)}")
+    for name in ("legal", "terminal"):
+        value = getattr(mdp, name)
+        if value is not None and value.dtype != bool:
+            raise ValueError(f"{name} must be boolean, not {value.dtype}")
+    if len(mdp.labels.states) not in (0, states) or len(mdp.labels.actions) not in (0, actions):
+        raise ValueError(
+            f"there are {states} states and {actions} actions, but labels for "
+            f"{len(mdp.labels.states)} and {len(mdp.labels.actions)}"
+        )
+    if mdp.terminal is not None and (t is None or isinstance(t, Tree)):
+        kind = "a bandit" if t is None else "a tree"
+        raise ValueError(f"{kind} has no terminal states: its episodes end by themselves")
+
+
+def _check_numbers(mdp: MDP) -> None:
+    """The invariants of a problem, on the host; fills in horizon, and drops masks that say nothing."""
+    name = mdp.labels
+    reward, discount = np.asarray(mdp.reward), float(mdp.discount)
+    terminal = np.zeros(mdp.num_states, bool) if mdp.terminal is None else np.array(mdp.terminal)
+    legal = np.ones(reward.shape, bool) if mdp.legal is None else np.array(mdp.legal)
+    if not 0 <= discount <= 1:
+        raise ValueError(f"the discount is {discount:g}; it must lie between 0 and 1")
+    if mdp.transitions is None and discount != 0:
+        raise ValueError(f"a problem without transitions is a bandit: its discount is 0, not {discount:g}")
+
+    for s, a in np.argwhere(terminal[:, None] & legal & (reward != 0))[:1]:
+        raise ValueError(
+            f"{name.state(s)} is terminal and has reward {reward[s, a]:g}; a terminal state has reward 0: "
+            "put the reward on the action that enters it"
+        )
+    if mdp.legal is None:
+        legal[terminal, 1:] = False
+    for s in np.flatnonzero(~legal.any(axis=1))[:1]:
+        raise ValueError(f"{name.state(s)} has no legal action; every state needs one")
+    for s in np.flatnonzero(terminal & (legal.sum(axis=1) != 1))[:1]:
+        raise ValueError(
+            f"{name.state(s)} is terminal and has {legal[s].sum()} legal actions; a terminal state has exactly one"
+        )
+    for s, a in np.argwhere(legal & ~np.isfinite(reward))[:1]:
+        raise ValueError(
+            f"the reward of {name.state(s)}, {name.action(a)} is {reward[s, a]}; it must be finite "
+            "(if the action does not exist, mark it illegal)"
+        )
+    counts = legal & ~terminal[:, None]
+    if isinstance(mdp.transitions, Dense | Successors):
+        exists = np.asarray(mdp.transitions.probabilities != 0).any(-1)
+        for s, a in np.argwhere(counts & ~exists)[:1]:
+            raise ValueError(
+                f"{name.state(s)}, {name.action(a)} is legal but has no transitions; "
+                "mark it illegal or give it successors"
+            )
+    if mdp.initial is not None:
+        start = np.asarray(mdp.initial)
+        if not (np.isfinite(start).all() and (start >= 0).all() and abs(start.sum() - 1) <= 1e-5):
+            raise ValueError(
+                f"initial must be a distribution over states; its smallest entry is {start.min():g} "
+                f"and it sums to {start.sum():g}"
+            )
+    steps = _steps_to_end(mdp, discount, counts, terminal)
+    assign(
+        mdp,
+        reward=jnp.where(jnp.asarray(counts), mdp.reward, 0),
+        legal=None if legal.all() else jnp.asarray(legal),
+        terminal=jnp.asarray(terminal) if terminal.any() else None,
+        horizon=jnp.asarray(steps).astype(mdp.dtype),
+    )
+
+
+def _steps_to_end(mdp: MDP, discount: float, legal: np.ndarray, terminal: np.ndarray) -> float:
+    """H: the depth of a tree; at discount 1 the largest expected time to termination; else unused."""
+    if isinstance(mdp.transitions, Tree):
+        return float(mdp.transitions.depth)
+    if discount < 1 or mdp.transitions is None:
+        return np.inf
+    rows = mdp.transitions.to_scipy()
+    kept, stays = _horizon.end_component(rows, legal, terminal)
+    if kept.any():
+        s = int(np.flatnonzero(kept)[0])
+        a = int(np.flatnonzero(stays[s])[0])
+        raise ValueError(
+            f"discount 1 needs every policy to terminate, but a policy can stay for ever in {kept.sum()} of the "
+            f"{mdp.num_states} states, {mdp.labels.state(s)} with {mdp.labels.action(a)} among them; declare "
+            "terminal states, forbid the action, or take a discount below 1"
+        )
+    return _horizon.expected_horizon(rows, legal, terminal)
+
+
+def _fill(mdp: MDP) -> None:
+    """The defaults that are arrays."""
+    if mdp.horizon is None:
+        depth = mdp.transitions.depth if isinstance(mdp.transitions, Tree) else np.inf
+        assign(mdp, horizon=jnp.asarray(depth).astype(mdp.dtype))
+    if mdp.initial is None:
+        free = jnp.ones(mdp.num_states) if mdp.terminal is None else ~mdp.terminal
+        free = free.astype(mdp.dtype)
+        assign(mdp, initial=free / jnp.sum(free))

@@ -1,0 +1,152 @@
+"""Values → action sets → a policy.
+
+Whether an action is optimal has three answers. Let e bound the error of its gap and τ be the tie tolerance:
+
+    optimal      gap + e ≤ τ,  or every legal rival is suboptimal
+    suboptimal   gap − e > τ
+    undecided    otherwise: the arithmetic cannot tell, and says so
+
+A *selection* turns the optimal set into one policy. Selections differ exactly where actions tie, and that is
+where policies jump; so each has a name, and none is a default. All return distributions [*B, S, A]. Actions
+that are undecided take part (`undecided="include"`) or not ("exclude"; a state without a certainly optimal
+action is then NaN); `ambiguous` says where that mattered. The policy of a failed lane is NaN.
+"""
+
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+
+from jaxcliff._records import record
+from jaxcliff._types import ActionFlags, LaneScalars, Policies, Rewards, StateFlags
+from jaxcliff.solvers.operators import mask_illegal
+from jaxcliff.solvers.solution import Solution
+from jaxcliff.solvers.solve import default_tie_tolerance
+
+Undecided = Literal["include", "exclude"]
+
+
+@record
+class ActionSets:
+    """Which actions are optimal: for certain, for certain not, or not decided. Illegal actions are in no set.
+
+    `threshold` is the tie tolerance as an absolute gap, one per lane; `legal` marks actions that exist.
+    """
+
+    optimal: ActionFlags
+    suboptimal: ActionFlags
+    undecided: ActionFlags
+    gap: Rewards
+    gap_bound: Rewards
+    threshold: LaneScalars
+
+    @property
+    def legal(self) -> ActionFlags:
+        return self.optimal | self.suboptimal | self.undecided
+
+    def gaps(self) -> Rewards:
+        """V(s) − Q(s, a), [*B, S, A]; +inf where an action is illegal."""
+        return self.gap
+
+    def candidates(self, undecided: Undecided) -> ActionFlags:
+        """The actions a selection may take."""
+        if undecided not in ("include", "exclude"):
+            raise ValueError(f"undecided must be 'include' or 'exclude', not {undecided!r}")
+        return self.optimal | self.undecided if undecided == "include" else self.optimal
+
+
+def optimal_actions(solution: Solution, tie_tolerance: Any = None, *, absolute: bool = False) -> ActionSets:
+    """Sorts every legal action into optimal, suboptimal or undecided; see the module.
+
+    Args:
+        solution: an optimum; an evaluation of a given policy has no optimal actions and raises.
+        tie_tolerance: gaps up to this are ties, in units of the span of the lane's reward; 1e-11 (float64) or
+            1e-4 (float32) if not given. 0 asks for exact ties.
+        absolute: the tolerance is a gap, not a fraction of the span.
+
+        >>> import jaxcliff as jc
+        >>> sets = jc.optimal_actions(jc.solve(jc.problems.bandit([1.0, 0.0, 1.0])))
+        >>> sets.optimal.tolist(), sets.suboptimal.tolist()
+        ([[True, False, True]], [[False, True, False]])
+    """
+    if solution.kind != "optimum":
+        raise ValueError(
+            f"optimal_actions needs a solution of kind 'optimum', not {solution.kind!r}: solve(mdp, rewards) first"
+        )
+    dtype = solution.centred_q.dtype
+    relative = jnp.asarray(default_tie_tolerance(dtype) if tie_tolerance is None else tie_tolerance).astype(dtype)
+    threshold = relative * (jnp.ones_like(solution.span) if absolute else solution.span)
+    gap, bound = solution.gaps, solution.gap_bound
+    legal = ~jnp.isneginf(solution.centred_q)
+    limit = threshold[..., None, None]
+    # Failed lanes have NaN gaps and infinite bounds: both comparisons are False, every action is undecided.
+    suboptimal = legal & (gap - bound > limit)
+    rivals = legal & ~suboptimal
+    sole = rivals & (jnp.sum(rivals, axis=-1, keepdims=True) == 1) & jnp.isfinite(bound)
+    optimal = (legal & (gap + bound <= limit)) | sole
+    return ActionSets(
+        optimal=optimal,
+        suboptimal=suboptimal,
+        undecided=legal & ~optimal & ~suboptimal,
+        gap=gap,
+        gap_bound=bound,
+        threshold=threshold,
+    )
+
+
+def ambiguous(acts: ActionSets) -> StateFlags:
+    """States whose choice rests on an undecided action, [*B, S]."""
+    return jnp.any(acts.undecided, axis=-1)
+
+
+def uniform(acts: ActionSets, *, undecided: Undecided = "include") -> Policies:
+    """Every optimal action with the same probability."""
+    return _normalized(acts, acts.candidates(undecided).astype(acts.gap.dtype))
+
+
+def first(acts: ActionSets, *, undecided: Undecided = "include") -> Policies:
+    """The optimal action with the lowest index: what argmax does, said aloud."""
+    return preferred(acts, jnp.arange(acts.gap.shape[-1]), undecided=undecided)
+
+
+def preferred(acts: ActionSets, order: Any, *, undecided: Undecided = "include") -> Policies:
+    """The first optimal action in a given order of preference: a permutation of the actions, [A] or [S, A]."""
+    actions = acts.gap.shape[-1]
+    order = jnp.asarray(order)
+    if order.shape[-1:] != (actions,):
+        raise ValueError(f"order must list all {actions} actions, [A] or [S, A], not shape {list(order.shape)}")
+    rank = jnp.argsort(order, axis=-1)
+    chosen = jnp.argmin(jnp.where(acts.candidates(undecided), rank, actions), axis=-1)
+    return _normalized(acts, _one_hot(chosen, acts) * acts.candidates(undecided).astype(acts.gap.dtype))
+
+
+def closest_to(acts: ActionSets, base: Any, *, undecided: Undecided = "include") -> Policies:
+    """The base policy restricted to the optimal actions and renormalised: per state, the closest in KL.
+
+    Where the base gives every optimal action probability 0, no optimal policy is closer than another, and the
+    choice is uniform.
+    """
+    candidates = acts.candidates(undecided)
+    weight = jnp.where(candidates, jnp.asarray(base).astype(acts.gap.dtype), 0)
+    covered = jnp.sum(weight, axis=-1, keepdims=True) > 0
+    return _normalized(acts, jnp.where(covered, weight, candidates))
+
+
+def random(acts: ActionSets, *, key: jax.Array, undecided: Undecided = "include") -> Policies:
+    """One optimal action per state and lane, drawn uniformly."""
+    candidates = acts.candidates(undecided)
+    draw = jax.random.uniform(key, candidates.shape, acts.gap.dtype)
+    chosen = jnp.argmax(mask_illegal(draw, candidates), axis=-1)
+    return _normalized(acts, _one_hot(chosen, acts) * candidates.astype(acts.gap.dtype))
+
+
+def _one_hot(actions: jax.Array, acts: ActionSets) -> Policies:
+    return jax.nn.one_hot(actions, acts.gap.shape[-1], dtype=acts.gap.dtype)
+
+
+def _normalized(acts: ActionSets, weight: Policies) -> Policies:
+    """Rows divided by their sums: 0/0 = NaN where there is nothing to choose from, and in failed lanes."""
+    weight = weight.astype(acts.gap.dtype)
+    total = jnp.sum(weight, axis=-1, keepdims=True)
+    solved = jnp.any(jnp.isfinite(acts.gap_bound), axis=-1, keepdims=True)
+    return jnp.where((total > 0) & solved, weight / jnp.where(total > 0, total, 1), jnp.nan)

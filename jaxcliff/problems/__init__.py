@@ -1,0 +1,25 @@
+"""Named problems. Each says what is known about its answer, and the tests hold it to that."""
+
+from jaxcliff.problems.arrays import from_arrays
+from jaxcliff.problems.bandits import bandit, contextual_bandit
+from jaxcliff.problems.chains import chain, gambler, river_swim
+from jaxcliff.problems.extremal import fork, self_return
+from jaxcliff.problems.grids import cliff_walking, gridworld
+from jaxcliff.problems.random import garnet, tie_planted
+from jaxcliff.problems.trees import token_tree
+
+__all__ = [
+    "bandit",
+    "chain",
+    "cliff_walking",
+    "contextual_bandit",
+    "fork",
+    "from_arrays",
+    "gambler",
+    "garnet",
+    "gridworld",
+    "river_swim",
+    "self_return",
+    "tie_planted",
+    "token_tree",
+]

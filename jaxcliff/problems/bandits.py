@@ -1,0 +1,25 @@
+"""Problems with one decision: bandits, and bandits with contexts."""
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from jaxcliff.mdp import MDP
+
+
+def bandit(rewards: Any) -> MDP:
+    """One state, no next state. Q is the reward; the distance to the nearest cliff is half the smallest gap.
+
+    >>> import jaxcliff as jc
+    >>> jc.solve(jc.problems.bandit([0.2, 0.9])).values.tolist() == jc.problems.bandit([0.2, 0.9]).reward[:, 1].tolist()
+    True
+    """
+    rewards = jnp.asarray(rewards)
+    if rewards.ndim != 1:
+        raise ValueError(f"a bandit has rewards of shape [A], not {list(rewards.shape)}")
+    return MDP(None, rewards[None])
+
+
+def contextual_bandit(rewards: Any, *, legal: Any = None, initial: Any = None) -> MDP:
+    """One decision per context, rewards [S, A]; `initial` is how often each context occurs. Q is the reward."""
+    return MDP(None, rewards, initial=initial, legal=legal)

@@ -1,0 +1,38 @@
+"""Problems whose states are what has been written so far."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxcliff.mdp import MDP
+from jaxcliff.transitions import Tree
+
+
+def token_tree(
+    key: jax.Array,
+    *,
+    vocabulary: int = 4,
+    depth: int = 6,
+    correct: float | None = None,
+    discount: Any = 1.0,
+    end_token: bool = False,
+) -> MDP:
+    """A language model's decision problem in small: append tokens, and be rewarded for the outcome.
+
+    The outcome of every complete sequence is drawn from N(0, 1), or is 1 with probability `correct` and 0 otherwise; it is
+    paid on the last token. With `end_token` one more action ends the sequence anywhere, for an outcome of its own.
+
+    Known: the value of the root is the best outcome, discounted by γ to the number of tokens before the last; with 0/1
+    outcomes ties are the rule, not the exception.
+    """
+    tree = Tree(vocabulary, depth, end_token)
+    if correct is not None and not 0 <= correct <= 1:
+        raise ValueError(f"correct must be a probability, not {correct:g}")
+    shape = (tree.num_states, tree.num_actions)
+    drawn = jax.random.normal(key, shape)
+    if correct is not None:
+        drawn = jax.random.bernoulli(key, correct, shape).astype(drawn.dtype)
+    last = jnp.arange(tree.num_states)[:, None] >= tree.level_starts[-2]
+    ends = last | (jnp.arange(tree.num_actions) >= vocabulary)
+    return MDP(tree, jnp.where(ends, drawn, 0), discount)

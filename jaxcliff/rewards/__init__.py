@@ -1,0 +1,1 @@
+"""Reward → reward: families of perturbations around a reward."""

@@ -1,0 +1,1 @@
+"""Reward → values: certified solutions of the Bellman equation for whole batches of rewards."""

@@ -1,0 +1,127 @@
+"""A batch of rewards made ready: centred, checked lane by lane, and safe to iterate on.
+
+Rewards are centred by the middle of their range (unless an episode can end, which pins the value 0), so that
+every rounding term scales with the span of a lane and not with its level. A lane that cannot be solved (NaN,
+infinity, a span that overflows, no contraction) is marked here and gets reward 0 before anything is computed.
+"""
+
+import enum
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxcliff._numerics import unit_roundoff
+from jaxcliff._records import record
+from jaxcliff._types import LaneFlags, LaneScalars, LaneStatus, Rewards, Values
+from jaxcliff.mdp import MDP
+
+
+class Status(enum.IntEnum):
+    """How a lane ended. `Status(code).sentence` says what it means and what to try."""
+
+    CONVERGED = 0
+    ROUNDING_FLOOR = 1
+    ITERATION_LIMIT = 2
+    INVALID_REWARD = 3
+    NOT_A_CONTRACTION = 4
+
+    @property
+    def sentence(self) -> str:
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    Status.CONVERGED: "converged: the error bound is within the tolerance",
+    Status.ROUNDING_FLOOR: "stopped at the rounding floor: the arithmetic allows no smaller error bound; "
+    "use float64 for a smaller one",
+    Status.ITERATION_LIMIT: "stopped at the iteration limit: the error bound holds but is wider than asked "
+    "for; raise max_iterations or take method='policy_iteration'",
+    Status.INVALID_REWARD: "not solved: the reward, or the policy to evaluate, is not finite (or not a "
+    "distribution) on the legal actions of this lane",
+    Status.NOT_A_CONTRACTION: "not solved: the discount is not in [0, 1), nor 1 in a problem that was built at "
+    "discount 1",
+}
+
+
+@record
+class Batch:
+    """B rewards [B, S, A] of one problem, ready for a method.
+
+    `steps` is L, the largest discounted number of steps: 1/(1 − γ) or the horizon, whichever is less.
+    `drift` is γ(ku/(1 − ku) + δ + u), the relative rounding of one expectation.
+    """
+
+    mdp: MDP
+    operator: Any
+    reward: Rewards
+    centre: LaneScalars
+    span: LaneScalars
+    peak: LaneScalars
+    status: LaneStatus
+    discount: jax.Array
+    steps: jax.Array
+    drift: jax.Array
+
+    @property
+    def failed(self) -> LaneFlags:
+        return self.status > Status.ROUNDING_FLOOR
+
+    def backup(self, h: Values) -> Rewards:
+        """q = r̃ + γPh."""
+        return self.reward + self.discount * self.mdp.expect(h)
+
+    def value(self, q: Rewards) -> Values:
+        """The operator over legal actions; 0 in terminal states."""
+        return self.pin(self.operator.value(q, self.mdp.legal))
+
+    def pin(self, values: Values) -> Values:
+        terminal = self.mdp.terminal
+        return values if terminal is None else jnp.where(terminal, 0, values)
+
+    def centred(self, values: Values) -> Values:
+        """values minus a scalar kept nowhere: the bound recovers it. Values that are pinned stay."""
+        if self.mdp.pinned:
+            return self.pin(values)
+        middle = (jnp.max(values, -1, keepdims=True) + jnp.min(values, -1, keepdims=True)) / 2
+        return values - middle
+
+
+def prepare(mdp: MDP, operator: Any, rewards: Rewards) -> Batch:
+    """Checks and centres every lane of `rewards`, [B, S, A]."""
+    u = unit_roundoff(mdp.dtype)
+    decisions = mdp.decisions
+    finite = jnp.all(jnp.isfinite(rewards) | ~decisions, axis=(-2, -1))
+    operator, sound = operator.checked(mdp, finite)
+
+    high = jnp.max(jnp.where(decisions, rewards, -jnp.inf), axis=(-2, -1))
+    low = jnp.min(jnp.where(decisions, rewards, jnp.inf), axis=(-2, -1))
+    if mdp.pinned:
+        high, low = jnp.maximum(high, 0), jnp.minimum(low, 0)
+    sound &= jnp.isfinite(high - low)
+    high, low = jnp.where(sound, high, 0), jnp.where(sound, low, 0)
+    centred = not (mdp.pinned or mdp.transitions is None)
+    centre = high / 2 + low / 2 if centred else jnp.zeros_like(high)
+    keep = decisions & sound[:, None, None]
+    reward = jnp.where(keep, jnp.where(keep, rewards, 0) - centre[:, None, None], 0)
+
+    steps = jnp.minimum(1 / jnp.where(mdp.discount < 1, 1 - mdp.discount, 0), mdp.horizon)
+    contracts = (mdp.discount >= 0) & (mdp.discount <= 1) & jnp.isfinite(steps)
+    discount = jnp.where(contracts, mdp.discount, 0)
+    steps = jnp.where(contracts, steps, 1)
+    k = 0 if mdp.transitions is None else jnp.asarray(mdp.transitions.support).astype(mdp.dtype)
+    defect = 0 if mdp.transitions is None else mdp.transitions.defect
+    status = jnp.where(sound, int(Status.CONVERGED), int(Status.INVALID_REWARD))
+    status = jnp.where(contracts, status, int(Status.NOT_A_CONTRACTION))
+    return Batch(
+        mdp=mdp,
+        operator=operator,
+        reward=reward,
+        centre=centre,
+        span=high - low,
+        peak=jnp.max(jnp.abs(reward), axis=(-2, -1)),
+        status=status.astype(jnp.int8),
+        discount=discount,
+        steps=steps,
+        drift=discount * (k * u / (1 - k * u) + defect + u),
+    )

@@ -1,0 +1,118 @@
+"""A given policy: its values, how often it visits each action, and what any policy can reach."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxcliff._numerics import unit_roundoff
+from jaxcliff._types import Policies
+from jaxcliff.mdp import MDP
+from jaxcliff.solvers import linear
+from jaxcliff.solvers.operators import Average
+from jaxcliff.solvers.solution import Solution
+from jaxcliff.solvers.solve import choose_method, run
+
+
+def evaluate(
+    mdp: MDP,
+    policy: Any,
+    rewards: Any = None,
+    *,
+    method: str = "auto",
+    tolerance: Any = None,
+    max_iterations: int | None = None,
+) -> Solution:
+    """Values of a policy, with the same certificate as optimal ones.
+
+        Q(s, a) = R(s, a) + γ Σ_s' P(s'|s, a) V(s'),   V(s) = Σ_a π(a|s) Q(s, a)
+
+    Args:
+        mdp: the problem.
+        policy: π, [..., S, A]; rows are divided by their sums. Lane axes align with those of `rewards`. A lane
+            whose rows are not distributions over legal actions (within 1e-5) fails with its status.
+        rewards: [..., S, A]; the problem's own reward if not given.
+        method, tolerance, max_iterations: as in `solve`; "policy_iteration" is one linear solve here.
+
+    Returns:
+        A `Solution` of kind "evaluation".
+    """
+    policy = _as_policy(mdp, policy)
+    return run(mdp, Average(policy), rewards, method, tolerance, None, max_iterations)
+
+
+def occupancy(mdp: MDP, policy: Any, *, normalized: bool = False) -> Policies:
+    """Expected discounted number of times each action is taken from the initial distribution.
+
+        d(s, a) = π(a|s) Σ_t γ^t P(s_t = s | s_0 ~ initial, π),   [..., S, A]
+
+    It sums to 1/(1 − γ) (less where episodes end; terminal states count 0), or to 1 if `normalized`. The return
+    of π is Σ d·R. Chains of at most 512 states are solved directly, others (and trees) by following them until
+    what is left of the mass is below rounding.
+    """
+    policy = _as_policy(mdp, policy)
+    lead = policy.shape[:-2]
+    flat = policy.reshape(-1, *policy.shape[-2:])
+    if mdp.terminal is not None:
+        flat = jnp.where(mdp.terminal[:, None], 0, flat)
+    start = mdp.initial if mdp.terminal is None else jnp.where(mdp.terminal, 0, mdp.initial)
+    start = jnp.broadcast_to(start, flat.shape[:-1])
+    if mdp.transitions is None:
+        states = start
+    elif choose_method(mdp) == "policy_iteration":
+        states = linear.visits(mdp, mdp.discount, flat, start)
+    else:
+        states = _visits_by_following(mdp, flat, start)
+    taken = (states[..., None] * flat).reshape(*lead, *policy.shape[-2:])
+    return taken / jnp.sum(taken, axis=(-2, -1), keepdims=True) if normalized else taken
+
+
+def reachable(mdp: MDP) -> jax.Array:
+    """Boolean [S]: states that some policy reaches with positive probability from the initial distribution."""
+    if mdp.transitions is None:
+        return mdp.initial > 0
+
+    def spread(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        reached, _ = carry
+        flow = jnp.where(reached[:, None] & mdp.decisions, jnp.ones((), mdp.dtype), 0)
+        return reached | (_push(mdp, flow) > 0), reached
+
+    start = mdp.initial > 0
+    return jax.lax.while_loop(lambda c: jnp.any(c[0] != c[1]), spread, (start, start & False))[0]
+
+
+def _push(mdp: MDP, flow: jax.Array) -> jax.Array:
+    """Σ_{s,a} flow(s, a) P(·|s, a): the transpose of `expect`."""
+    shape = jax.ShapeDtypeStruct(flow.shape[:-1], flow.dtype)
+    return jax.linear_transpose(mdp.expect, shape)(flow)[0]
+
+
+def _visits_by_following(mdp: MDP, policy: Policies, start: jax.Array) -> jax.Array:
+    u = unit_roundoff(mdp.dtype)
+    steps = jnp.minimum(1 / (1 - mdp.discount), mdp.horizon)
+
+    def follow(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        now, total = carry
+        now = mdp.discount * _push(mdp, now[..., None] * policy)
+        if mdp.terminal is not None:
+            now = jnp.where(mdp.terminal, 0, now)
+        return now, total + now
+
+    def alive(carry: tuple[jax.Array, jax.Array]) -> jax.Array:
+        now, total = carry
+        return jnp.any(jnp.sum(now, -1) * steps > u * jnp.sum(total, -1))
+
+    return jax.lax.while_loop(alive, follow, (start, start))[1]
+
+
+def _as_policy(mdp: MDP, policy: Any) -> Policies:
+    policy = jnp.asarray(policy)
+    if policy.ndim < 2 or policy.shape[-2:] != mdp.reward.shape:
+        s, a = mdp.reward.shape
+        raise ValueError(
+            f"a policy has shape [..., {s}, {a}], a distribution over actions for every state, "
+            f"not {list(policy.shape)}"
+        )
+    return policy.astype(mdp.dtype)
+
+

@@ -1,0 +1,42 @@
+"""The one driver of every fixed-point method. It knows no mathematics and no decision problem."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+
+from jaxcliff._types import LaneFlags
+
+State = TypeVar("State")
+
+
+def iterate(
+    step: Callable[[State], tuple[State, LaneFlags]], state: State, finished: LaneFlags, limit: int
+) -> tuple[State, LaneFlags, jax.Array]:
+    """Repeats `step` on a batch of lanes until each says that it has finished, or `limit` is reached.
+
+    A finished lane is frozen: what it holds never depends on how long its neighbours go on. Every leaf of
+    `state` leads with the lane axis.
+
+    Returns:
+        The last state, which lanes finished by themselves, and the number of steps of each lane.
+    """
+
+    def body(carry: tuple[State, LaneFlags, jax.Array, int]) -> tuple[State, LaneFlags, jax.Array, int]:
+        state, finished, count, n = carry
+        proposed, now = step(state)
+        state = jax.tree.map(lambda new, old: jnp.where(_like(finished, old), old, new), proposed, state)
+        return state, finished | now, count + ~finished, n + 1
+
+    def unfinished(carry: tuple[State, LaneFlags, jax.Array, int]) -> jax.Array:
+        _, finished, _, n = carry
+        return jnp.any(~finished) & (n < limit)
+
+    count = finished.astype(jnp.int32) * 0
+    state, finished, count, _ = jax.lax.while_loop(unfinished, body, (state, finished, count, 0))
+    return state, finished, count
+
+
+def _like(lanes: LaneFlags, leaf: jax.Array) -> jax.Array:
+    return lanes.reshape(lanes.shape + (1,) * (leaf.ndim - lanes.ndim))

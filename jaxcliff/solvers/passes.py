@@ -1,0 +1,52 @@
+"""Problems that need no iteration: trees by one backward pass, bandits by their rewards.
+
+A tree's values follow from its last level upwards. With E_t the bound on the error of level t,
+
+    E_t = (γE_{t+1} + uγ‖V_{t+1}‖ + u‖Q_t‖)(1 + 4u),     error of a gap of level t ≤ 2E_t + u·gap.
+
+A bandit's action values are its rewards, exactly.
+"""
+
+import jax.numpy as jnp
+
+from jaxcliff._numerics import unit_roundoff
+from jaxcliff._types import LaneScalars, Rewards, Values
+from jaxcliff.solvers.batch import Batch
+from jaxcliff.transitions import Tree
+
+
+def backward(batch: Batch) -> tuple[Rewards, Values, LaneScalars, Values]:
+    """Q, V, the error bound of each lane and the gap error of each state, from the leaves up."""
+    tree = batch.mdp.transitions
+    assert isinstance(tree, Tree)  # noqa: S101 — solve() chose this method for a tree
+    u = unit_roundoff(batch.reward.dtype)
+    starts = tree.level_starts
+    error = jnp.zeros_like(batch.span)
+    after = None
+    levels = []
+    for t in reversed(range(tree.depth)):
+        rows = slice(starts[t], starts[t + 1])
+        operator = batch.operator.level(rows.start, rows.stop)
+        legal = None if batch.mdp.legal is None else batch.mdp.legal[rows]
+        q = batch.reward[:, rows]
+        if after is not None:
+            children = after.reshape(*after.shape[:-1], tree.level_sizes[t], tree.vocabulary)
+            if tree.end_token:
+                children = jnp.pad(children, [(0, 0), (0, 0), (0, 1)])
+            q = q + batch.discount * children
+            error = batch.discount * (error + u * jnp.max(jnp.abs(after), axis=-1))
+        q_norm = jnp.max(jnp.abs(q), axis=(-2, -1))
+        after = operator.value(q, legal)
+        error = (error + (u * q_norm if t < tree.depth - 1 else 0)) * (1 + 4 * u)
+        levels.append((q, after, jnp.broadcast_to(2 * error[:, None], after.shape), error))
+        error = (error + operator.slack(q_norm)) * (1 + 4 * u)
+    levels.reverse()
+    q, v, gap_error = (jnp.concatenate([level[i] for level in levels], axis=1) for i in range(3))
+    worst = jnp.max(jnp.stack([level[3] for level in levels] + [error]), axis=0)
+    return q, v, worst, gap_error
+
+
+def bandit(batch: Batch) -> tuple[Rewards, Values, LaneScalars, Values]:
+    """Q is the reward; only averaging it under a policy can round."""
+    v = batch.value(batch.reward)
+    return batch.reward, v, batch.operator.slack(batch.peak), jnp.zeros_like(batch.span)[:, None]

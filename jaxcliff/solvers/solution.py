@@ -1,0 +1,97 @@
+"""What a solve returns: values, how wrong they can be, and how every lane ended."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcliff._numerics import unit_roundoff
+from jaxcliff._records import is_concrete, record, static
+from jaxcliff._types import LaneFlags, LaneScalars, LaneStatus, Rewards, Values
+from jaxcliff.solvers.batch import Status
+
+
+@record
+class Solution:
+    """Certified values of a batch of rewards; every field leads with the lane axes *B.
+
+    Attributes:
+        centred_q: Q(s, a) minus `offset`, [*B, S, A]; −inf where an action is illegal.
+        centred_values: V(s) minus `offset`, [*B, S].
+        offset: one number per lane, kept apart so that gaps do not pay for it.
+        error_bound: ‖Q − Q_true‖ and ‖V − V_true‖ are at most this (sup norm, absolute, rounding included).
+        gap_error: errors of gaps, before the rounding of the gap itself; see `gap_bound`.
+        span: range of the lane's reward over the entries that count, the unit of every tolerance.
+        status: int8 codes of `Status`.
+        iterations: sweeps, or policy improvements, or 1 for a method without iteration.
+        method: what solved it: "value_iteration", "policy_iteration", "backward" or "bandit".
+        kind: "optimum", or "evaluation" of a given policy.
+    """
+
+    centred_q: Rewards
+    centred_values: Values
+    offset: LaneScalars
+    error_bound: LaneScalars
+    gap_error: jax.Array
+    span: LaneScalars
+    status: LaneStatus
+    iterations: LaneStatus
+    method: str = static()
+    kind: str = static(default="optimum")
+
+    @property
+    def values(self) -> Values:
+        """V(s), [*B, S]."""
+        return self.centred_values + self.offset[..., None]
+
+    @property
+    def q_values(self) -> Rewards:
+        """Q(s, a), [*B, S, A]; −inf where an action is illegal."""
+        return self.centred_q + self.offset[..., None, None]
+
+    @property
+    def gaps(self) -> Rewards:
+        """V(s) − Q(s, a), [*B, S, A]; +inf where an action is illegal."""
+        return self.centred_values[..., None] - self.centred_q
+
+    @property
+    def gap_bound(self) -> Rewards:
+        """The error of each gap is at most this."""
+        u = unit_roundoff(self.centred_q.dtype)
+        gaps = jnp.where(jnp.isposinf(self.gaps), 0, self.gaps)
+        return self.gap_error[..., None] + 3 * u * jnp.abs(gaps)
+
+    @property
+    def ok(self) -> LaneFlags:
+        """Lanes that ended normally: converged, or at the rounding floor with its bound."""
+        return self.status <= Status.ROUNDING_FLOOR
+
+    def __getitem__(self, index: Any) -> "Solution":
+        """Lanes, by any index over the lane axes: `sol[3]`, `sol[..., 0]`, `sol[mask]`."""
+        if self.status.ndim == 0:
+            raise IndexError("this solution has one lane and no lane axes to index")
+        flat = jnp.arange(self.status.size).reshape(self.status.shape)[index]
+        lead = self.status.ndim
+        return jax.tree.map(lambda x: x.reshape(-1, *x.shape[lead:])[flat], self)
+
+    def summary(self) -> str:
+        """One line per way in which lanes ended."""
+        status = np.asarray(self.status).reshape(-1)
+        bounds = np.asarray(self.error_bound / jnp.where(self.span > 0, self.span, 1)).reshape(-1)
+        head = f"{self.kind}, {status.size} lane{'s' * (status.size != 1)}, {self.method}"
+        lines = []
+        for code in Status:
+            hit = status == code
+            if hit.any():
+                worst = f" (largest bound {bounds[hit].max():.1e} of the reward's span)" if code <= 2 else ""
+                lines.append(f"  {hit.sum()} {code.sentence}{worst}")
+        return "\n".join([head, *lines])
+
+    def __repr__(self) -> str:
+        if not is_concrete(self.status):
+            return f"Solution({self.kind}, traced, {self.method})"
+        bad = int(np.sum(~np.asarray(self.ok)))
+        ending = f"{bad} not ok: see .summary()" if bad else "all ok"
+        shape = list(self.centred_q.shape)
+        return f"Solution({self.kind} {shape}, {self.method}, {self.centred_q.dtype}, {ending})"

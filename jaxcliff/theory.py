@@ -1,0 +1,21 @@
+"""Closed-form bounds and constants, each with its label: what figures overlay and tests assert.
+
+Labels refer to "The Policy Cliff" (arXiv 2507.20150).
+"""
+
+from typing import Any
+
+
+def q_lipschitz(steps: Any) -> Any:
+    """‖Q_R − Q_R'‖ ≤ L ‖R − R'‖ with L = 1/(1 − γ) or the horizon (Proposition 2.4)."""
+    return steps
+
+
+def safe_radius(gap: Any, discount: Any) -> Any:
+    """g(1 − γ)/2: no reward closer than this in the sup norm makes an action with gap g optimal (Theorem 2.7)."""
+    return gap * (1 - discount) / 2
+
+
+def uniform_jump(ties: Any) -> Any:
+    """(m − 1)/m: the jump of the uniform policy when one of m tied actions is preferred (Proposition 2.10)."""
+    return (ties - 1) / ties

@@ -1,0 +1,289 @@
+"""Transition models: where an action leads, stored once and shared by a whole batch of rewards.
+
+Every model answers three questions about P(s' | s, a), for values with any leading lane axes:
+
+- `expect(values)`: E[values(s')] after each (s, a), the half of a Bellman backup that costs time;
+- `under(policy)`: the state-to-state matrix P_π(s, s') = Σ_a π(a|s) P(s'|s, a);
+- `to_scipy()`: the rows (s, a) as a sparse matrix on the host, for checks and graph questions.
+
+The probabilities that count are the stored floats *divided by the exact sum of their row*, so that a
+constant passes through. `support` (most non-zeros in a row) and `defect` (largest |row sum − 1|) enter the
+certified rounding bound of every solution. A row of exact zeros says that the action does not exist there.
+"""
+
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcliff._numerics import contract, row_defects, unit_roundoff
+from jaxcliff._records import assign, is_concrete, record, static
+from jaxcliff._types import Expected, Policies, Values
+
+ROW_SUM_TOLERANCE = 1e-5
+
+
+@record
+class Dense:
+    """P(s'|s, a) as one array [S, A, S]; a batched backup is one matrix product."""
+
+    probabilities: jax.Array
+    defect: Any = None
+    support: Any = None
+
+    def __post_init__(self) -> None:
+        p = _as_float_array(self.probabilities)
+        if p.ndim != 3 or p.shape[0] != p.shape[2]:
+            raise ValueError(f"Dense takes probabilities of shape [S, A, S], not {list(p.shape)}")
+        _check_sizes(*p.shape[:2])
+        _install_rows(self, p)
+
+    @property
+    def num_states(self) -> int:
+        return self.probabilities.shape[0]
+
+    @property
+    def num_actions(self) -> int:
+        return self.probabilities.shape[1]
+
+    @property
+    def dtype(self) -> Any:
+        return self.probabilities.dtype
+
+    def astype(self, dtype: Any) -> "Dense":
+        return self if dtype == self.dtype else Dense(self.probabilities.astype(dtype))
+
+    def expect(self, values: Values) -> Expected:
+        """Σ_s' P(s'|s, a) values(s')."""
+        return contract("...t,sat->...sa", values, self.probabilities)
+
+    def under(self, policy: Policies) -> jax.Array:
+        """P_π, [..., S, S]."""
+        return contract("...sa,sat->...st", policy, self.probabilities)
+
+    def to_scipy(self) -> Any:
+        """The rows (s, a) as a CSR matrix [S·A, S]."""
+        from scipy.sparse import csr_array
+
+        return csr_array(np.asarray(self.probabilities).reshape(-1, self.num_states))
+
+
+@record
+class Successors:
+    """At most K successors of each pair: `states` and `probabilities`, both [S, A, K].
+
+    K = 1 without probabilities is a deterministic problem. A successor may be listed twice; its
+    probabilities add. Padding has probability 0.
+    """
+
+    states: jax.Array
+    probabilities: Any = None
+    defect: Any = None
+    support: Any = None
+
+    def __post_init__(self) -> None:
+        states = jnp.asarray(self.states)
+        if states.ndim != 3:
+            raise ValueError(f"Successors takes states of shape [S, A, K], not {list(states.shape)}")
+        if not jnp.issubdtype(states.dtype, jnp.integer):
+            raise ValueError(f"Successors takes integer states, not {states.dtype}")
+        _check_sizes(*states.shape[:2])
+        if self.probabilities is None:
+            if states.shape[2] != 1:
+                raise ValueError(f"Successors needs probabilities when K = {states.shape[2]} > 1")
+            p = jnp.ones(states.shape)
+        else:
+            p = _as_float_array(self.probabilities)
+        if p.shape != states.shape:
+            raise ValueError(
+                f"Successors takes states and probabilities of one shape, not {list(states.shape)} "
+                f"and {list(p.shape)}"
+            )
+        if is_concrete(states):
+            host = np.asarray(states)
+            bad = np.argwhere((host < 0) | (host >= host.shape[0]))
+            if len(bad):
+                s, a, k = bad[0]
+                raise ValueError(
+                    f"successor {k} of state {s}, action {a} is state {host[s, a, k]}; "
+                    f"there are states 0 to {host.shape[0] - 1}"
+                )
+        assign(self, states=states.astype(jnp.int32))
+        _install_rows(self, p)
+
+    @property
+    def num_states(self) -> int:
+        return self.states.shape[0]
+
+    @property
+    def num_actions(self) -> int:
+        return self.states.shape[1]
+
+    @property
+    def dtype(self) -> Any:
+        return self.probabilities.dtype
+
+    def astype(self, dtype: Any) -> "Successors":
+        return self if dtype == self.dtype else Successors(self.states, self.probabilities.astype(dtype))
+
+    def expect(self, values: Values) -> Expected:
+        """Σ_k probabilities[s, a, k] values(states[s, a, k])."""
+        return jnp.sum(self.probabilities * values[..., self.states], axis=-1)
+
+    def under(self, policy: Policies) -> jax.Array:
+        """P_π, [..., S, S]."""
+        s, a, k = self.states.shape
+        weights = (policy[..., None] * self.probabilities).reshape(*policy.shape[:-2], s, a * k)
+        rows = jnp.arange(s)[:, None]
+        zeros = jnp.zeros((*policy.shape[:-2], s, s), weights.dtype)
+        return zeros.at[..., rows, self.states.reshape(s, a * k)].add(weights)
+
+    def to_scipy(self) -> Any:
+        """The rows (s, a) as a CSR matrix [S·A, S]."""
+        from scipy.sparse import csr_array
+
+        s, a, k = self.states.shape
+        shape = (s * a, s)
+        pointers = np.arange(0, s * a * k + 1, k)
+        matrix = csr_array(
+            (np.array(self.probabilities).ravel(), np.array(self.states).ravel(), pointers), shape=shape
+        )
+        matrix.sum_duplicates()
+        matrix.eliminate_zeros()
+        return matrix
+
+
+@record
+class Tree:
+    """The complete token tree: each of `depth` actions appends one of `vocabulary` tokens.
+
+    A state is a prefix that is still open; states are numbered level by level, so that the children of
+    state j are vocabulary·j + 1 … vocabulary·j + vocabulary and nothing is stored. The last action, and the
+    end token (one more action, if there is one), end the episode; what follows is worth 0.
+    """
+
+    vocabulary: int = static()
+    depth: int = static()
+    end_token: bool = static(default=False)
+
+    def __post_init__(self) -> None:
+        for name in ("vocabulary", "depth"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"Tree takes a {name} of at least 1, not {value!r}")
+
+    @property
+    def level_sizes(self) -> tuple[int, ...]:
+        return tuple(self.vocabulary**t for t in range(self.depth))
+
+    @property
+    def level_starts(self) -> tuple[int, ...]:
+        """First state of every level, and the number of states."""
+        return tuple(int(n) for n in np.cumsum([0, *self.level_sizes]))
+
+    @property
+    def num_states(self) -> int:
+        return sum(self.level_sizes)
+
+    @property
+    def num_actions(self) -> int:
+        return self.vocabulary + self.end_token
+
+    @property
+    def dtype(self) -> Any:
+        return None
+
+    @property
+    def defect(self) -> float:
+        return 0.0
+
+    @property
+    def support(self) -> int:
+        return 1
+
+    def astype(self, dtype: Any) -> "Tree":
+        return self
+
+    def children(self, values: Values) -> jax.Array:
+        """values of the children of every state above the last level, [..., parents, vocabulary]."""
+        parents = self.level_starts[-2]
+        return values[..., 1:].reshape(*values.shape[:-1], parents, self.vocabulary)
+
+    def expect(self, values: Values) -> Expected:
+        """The value of the child that each token leads to; 0 where the episode ends."""
+        lead = values.ndim - 1
+        missing = self.num_states - self.level_starts[-2]
+        return jnp.pad(self.children(values), [(0, 0)] * lead + [(0, missing), (0, int(self.end_token))])
+
+    def under(self, policy: Policies) -> jax.Array:
+        """P_π, [..., S, S]."""
+        parents = self.level_starts[-2]
+        rows = jnp.arange(parents)[:, None]
+        columns = self.vocabulary * rows + 1 + jnp.arange(self.vocabulary)
+        n = self.num_states
+        zeros = jnp.zeros((*policy.shape[:-2], n, n), policy.dtype)
+        return zeros.at[..., rows, columns].set(policy[..., :parents, : self.vocabulary])
+
+    def to_scipy(self) -> Any:
+        """The rows (s, a) as a CSR matrix [S·A, S]; the row of an action that ends the episode is empty."""
+        from scipy.sparse import csr_array
+
+        parents = np.arange(self.level_starts[-2])[:, None]
+        token = np.arange(self.vocabulary)
+        rows = (parents * self.num_actions + token).ravel()
+        columns = (self.vocabulary * parents + 1 + token).ravel()
+        shape = (self.num_states * self.num_actions, self.num_states)
+        return csr_array((np.ones(len(rows)), (rows, columns)), shape=shape)
+
+
+Transitions: TypeAlias = Dense | Successors | Tree
+
+
+def _as_float_array(value: Any) -> jax.Array:
+    array = jnp.asarray(value)
+    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(jnp.result_type(float))
+
+
+def _check_sizes(states: int, actions: int) -> None:
+    if states == 0:
+        raise ValueError("there are no states: a problem needs at least one")
+    if actions == 0:
+        raise ValueError("there are no actions: a problem needs at least one")
+
+
+def _install_rows(self: Any, p: jax.Array) -> None:
+    """Checks the rows, divides them by their sums, and records support and defect."""
+    u = unit_roundoff(p.dtype)
+    if not is_concrete(p):
+        exists = jnp.any(p != 0, axis=-1)
+        support = jnp.sum(p != 0, axis=-1).max().astype(jnp.int32)
+        drift = jnp.where(exists, jnp.abs(jnp.sum(p, axis=-1) - 1), 0).max()
+        defect = jax.lax.stop_gradient(drift + 2 * u * support)
+        assign(self, probabilities=p, defect=defect.astype(p.dtype), support=support)
+        return
+    host = np.asarray(p)
+    bad = np.argwhere(~np.isfinite(host))
+    if len(bad):
+        s, a, t = bad[0]
+        raise ValueError(f"probability {t} of state {s}, action {a} is {host[s, a, t]}; it must be finite")
+    bad = np.argwhere(host < 0)
+    if len(bad):
+        s, a, t = bad[0]
+        raise ValueError(f"probability {t} of state {s}, action {a} is {host[s, a, t]}; it is negative")
+    sums = host.sum(-1, dtype=np.float64)
+    exists = (host != 0).any(-1)
+    off = np.argwhere(exists & (np.abs(sums - 1) > ROW_SUM_TOLERANCE))
+    if len(off):
+        s, a = off[0]
+        raise ValueError(
+            f"the transition row of state {s}, action {a} sums to {sums[s, a]:.6g}; a row must sum to 1 "
+            f"within {ROW_SUM_TOLERANCE:g} (a row of zeros says that the action does not exist)"
+        )
+    host = (host / np.where(exists, sums, 1.0)[..., None]).astype(host.dtype)
+    drift = np.where(exists, row_defects(host), 0.0)
+    defect = np.nextafter(np.asarray(drift.max(), p.dtype), np.asarray(np.inf, p.dtype))
+    support = np.int32((host != 0).sum(-1).max())
+    assign(
+        self, probabilities=jnp.asarray(host), defect=jnp.asarray(defect), support=jnp.asarray(support)
+    )
