@@ -31,3 +31,12 @@ def row_defects(rows: np.ndarray) -> np.ndarray:
         t = total - a
         lost = lost + ((a - (total - t)) + (b - t)).sum(-1)
     return np.abs((total[..., 0] - 1.0) + lost)
+
+
+def promoted(*dtypes: jnp.dtype) -> jnp.dtype:
+    """The dtype that holds all of these and at least float32, whatever JAX's promotion mode is."""
+    with jax.numpy_dtype_promotion("standard"):
+        result = jnp.dtype(jnp.float32)
+        for dtype in dtypes:
+            result = jnp.promote_types(result, dtype)
+        return result

@@ -16,16 +16,26 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff import horizon as _horizon
+from jaxcliff._numerics import promoted
 from jaxcliff._records import assign, is_concrete, record, static
 from jaxcliff._types import Expected, Rewards, Values
-from jaxcliff.transitions import Dense, Successors, Transitions, Tree
+from jaxcliff.transitions import Dense, Successors, Tree
 
 
 class Labels:
-    """Names of states and actions, for messages and figures. All labels compare equal: they never retrace."""
+    """Names of states and actions, for messages and figures. All labels compare equal: they never retrace.
 
-    def __init__(self, states: Sequence[str] = (), actions: Sequence[str] = ()):
+    `positions` are the (row, column) of each state where it has a place on a grid.
+    """
+
+    def __init__(
+        self,
+        states: Sequence[str] = (),
+        actions: Sequence[str] = (),
+        positions: Sequence[tuple[int, int]] = (),
+    ):
         self.states, self.actions = tuple(states), tuple(actions)
+        self.positions = tuple(positions)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Labels)
@@ -36,11 +46,11 @@ class Labels:
     def __repr__(self) -> str:
         return f"Labels({len(self.states)} states, {len(self.actions)} actions)"
 
-    def state(self, s: int) -> str:
+    def state(self, s: int | np.integer) -> str:
         """`state 3` or `state 3 (goal)`."""
         return f"state {s} ({self.states[s]})" if self.states else f"state {s}"
 
-    def action(self, a: int) -> str:
+    def action(self, a: int | np.integer) -> str:
         """`action 1` or `action 1 (left)`."""
         return f"action {a} ({self.actions[a]})" if self.actions else f"action {a}"
 
@@ -67,7 +77,7 @@ class MDP:
         MDP(2 actions, 1 state, no transitions, discount 0, float32)
     """
 
-    transitions: Transitions | None
+    transitions: Any
     reward: Any
     discount: Any = None
     initial: Any = None
@@ -134,7 +144,8 @@ def inverse_bellman(mdp: MDP, q_values: Rewards) -> Rewards:
     Choose Q, get R: exact ties and known answers are planted this way (theory: the inverse Bellman map). The
     reward of illegal actions and of terminal states is 0.
     """
-    q = jnp.asarray(q_values).astype(jnp.promote_types(mdp.dtype, jnp.asarray(q_values).dtype))
+    q = jnp.asarray(q_values)
+    q = q.astype(promoted(mdp.dtype, q.dtype))
     mdp = mdp.astype(q.dtype)
     values = jnp.max(q if mdp.legal is None else jnp.where(mdp.legal, q, -jnp.inf), axis=-1)
     if mdp.terminal is not None:
@@ -160,11 +171,11 @@ def _cast(mdp: MDP) -> None:
     if not jnp.issubdtype(reward.dtype, jnp.floating):
         reward = reward.astype(jnp.result_type(float))
     discount = 0.0 if mdp.discount is None else mdp.discount
-    dtype = jnp.promote_types(reward.dtype, jnp.float32)
+    dtype = promoted(reward.dtype)
     if mdp.transitions is not None and mdp.transitions.dtype is not None:
-        dtype = jnp.promote_types(dtype, mdp.transitions.dtype)
+        dtype = promoted(dtype, mdp.transitions.dtype)
     if not isinstance(discount, int | float) or isinstance(discount, np.floating):
-        dtype = jnp.promote_types(dtype, jnp.asarray(discount).dtype)
+        dtype = promoted(dtype, jnp.asarray(discount).dtype)
     assign(
         mdp,
         transitions=None if mdp.transitions is None else mdp.transitions.astype(dtype),

@@ -12,7 +12,8 @@ that are undecided take part (`undecided="include"`) or not ("exclude"; a state 
 action is then NaN); `ambiguous` says where that mattered. The policy of a failed lane is NaN.
 """
 
-from typing import Any, Literal
+import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,8 +23,6 @@ from jaxcliff._types import ActionFlags, LaneScalars, Policies, Rewards, StateFl
 from jaxcliff.solvers.operators import mask_illegal
 from jaxcliff.solvers.solution import Solution
 from jaxcliff.solvers.solve import default_tie_tolerance
-
-Undecided = Literal["include", "exclude"]
 
 
 @record
@@ -48,7 +47,7 @@ class ActionSets:
         """V(s) − Q(s, a), [*B, S, A]; +inf where an action is illegal."""
         return self.gap
 
-    def candidates(self, undecided: Undecided) -> ActionFlags:
+    def candidates(self, undecided: str) -> ActionFlags:
         """The actions a selection may take."""
         if undecided not in ("include", "exclude"):
             raise ValueError(f"undecided must be 'include' or 'exclude', not {undecided!r}")
@@ -74,8 +73,13 @@ def optimal_actions(solution: Solution, tie_tolerance: Any = None, *, absolute: 
             f"optimal_actions needs a solution of kind 'optimum', not {solution.kind!r}: solve(mdp, rewards) first"
         )
     dtype = solution.centred_q.dtype
-    relative = jnp.asarray(default_tie_tolerance(dtype) if tie_tolerance is None else tie_tolerance).astype(dtype)
-    threshold = relative * (jnp.ones_like(solution.span) if absolute else solution.span)
+    tolerance = jnp.asarray(default_tie_tolerance(dtype) if tie_tolerance is None else tie_tolerance)
+    return _sort(solution, tolerance.astype(dtype), absolute)
+
+
+@functools.partial(jax.jit, static_argnames="absolute")
+def _sort(solution: Solution, tolerance: jax.Array, absolute: bool) -> ActionSets:
+    threshold = tolerance * (jnp.ones_like(solution.span) if absolute else solution.span)
     gap, bound = solution.gaps, solution.gap_bound
     legal = ~jnp.isneginf(solution.centred_q)
     limit = threshold[..., None, None]
@@ -99,17 +103,17 @@ def ambiguous(acts: ActionSets) -> StateFlags:
     return jnp.any(acts.undecided, axis=-1)
 
 
-def uniform(acts: ActionSets, *, undecided: Undecided = "include") -> Policies:
+def uniform(acts: ActionSets, *, undecided: str = "include") -> Policies:
     """Every optimal action with the same probability."""
     return _normalized(acts, acts.candidates(undecided).astype(acts.gap.dtype))
 
 
-def first(acts: ActionSets, *, undecided: Undecided = "include") -> Policies:
+def first(acts: ActionSets, *, undecided: str = "include") -> Policies:
     """The optimal action with the lowest index: what argmax does, said aloud."""
     return preferred(acts, jnp.arange(acts.gap.shape[-1]), undecided=undecided)
 
 
-def preferred(acts: ActionSets, order: Any, *, undecided: Undecided = "include") -> Policies:
+def preferred(acts: ActionSets, order: Any, *, undecided: str = "include") -> Policies:
     """The first optimal action in a given order of preference: a permutation of the actions, [A] or [S, A]."""
     actions = acts.gap.shape[-1]
     order = jnp.asarray(order)
@@ -120,7 +124,7 @@ def preferred(acts: ActionSets, order: Any, *, undecided: Undecided = "include")
     return _normalized(acts, _one_hot(chosen, acts) * acts.candidates(undecided).astype(acts.gap.dtype))
 
 
-def closest_to(acts: ActionSets, base: Any, *, undecided: Undecided = "include") -> Policies:
+def closest_to(acts: ActionSets, base: Any, *, undecided: str = "include") -> Policies:
     """The base policy restricted to the optimal actions and renormalised: per state, the closest in KL.
 
     Where the base gives every optimal action probability 0, no optimal policy is closer than another, and the
@@ -129,10 +133,10 @@ def closest_to(acts: ActionSets, base: Any, *, undecided: Undecided = "include")
     candidates = acts.candidates(undecided)
     weight = jnp.where(candidates, jnp.asarray(base).astype(acts.gap.dtype), 0)
     covered = jnp.sum(weight, axis=-1, keepdims=True) > 0
-    return _normalized(acts, jnp.where(covered, weight, candidates))
+    return _normalized(acts, jnp.where(covered, weight, candidates.astype(weight.dtype)))
 
 
-def random(acts: ActionSets, *, key: jax.Array, undecided: Undecided = "include") -> Policies:
+def random(acts: ActionSets, *, key: jax.Array, undecided: str = "include") -> Policies:
     """One optimal action per state and lane, drawn uniformly."""
     candidates = acts.candidates(undecided)
     draw = jax.random.uniform(key, candidates.shape, acts.gap.dtype)

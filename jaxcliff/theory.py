@@ -11,9 +11,9 @@ def q_lipschitz(steps: Any) -> Any:
     return steps
 
 
-def safe_radius(gap: Any, discount: Any) -> Any:
-    """g(1 − γ)/2: no reward closer than this in the sup norm makes an action with gap g optimal (Theorem 2.7)."""
-    return gap * (1 - discount) / 2
+def safe_radius(gap: Any, steps: Any) -> Any:
+    """g/(2L), at discount γ g(1 − γ)/2: no reward nearer in the sup norm makes an action with gap g optimal (Theorem 2.7)."""
+    return gap / (2 * steps)
 
 
 def uniform_jump(ties: Any) -> Any:

@@ -11,7 +11,7 @@ constant passes through. `support` (most non-zeros in a row) and `defect` (large
 certified rounding bound of every solution. A row of exact zeros says that the action does not exist there.
 """
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ ROW_SUM_TOLERANCE = 1e-5
 class Dense:
     """P(s'|s, a) as one array [S, A, S]; a batched backup is one matrix product."""
 
-    probabilities: jax.Array
+    probabilities: Any
     defect: Any = None
     support: Any = None
 
@@ -77,7 +77,7 @@ class Successors:
     probabilities add. Padding has probability 0.
     """
 
-    states: jax.Array
+    states: Any
     probabilities: Any = None
     defect: Any = None
     support: Any = None
@@ -237,9 +237,6 @@ class Tree:
         return csr_array((np.ones(len(rows)), (rows, columns)), shape=shape)
 
 
-Transitions: TypeAlias = Dense | Successors | Tree
-
-
 def _as_float_array(value: Any) -> jax.Array:
     array = jnp.asarray(value)
     return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(jnp.result_type(float))
@@ -259,7 +256,7 @@ def _install_rows(self: Any, p: jax.Array) -> None:
         exists = jnp.any(p != 0, axis=-1)
         support = jnp.sum(p != 0, axis=-1).max().astype(jnp.int32)
         drift = jnp.where(exists, jnp.abs(jnp.sum(p, axis=-1) - 1), 0).max()
-        defect = jax.lax.stop_gradient(drift + 2 * u * support)
+        defect = jax.lax.stop_gradient(drift + 2 * u * support.astype(p.dtype))
         assign(self, probabilities=p, defect=defect.astype(p.dtype), support=support)
         return
     host = np.asarray(p)

@@ -59,7 +59,7 @@ def gridworld(
     p = np.broadcast_to(np.array([1 - slip, slip / 2, slip / 2]), nxt.shape)
     reward = np.where(terminal[:, None], 0.0, step + (p * bonus[nxt]).sum(-1))
     start = marks == "S" if (marks == "S").any() else ~terminal
-    labels = Labels(tuple(f"row {r}, column {c}" for r, c in cells), tuple(MOVES))
+    labels = Labels([f"row {r}, column {c}" for r, c in cells], tuple(MOVES), cells)
     return MDP(
         Successors(nxt, p),
         reward,
@@ -90,7 +90,8 @@ def cliff_walking(*, discount: Any = 0.99) -> MDP:
     target[cliff], reward[cliff] = np.flatnonzero(cliff)[:, None], -1.0
     terminal = np.arange(height * width) == goal
     reward[goal] = 0
-    labels = Labels(tuple(f"row {i}, column {j}" for i, j in zip(r, c, strict=True)), tuple(MOVES))
+    cells = list(zip(r.tolist(), c.tolist(), strict=True))
+    labels = Labels([f"row {i}, column {j}" for i, j in cells], tuple(MOVES), cells)
     return MDP(
         Successors(target[..., None]),
         reward,

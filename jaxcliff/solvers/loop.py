@@ -1,7 +1,7 @@
 """The one driver of every fixed-point method. It knows no mathematics and no decision problem."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -23,13 +23,13 @@ def iterate(
         The last state, which lanes finished by themselves, and the number of steps of each lane.
     """
 
-    def body(carry: tuple[State, LaneFlags, jax.Array, int]) -> tuple[State, LaneFlags, jax.Array, int]:
+    def body(carry: tuple[Any, ...]) -> tuple[Any, ...]:
         state, finished, count, n = carry
         proposed, now = step(state)
         state = jax.tree.map(lambda new, old: jnp.where(_like(finished, old), old, new), proposed, state)
-        return state, finished | now, count + ~finished, n + 1
+        return state, finished | now, count + (~finished).astype(count.dtype), n + 1
 
-    def unfinished(carry: tuple[State, LaneFlags, jax.Array, int]) -> jax.Array:
+    def unfinished(carry: tuple[Any, ...]) -> jax.Array:
         _, finished, _, n = carry
         return jnp.any(~finished) & (n < limit)
 

@@ -7,6 +7,7 @@ A tree's values follow from its last level upwards. With E_t the bound on the er
 A bandit's action values are its rewards, exactly.
 """
 
+import jax
 import jax.numpy as jnp
 
 from jaxcliff._numerics import unit_roundoff
@@ -15,7 +16,7 @@ from jaxcliff.solvers.batch import Batch
 from jaxcliff.transitions import Tree
 
 
-def backward(batch: Batch) -> tuple[Rewards, Values, LaneScalars, Values]:
+def backward(batch: Batch) -> tuple[Rewards, Values, LaneScalars, jax.Array]:
     """Q, V, the error bound of each lane and the gap error of each state, from the leaves up."""
     tree = batch.mdp.transitions
     assert isinstance(tree, Tree)  # noqa: S101 — solve() chose this method for a tree
@@ -46,7 +47,7 @@ def backward(batch: Batch) -> tuple[Rewards, Values, LaneScalars, Values]:
     return q, v, worst, gap_error
 
 
-def bandit(batch: Batch) -> tuple[Rewards, Values, LaneScalars, Values]:
+def bandit(batch: Batch) -> tuple[Rewards, Values, LaneScalars, jax.Array]:
     """Q is the reward; only averaging it under a policy can round."""
     v = batch.value(batch.reward)
     return batch.reward, v, batch.operator.slack(batch.peak), jnp.zeros_like(batch.span)[:, None]

@@ -71,9 +71,16 @@ class Solution:
         """Lanes, by any index over the lane axes: `sol[3]`, `sol[..., 0]`, `sol[mask]`."""
         if self.status.ndim == 0:
             raise IndexError("this solution has one lane and no lane axes to index")
-        flat = jnp.arange(self.status.size).reshape(self.status.shape)[index]
+        # On the host where possible: numpy refuses an index that is out of range, JAX clamps it.
+        arange = np.arange if is_concrete(index) else jnp.arange
+        flat = arange(self.status.size).reshape(self.status.shape)[index]
         lead = self.status.ndim
-        return jax.tree.map(lambda x: x.reshape(-1, *x.shape[lead:])[flat], self)
+        return jax.tree.map(lambda x: x.reshape(self.status.size, *x.shape[lead:])[flat], self)
+
+    def __len__(self) -> int:
+        if self.status.ndim == 0:
+            raise TypeError("this solution has one lane and no lane axes to count")
+        return self.status.shape[0]
 
     def summary(self) -> str:
         """One line per way in which lanes ended."""

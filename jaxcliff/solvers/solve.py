@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxcliff._numerics import promoted
 from jaxcliff._types import LaneFlags, LaneScalars, Rewards, Values
 from jaxcliff.mdp import MDP
 from jaxcliff.solvers import bounds, passes
@@ -86,7 +87,7 @@ def run(
         )
     dtype = mdp.dtype
     if jnp.issubdtype(reward.dtype, jnp.floating):
-        dtype = jnp.promote_types(dtype, reward.dtype)
+        dtype = promoted(dtype, reward.dtype)
     mdp, reward = mdp.astype(dtype), reward.astype(dtype)
     method = choose_method(mdp) if method == "auto" else check_method(mdp, method)
     limit = DEFAULT_LIMIT[method] if max_iterations is None else max_iterations
@@ -258,7 +259,7 @@ def _assemble(
     return Solution(
         centred_q=q,
         centred_values=jnp.where(failed[:, None], nan, v),
-        offset=jnp.where(failed, nan, offset),
+        offset=jnp.where(failed, 0, offset),
         error_bound=jnp.where(failed, jnp.inf, error_bound),
         gap_error=jnp.where(failed[:, None], jnp.inf, gap_error),
         span=jnp.where(failed, nan, batch.span),

@@ -1,0 +1,122 @@
+"""The command line: `jaxcliff atlas` draws the maps of a problem. Thin: it parses, calls, and writes."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+FIELD = (
+    "....#......",
+    "..........G",
+    ".#.........",
+    ".#.P..#.#..",
+    ".#..#.#P...",
+    "...#.......",
+    "G.#....S...",
+)
+
+
+def _problems() -> dict[str, Callable[[Any], Any]]:
+    """The built-in problems of the atlas, by name; each takes a random key."""
+    from jaxcliff import problems
+
+    return {
+        "grid": lambda key: problems.gridworld(FIELD, slip=0.1, discount=0.95),
+        "classic": lambda key: problems.gridworld(),
+        "cliff-walking": lambda key: problems.cliff_walking(discount=0.95),
+        "river-swim": lambda key: problems.river_swim(12, discount=0.99),
+        "gambler": lambda key: problems.gambler(50),
+        "garnet": lambda key: problems.garnet(key),
+        "fork": lambda key: problems.fork(),
+        "token-tree": lambda key: problems.token_tree(key, vocabulary=3, depth=4),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns its exit status. A mistake of the user's gets a sentence, not a stack trace."""
+    parser = argparse.ArgumentParser(prog="jaxcliff", description=__doc__.split(":")[0] + ".")
+    commands = parser.add_subparsers(dest="command", required=True)
+    atlas = commands.add_parser("atlas", help="where, and how often, the optimal policy of a problem flips")
+    atlas.add_argument("problem", nargs="?", default="grid", help="a built-in problem (default: grid)")
+    atlas.add_argument("--out", type=Path, default=Path("atlas"), help="folder to write (default: atlas)")
+    atlas.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
+    atlas.add_argument("--count", type=int, default=2048, help="rewards per radius (default: 2048)")
+    options = parser.parse_args(arguments)
+    try:
+        _atlas(options.problem, options.out, options.seed, options.count)
+    except (ValueError, OSError) as error:
+        print(f"jaxcliff: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("jaxcliff: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _atlas(problem: str, out: Path, seed: int, count: int) -> None:
+    began = time.perf_counter()
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    from jaxcliff import figures, studies
+
+    known = _problems()
+    if problem not in known:
+        raise ValueError(f"there is no built-in problem {problem!r}; choose one of {', '.join(known)}")
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"the seed must be a number from 0 to 2^63 − 1, not {seed}")
+    out.mkdir(parents=True, exist_ok=True)
+    problem_key, study_key = jax.random.split(jax.random.key(seed))
+    mdp = known[problem](problem_key)
+    print(f"{problem}: {mdp}", flush=True)
+    ds = studies.flip_frequency(mdp, key=study_key, count=count, progress=True)
+    ds.attrs |= {"name": problem, "seed": seed}
+    ds.to_zarr(out / "flips.zarr", mode="w", consolidated=False)
+    figure = figures.flip_frequency(ds)
+    for suffix in ("png", "pdf"):
+        metadata = {"CreationDate": None} if suffix == "pdf" else {"Software": None}
+        figure.savefig(out / f"flips.{suffix}", metadata=metadata)
+    text = describe(ds)
+    (out / "README.txt").write_text(text, encoding="utf-8")
+    solved = count * len(ds.radius)
+    print(f"\n{text}\n{solved:,} rewards in {time.perf_counter() - began:.0f} s; see {out}/")
+
+
+def describe(ds: "xr.Dataset") -> str:
+    """The figure in words, with the numbers of this run."""
+    lines = [
+        f"{ds.attrs.get('name', 'the problem')}: {ds.attrs['problem']}",
+        "",
+        "flips.png, flips.pdf: where, and how often, the optimal policy flips when every entry of the reward may be",
+        f"off by up to a radius. {ds.attrs['count']:,} rewards per radius (data: flips.zarr), all solved with certificates.",
+        "",
+    ]
+    safe, tied = ds.attrs["safe_radius"], int((ds.smallest_gap.values == 0).sum())
+    if tied:
+        has = "state has" if tied == 1 else "states have"
+        lines.append(f"{tied} {has} more than one optimal action: there any change, however small, can flip the policy.")
+    else:
+        lines.append(f"No reward within {safe:.3g} of the base flips anything (certified: smallest gap / 2L).")
+    half = ds.any_flip.values >= 0.5
+    if half.any():
+        radius = float(ds.radius.values[half.argmax()])
+        lines.append(f"At radius {radius:.3g} ({radius / ds.attrs['span']:.2g} of the reward's span) {float(ds.any_flip.values[half.argmax()]):.0%} of all rewards flip some state.")
+    else:
+        lines.append(f"Even at radius {float(ds.radius[-1]):.3g} fewer than half of all rewards flip a state.")
+    telling = ds.isel(radius=int(abs(ds.any_flip.values - 0.9).argmin()))
+    names = ds.state_name.values if "state_name" in ds.coords else [f"state {s}" for s in ds.state.values]
+    worst = telling.flips.values.argsort()[::-1][:3]
+    listed = "; ".join(f"{names[s]} ({float(telling.flips[s]):.1%})" for s in worst if telling.flips[s] > 0)
+    if listed:
+        lines.append(f"Most often flipped at radius {float(telling.radius):.3g}: {listed}.")
+    lines.append(f"Undecided by the arithmetic: at most {float(ds.any_undecided.max()):.2%} of rewards at any radius.")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""Where, and how often, does the optimal policy flip when the reward is a little wrong?"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from tqdm import tqdm
+
+from jaxcliff import metrics, policies, theory
+from jaxcliff.mdp import MDP
+from jaxcliff.rewards import perturb
+from jaxcliff.solvers.solve import solve
+
+
+def flip_frequency(
+    mdp: MDP,
+    *,
+    key: jax.Array,
+    radii: Sequence[float] | None = None,
+    count: int = 2048,
+    norm: str = "inf",
+    progress: bool = False,
+) -> xr.Dataset:
+    """Solves the problem for thousands of perturbed rewards and counts, state by state, what flips.
+
+    At each radius, `count` rewards are drawn uniformly from the ball around the problem's reward and solved in one call. A
+    state flips if an action that was certainly optimal is now certainly suboptimal, or the other way round; what the
+    arithmetic cannot decide is counted apart.
+
+    Args:
+        mdp: the problem.
+        key: a JAX random key.
+        radii: of the balls, in units of reward; 11 up to half the reward's span if not given.
+        count: rewards per radius.
+        norm: of the ball, "inf", "2" or "1".
+        progress: show a progress bar.
+
+    Returns:
+        A dataset over `radius`, `state` and `action`: the share of rewards that flip each state (`flips`) or any state
+        (`any_flip`), the undecided shares, the base's optimal actions and its smallest gap. Its attribute
+        `safe_radius` is the certified radius g/(2L) (Theorem 2.7): inside it nothing flips in the sup norm.
+    """
+    if count < 1:
+        raise ValueError(f"count must be at least 1, not {count}")
+    base = solve(mdp)
+    if not bool(base.ok):
+        raise ValueError(f"the problem itself could not be solved: {base.summary()}")
+    acts = policies.optimal_actions(base)
+    smallest = _smallest_gaps(mdp, acts)
+    safe = theory.safe_radius(float(smallest.min()), _longest(mdp))
+    if radii is None:
+        span = float(base.span) or 1.0
+        radii = np.geomspace(np.clip(safe / 2, 1e-5 * span, 1e-2 * span), span / 2, 11)
+    radii = np.asarray(radii, float)
+    if radii.ndim != 1 or not len(radii) or not (np.isfinite(radii) & (radii >= 0)).all():
+        raise ValueError(f"radii must be a list of finite numbers, none negative, not {radii.tolist()}")
+
+    rows = []
+    keys = jax.random.split(key, len(radii))
+    for radius, subkey in zip(tqdm(radii, "radii", disable=not progress), keys, strict=True):
+        rewards = perturb.ball(subkey, mdp, jnp.asarray(radius).astype(mdp.dtype), count, norm=norm).rewards
+        rows.append(jax.device_get(_flip_shares(mdp, acts, rewards)))
+    flips, unsure, any_flip, any_unsure = (np.stack(column) for column in zip(*rows, strict=True))
+
+    decisions = np.asarray(mdp.decisions)
+    coordinates: dict[str, Any] = {
+        "radius": ("radius", radii, {"units": "reward", "long_name": f"radius of the {norm}-norm ball"}),
+        "state": np.arange(mdp.num_states),
+        "action": np.arange(mdp.num_actions),
+    }
+    if mdp.labels.states:
+        coordinates["state_name"] = ("state", np.array(mdp.labels.states, object))
+    if mdp.labels.actions:
+        coordinates["action_name"] = ("action", np.array(mdp.labels.actions, object))
+    if mdp.labels.positions:
+        row, column = np.array(mdp.labels.positions).T
+        coordinates |= {"row": ("state", row), "column": ("state", column)}
+    return xr.Dataset(
+        {
+            "flips": (("radius", "state"), flips, {"long_name": "share of rewards that flip the state"}),
+            "undecided": (("radius", "state"), unsure, {"long_name": "share of rewards left undecided there"}),
+            "any_flip": ("radius", any_flip, {"long_name": "share of rewards that flip some state"}),
+            "any_undecided": ("radius", any_unsure, {"long_name": "share with some state undecided, none flipped"}),
+            "optimal": (("state", "action"), np.asarray(acts.optimal), {"long_name": "optimal under the base reward"}),
+            "decision": ("state", decisions.any(axis=1) & (decisions.sum(axis=1) > 1)),
+            "smallest_gap": ("state", smallest, {"units": "reward", "long_name": "smallest gap of a rival"}),
+        },
+        coordinates,
+        {
+            "problem": repr(mdp),
+            "discount": float(mdp.discount),
+            "count": count,
+            "norm": norm,
+            "method": base.method,
+            "span": float(base.span),
+            "safe_radius": safe,
+        },
+    )
+
+
+@jax.jit
+def _flip_shares(mdp: MDP, base: policies.ActionSets, rewards: jax.Array) -> tuple[jax.Array, ...]:
+    flipped, unsure = metrics.flips(base, policies.optimal_actions(solve(mdp, rewards)))
+    some = jnp.any(flipped, axis=-1)
+    return (
+        jnp.mean(flipped, axis=0),
+        jnp.mean(unsure, axis=0),
+        jnp.mean(some),
+        jnp.mean(jnp.any(unsure, axis=-1) & ~some),
+    )
+
+
+def _smallest_gaps(mdp: MDP, acts: policies.ActionSets) -> np.ndarray:
+    """For each state, how far the best rival is behind, at least; 0 where actions tie, infinite without rivals."""
+    legal = np.asarray(mdp.decisions)
+    optimal = np.asarray(acts.optimal)
+    behind = np.where(legal & ~optimal, np.asarray(acts.gaps() - acts.gap_bound), np.inf).min(axis=1)
+    tied = (legal & optimal).sum(axis=1) > 1
+    return np.where(tied, 0.0, np.maximum(behind, 0.0))
+
+
+def _longest(mdp: MDP) -> float:
+    """L: the largest discounted number of steps, 1/(1 − γ) or the horizon."""
+    gamma = float(mdp.discount)
+    return min(1 / (1 - gamma) if gamma < 1 else np.inf, float(mdp.horizon))

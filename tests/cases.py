@@ -1,0 +1,159 @@
+"""One table of problem kinds; every contract meets every kind."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxcliff as jc
+
+LANES = 4  # one batch size nearly everywhere, so that few shapes are compiled
+ITERATIVE = ("value_iteration", "policy_iteration")
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """A family of random problems of one shape: draw(rng, dtype) -> MDP."""
+
+    draw: Callable[[np.random.Generator, Any], jc.MDP]
+    methods: tuple[str, ...] = ITERATIVE
+
+
+def _key(rng):
+    return jax.random.key(int(rng.integers(2**31)))
+
+
+def _gamma(rng, dtype):
+    return jnp.asarray(rng.choice([0.0, 0.5, 0.9, 0.95, 0.99, 0.999])).astype(dtype)
+
+
+def _cast(mdp, dtype):
+    return mdp.astype(dtype)
+
+
+def garnet(rng, dtype):
+    return _cast(
+        jc.problems.garnet(_key(rng), states=8, actions=3, branching=3, discount=_gamma(rng, dtype)), dtype
+    )
+
+
+def dense(rng, dtype):
+    p = rng.dirichlet(np.full(7, 0.5), size=(7, 3))
+    return jc.MDP(jc.Dense(jnp.asarray(p).astype(dtype)), _normal(rng, (7, 3), dtype), _gamma(rng, dtype))
+
+
+def masked(rng, dtype):
+    p = rng.dirichlet(np.full(7, 0.5), size=(7, 4))
+    legal = rng.random((7, 4)) < 0.6
+    legal[np.arange(7), rng.integers(4, size=7)] = True
+    legal[0, 0] = False
+    legal[0, 1] = True
+    return jc.MDP(
+        jc.Dense(jnp.asarray(p).astype(dtype)), _normal(rng, (7, 4), dtype), _gamma(rng, dtype), legal=legal
+    )
+
+
+def stopping(rng, dtype, discount=None):
+    """Every action ends the episode with probability at least .02; two terminal states."""
+    states, actions, branching = 9, 3, 3
+    nxt = rng.integers(2, states, size=(states, actions, branching))
+    stop = rng.integers(0, 2, size=(states, actions, 1))
+    ends = rng.uniform(0.02, 0.3, size=(states, actions, 1))
+    p = np.concatenate([ends, rng.dirichlet(np.ones(branching), (states, actions)) * (1 - ends)], axis=-1)
+    terminal = np.arange(states) < 2
+    reward = rng.normal(size=(states, actions)) * ~terminal[:, None]
+    model = jc.Successors(np.concatenate([stop, nxt], axis=-1), jnp.asarray(p).astype(dtype))
+    gamma = _gamma(rng, dtype) if discount is None else jnp.asarray(discount).astype(dtype)
+    return jc.MDP(model, jnp.asarray(reward).astype(dtype), gamma, terminal=terminal)
+
+
+def proper(rng, dtype):
+    return stopping(rng, dtype, 1.0)
+
+
+def river(rng, dtype):
+    return _cast(jc.problems.river_swim(7, discount=_gamma(rng, dtype)), dtype)
+
+
+def grid(rng, dtype):
+    return _cast(jc.problems.gridworld(("..G", ".#P", "..."), discount=_gamma(rng, dtype)), dtype)
+
+
+def tied(rng, dtype):
+    gap = float(rng.choice([0.0, 1e-3, 1e-6, 1e-9]))
+    mdp, _ = jc.problems.tie_planted(
+        _key(rng), states=8, actions=3, branching=3, near_gap=gap, discount=_gamma(rng, dtype)
+    )
+    return _cast(mdp, dtype)
+
+
+def fork(rng, dtype):
+    return _cast(jc.problems.fork(float(rng.uniform(0, 2)), discount=_gamma(rng, dtype)), dtype)
+
+
+def self_return(rng, dtype):
+    return _cast(jc.problems.self_return(float(rng.random()), discount=_gamma(rng, dtype)), dtype)
+
+
+def tree(rng, dtype):
+    return _cast(jc.problems.token_tree(_key(rng), vocabulary=3, depth=3), dtype)
+
+
+def ending_tree(rng, dtype):
+    correct = None if rng.random() < 0.5 else 0.3
+    discount = jnp.asarray(rng.choice([0.5, 0.95, 1.0])).astype(dtype)
+    mdp = jc.problems.token_tree(
+        _key(rng), vocabulary=2, depth=4, correct=correct, discount=discount, end_token=True
+    )
+    return _cast(mdp, dtype)
+
+
+def bandit(rng, dtype):
+    return jc.problems.bandit(_normal(rng, (6,), dtype))
+
+
+def contexts(rng, dtype):
+    legal = rng.random((5, 4)) < 0.7
+    legal[:, 0] = True
+    return jc.problems.contextual_bandit(_normal(rng, (5, 4), dtype), legal=legal)
+
+
+def _normal(rng, shape, dtype):
+    return jnp.asarray(rng.normal(size=shape)).astype(dtype)
+
+
+KINDS = {
+    "garnet": Kind(garnet),
+    "dense": Kind(dense),
+    "masked": Kind(masked),
+    "stopping": Kind(stopping),
+    "proper": Kind(proper),
+    "river": Kind(river),
+    "grid": Kind(grid),
+    "tied": Kind(tied),
+    "fork": Kind(fork),
+    "self_return": Kind(self_return),
+    "tree": Kind(tree, (*ITERATIVE, "backward")),
+    "ending_tree": Kind(ending_tree, (*ITERATIVE, "backward")),
+    "bandit": Kind(bandit, ("value_iteration", "bandit")),
+    "contexts": Kind(contexts, ("value_iteration", "bandit")),
+}
+COMBINATIONS = [(name, method) for name, kind in KINDS.items() for method in kind.methods]
+
+# Every structure that code can see (sparse, dense and masked, terminal states at γ = 1, tree, no transitions); the
+# other kinds differ from these in numbers only.
+STRUCTURES = ("garnet", "masked", "proper", "ending_tree", "contexts")
+STRUCTURE_METHODS = [(name, method) for name, method in COMBINATIONS if name in STRUCTURES]
+
+
+def lanes(rng, mdp, count=LANES, scales=(0.0, 1e-3, 1.0)):
+    """Rewards around the problem's own: itself, small and large perturbations; NaN where an entry is illegal."""
+    size = rng.choice(scales, size=(count, 1, 1))
+    size[0] = 0
+    noise = size * rng.normal(size=(count, *mdp.reward.shape))
+    rewards = np.asarray(mdp.reward) + noise
+    rewards = np.where(np.asarray(mdp.decisions), rewards, np.nan)
+    return jnp.asarray(rewards).astype(mdp.dtype)

@@ -1,0 +1,57 @@
+"""Strict mode for every test: four CPU devices, strict dtype promotion, checked shapes, printed seeds."""
+
+import os
+import pathlib
+
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Most of the suite's time is XLA's: workers, and the runs with 64-bit mode on and off, share what they compile.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(__file__).parents[1] / ".pytest_cache/xla"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+
+import jax
+import jaxtyping
+
+# Before jaxcliff is imported: every annotated function and shape is checked under pytest, and only there.
+jaxtyping.install_import_hook(
+    "jaxcliff", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+)
+
+import hypothesis
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+X64 = jax.config.jax_enable_x64
+
+hypothesis.settings.register_profile(
+    "ci", deadline=None, derandomize=True, max_examples=25, print_blob=True, database=None
+)
+hypothesis.settings.load_profile("ci")
+
+
+@pytest.fixture(params=[jnp.float32, pytest.param(jnp.float64, marks=pytest.mark.skipif(not X64, reason="x64"))])
+def dtype(request):
+    """float32 always, float64 where JAX's switch allows it."""
+    return jnp.dtype(request.param)
+
+
+@pytest.fixture
+def rng(request):
+    """A generator whose seed belongs to the test and is printed when the test fails."""
+    seed = sum(request.node.nodeid.encode()) + 7919 * len(request.node.nodeid)
+    print(f"seed of {request.node.nodeid}: {seed}")
+    return np.random.default_rng(seed)
+
+
+needs_x64 = pytest.mark.skipif(not X64, reason="needs 64-bit mode")
+
+
+def pytest_collection_modifyitems(items):
+    """Tests of one kind of problem run on one worker, where they share what was compiled."""
+    for item in items:
+        name = getattr(item, "callspec", None) and item.callspec.params.get("name")
+        if name:
+            item.add_marker(pytest.mark.xdist_group(name))

@@ -1,0 +1,107 @@
+"""The bound holds: no error of a value or a gap exceeds what the solution says, against exact rationals."""
+
+import flint
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxcliff as jc
+from tests.cases import COMBINATIONS, KINDS, LANES, lanes
+from tests.conftest import needs_x64
+from tests.oracle import Problem, rational
+
+WIDE = 20  # problems of every kind in the wide version, LANES rewards each
+
+
+def check_lane(sol, i, mdp, q_true, v_true):
+    """Exact comparison of one lane; returns error / bound for values and for gaps."""
+    q, v, gaps = np.asarray(sol.q_values[i]), np.asarray(sol.values[i]), np.asarray(sol.gaps[i])
+    bound = rational(sol.error_bound[i])
+    gap_bound = np.asarray(sol.gap_bound[i])
+    worst, worst_gap = flint.fmpq(0), 0.0
+    for (s, a), truth in q_true.items():
+        worst = max(worst, abs(rational(q[s, a]) - truth))
+        gap_error = abs(rational(gaps[s, a]) - (v_true[s] - truth))
+        assert gap_error <= rational(gap_bound[s, a]), f"gap of lane {i}, state {s}, action {a}"
+        if gap_bound[s, a] > 0:
+            worst_gap = max(worst_gap, ratio(gap_error, gap_bound[s, a]))
+    for s, truth in v_true.items():
+        worst = max(worst, abs(rational(v[s]) - truth))
+    assert worst <= bound, f"lane {i}: error {ratio(worst, 1):.3e} exceeds bound {float(sol.error_bound[i]):.3e}"
+    illegal = ~np.asarray(mdp.decisions)
+    if mdp.terminal is not None:
+        assert (v[np.asarray(mdp.terminal)] == 0).all()
+        illegal &= ~np.asarray(mdp.terminal)[:, None]
+    assert np.isneginf(q[illegal]).all()
+    assert np.isposinf(gaps[illegal]).all()
+    return ratio(worst, float(sol.error_bound[i])) if sol.error_bound[i] > 0 else 0.0, worst_gap
+
+
+def ratio(exact, bound):
+    x = exact / rational(bound)
+    return int(x.p * 10**6 // x.q) / 1e6
+
+
+def check_kind(name, dtype, rng, problems):
+    """Every method of one kind on the same instances; returns the ratios by method."""
+    kind = KINDS[name]
+    ratios = {method: [] for method in kind.methods}
+    for _ in range(problems):
+        mdp = kind.draw(rng, dtype)
+        assert mdp.dtype == dtype
+        rewards = lanes(rng, mdp)
+        solutions = {m: jc.solve(mdp, rewards, method=m) for m in kind.methods}
+        for i in range(LANES):
+            q_true, v_true = Problem(mdp, rewards[i]).solve_exact()
+            for method, sol in solutions.items():
+                assert bool(sol.ok[i]), jc.Status(int(sol.status[i])).sentence
+                ratios[method].append(check_lane(sol, i, mdp, q_true, v_true))
+    return ratios
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_error_never_exceeds_its_bound(name, dtype, rng):
+    check_kind(name, dtype, rng, problems=2)
+
+
+@pytest.mark.slow
+@needs_x64
+@pytest.mark.parametrize("name", KINDS)
+def test_error_never_exceeds_its_bound_wide(name, dtype, rng):
+    ratios = check_kind(name, dtype, rng, problems=WIDE)
+    for method, pairs in ratios.items():
+        values, gaps = np.array(pairs).T
+        assert len(values) >= 50
+        print(
+            f"BOUND {name:12s} {dtype.name} {method:16s} {len(values)} instances; error/bound of values: "
+            f"median {np.median(values):.1e}, max {values.max():.2f}; of gaps: max {gaps.max():.2f}"
+        )
+
+
+def test_number_of_wide_instances():
+    assert len(COMBINATIONS) * 2 * WIDE * LANES >= 2000
+
+
+@pytest.mark.parametrize("name", ["garnet", "dense", "masked", "stopping", "proper", "tree"])
+def test_values_agree_with_a_linear_programme(name, dtype, rng):
+    mdp = KINDS[name].draw(rng, dtype)
+    if float(mdp.discount) > 0.99 and name != "proper" and name != "tree":
+        mdp = mdp.replace(discount=jnp.asarray(0.99).astype(dtype))
+    sol = jc.solve(mdp)
+    reference = Problem(mdp, mdp.reward).solve_linear_programme()
+    allowed = float(sol.error_bound) + 1e-7 * (1 + np.abs(reference).max())
+    assert np.abs(np.asarray(sol.values) - reference).max() <= allowed
+
+
+def test_leaving_out_the_rounding_terms_breaks_the_bound(rng):
+    """The certificate's rounding terms are needed: without them float32 errors do exceed the bound."""
+    exceeded = 0
+    for _ in range(20):
+        mdp = KINDS["dense"].draw(rng, jnp.dtype(jnp.float32)).replace(discount=0.9)
+        sol = jc.solve(mdp, method="policy_iteration")
+        q, _ = Problem(mdp, mdp.reward).solve_float()
+        v = np.asarray(sol.values)
+        change = np.asarray(jnp.max(sol.q_values, -1)) - v
+        exact_part = 0.5 * 0.9 / 0.1 * (change.max() - change.min())
+        exceeded += np.abs(np.asarray(sol.q_values) - q).max() > exact_part
+    assert exceeded > 10

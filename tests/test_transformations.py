@@ -1,0 +1,290 @@
+"""The contracts of `solve` under JAX: any lane axes, jit, vmap, shard_map, export; lanes that do not disturb."""
+
+import itertools
+
+import jax
+import jax.extend
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, PartitionSpec
+
+import jaxcliff as jc
+from tests.cases import KINDS, LANES, STRUCTURE_METHODS, STRUCTURES, lanes
+from tests.conftest import X64
+
+F32 = jnp.dtype(jnp.float32)
+
+
+def agree(one, other):
+    """Same statuses up to converged/floor, bounds that overlap, no decision certain in two ways."""
+    np.testing.assert_array_equal(one.ok, other.ok)
+    reach = np.asarray(one.error_bound + other.error_bound)[..., None]
+    ok = np.asarray(one.ok)
+    assert (np.abs(np.asarray(one.values - other.values)) <= reach)[ok].all()
+    a, b = jc.optimal_actions(one), jc.optimal_actions(other)
+    assert not (a.optimal & b.suboptimal).any()
+    assert not (a.suboptimal & b.optimal).any()
+
+
+def draw(name, rng, dtype=F32, count=LANES):
+    mdp = KINDS[name].draw(rng, dtype)
+    return mdp, lanes(rng, mdp, count)
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_every_case_under_jit_vmap_and_lane_axes(name, rng):
+    """Every kind meets every contract once, its methods taking turns."""
+    mdp, rewards = draw(name, rng)
+    whole = {m: jc.solve(mdp, rewards, method=m) for m in KINDS[name].methods}
+    turns = itertools.cycle(KINDS[name].methods)
+
+    method = next(turns)
+    agree(whole[method], jax.jit(lambda m, r: jc.solve(m, r, method=method))(mdp, rewards))
+    method = next(turns)
+    agree(whole[method], jax.vmap(lambda r: jc.solve(mdp, r, method=method))(rewards))
+    method = next(turns)
+    shaped = jc.solve(mdp, rewards.reshape(2, 1, 2, *rewards.shape[1:]), method=method)
+    assert shaped.status.shape == (2, 1, 2)
+    agree(whole[method][3], shaped[1, 0, 1])
+    agree(whole[method], jax.tree.map(lambda x: x.reshape(LANES, *x.shape[3:]), shaped))
+    method = next(turns)
+    agree(whole[method][2], jc.solve(mdp, rewards[2], method=method))
+
+
+def test_vmap_of_vmap_folds_into_one_call(rng):
+    mdp, rewards = draw("garnet", rng)
+    stacked = rewards.reshape(2, 2, *rewards.shape[1:])
+    nested = jax.vmap(jax.vmap(lambda r: jc.solve(mdp, r)))(stacked)
+    agree(jc.solve(mdp, stacked), nested)
+    text = str(jax.make_jaxpr(jax.vmap(jax.vmap(lambda r: jc.solve(mdp, r))))(stacked))
+    assert "4,8,8" in text, "lanes should be flattened into one batch of 4 systems of 8 × 8"
+
+
+def test_vmap_over_problems_and_over_discounts(rng):
+    problems = [KINDS["dense"].draw(rng, F32) for _ in range(3)]
+    stacked = jax.tree.map(lambda *xs: jnp.stack(xs), *problems)
+    many = jax.vmap(jc.solve)(stacked)
+    for i, mdp in enumerate(problems):
+        agree(many[i], jc.solve(mdp))
+    mdp = problems[0]
+    discounts = jnp.asarray([0.0, 0.5, 0.9, 0.99], jnp.float32)
+    swept = jax.vmap(lambda g: jc.solve(mdp.replace(discount=g)))(discounts)
+    for i, g in enumerate(discounts):
+        agree(swept[i], jc.solve(mdp.replace(discount=g)))
+    both = jax.vmap(lambda m: jax.vmap(lambda r: jc.solve(m, r))(m.reward + jnp.ones((2, 1, 1), jnp.float32)))
+    assert both(stacked).ok.all()
+
+
+def test_a_traced_discount_outside_its_range_is_a_status():
+    mdp = jc.problems.garnet(jax.random.key(0), states=5, branching=3)
+    sol = jax.vmap(lambda g: jc.solve(mdp.replace(discount=g)))(jnp.asarray([0.9, 1.0, -0.1, jnp.nan], mdp.dtype))
+    assert sol.status.tolist() == [jc.Status.CONVERGED, *[jc.Status.NOT_A_CONTRACTION] * 3]
+    assert jnp.isnan(sol.values[1:]).all()
+    assert jnp.isfinite(sol.values[0]).all()
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_under_shard_map_with_varying_axes_checked(name, rng):
+    mdp, rewards = draw(name, rng)
+    mesh = jax.make_mesh((4,), ("x",), axis_types=(AxisType.Auto,))
+    spec = PartitionSpec("x")
+    direct, mapped = KINDS[name].methods[:2]
+
+    def solve(r):
+        return jc.solve(mdp, r, method=direct)
+
+    def solve_one(r):
+        return jc.solve(mdp, r, method=mapped)
+
+    sharded = jax.shard_map(solve, mesh=mesh, in_specs=spec, out_specs=spec)
+    agree(jc.solve(mdp, rewards, method=direct), jax.jit(sharded)(rewards))
+    sharded = jax.shard_map(jax.vmap(solve_one), mesh=mesh, in_specs=spec, out_specs=spec)
+    agree(jc.solve(mdp, rewards, method=mapped), jax.jit(sharded)(rewards))
+
+
+def test_sharded_loops_need_no_communication(rng):
+    mdp, rewards = draw("garnet", rng)
+    mesh = jax.make_mesh((4,), ("x",), axis_types=(AxisType.Auto,))
+    spec = PartitionSpec("x")
+    for method in KINDS["garnet"].methods:
+        run = jax.shard_map(
+            lambda r, method=method: jc.solve(mdp, r, method=method), mesh=mesh, in_specs=spec, out_specs=spec
+        )
+        text = jax.jit(run).lower(rewards).compile().as_text()
+        assert "all-reduce" not in text
+        assert "all-gather" not in text
+
+
+def test_a_second_batch_of_the_same_shape_compiles_nothing(rng):
+    mdp, rewards = draw("masked", rng)
+    other, more = draw("masked", rng)
+    renamed = other.replace(labels=jc.Labels([f"s{i}" for i in range(7)], list("abcd")))
+    jc.solve(mdp, rewards)
+    with jax.log_compiles(), count_compiles() as compiled:
+        jc.solve(mdp, more)
+        jc.solve(renamed, more)
+        jc.solve(mdp, rewards, tolerance=1e-3)
+    assert not [m for m in compiled if "plain" in m or "solve" in m], compiled
+
+
+class count_compiles:  # noqa: N801 — reads as a verb
+    """Collects the compile messages of JAX."""
+
+    def __enter__(self):
+        import logging
+
+        self.messages = []
+        self.handler = logging.Handler()
+        self.handler.emit = lambda record: self.messages.append(record.getMessage())
+        self.logger = logging.getLogger("jax._src.interpreters.pxla")
+        self.dispatch = logging.getLogger("jax._src.dispatch")
+        for logger in (self.logger, self.dispatch):
+            logger.addHandler(self.handler)
+        return self.messages
+
+    def __exit__(self, *_):
+        for logger in (self.logger, self.dispatch):
+            logger.removeHandler(self.handler)
+
+
+@pytest.mark.parametrize(("name", "method"), STRUCTURE_METHODS)
+def test_a_lane_never_depends_on_its_neighbours(name, method, rng):
+    """Same shapes: the same bits, whatever the other lanes hold."""
+    mdp, rewards = draw(name, rng)
+    calm = jc.solve(mdp, jnp.stack([rewards[1]] * 4), method=method)[2]
+    loud = [rewards[0] * jnp.nan, rewards[3] * 1e30, rewards[1], rewards[2] * 1e-30]
+    mixed = jc.solve(mdp, jnp.stack(loud), method=method)
+    for a, b in zip(jax.tree.leaves(calm), jax.tree.leaves(mixed[2]), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert mixed.status[0] == jc.Status.INVALID_REWARD
+    assert not bool(mixed.ok[0])
+    assert mixed.ok[2]
+
+
+def test_a_failed_lane_says_so_everywhere(rng):
+    mdp, rewards = draw("masked", rng, count=3)
+    bad = rewards.at[1, 0, 1].set(jnp.inf)
+    sol = jc.solve(mdp, bad)
+    assert sol.ok.tolist() == [True, False, True]
+    assert jnp.isnan(sol.values[1]).all()
+    assert jnp.isposinf(sol.error_bound[1])
+    assert jnp.isneginf(sol.q_values[1][~np.asarray(mdp.legal)]).all()
+    acts = jc.optimal_actions(sol)
+    np.testing.assert_array_equal(acts.undecided[1], mdp.legal)
+    assert jnp.isnan(jc.policies.uniform(acts)[1]).all()
+    assert jnp.isfinite(jc.policies.uniform(acts)[0]).all()
+    assert "not finite" in sol.summary()
+    assert "1 not ok" in repr(sol)
+
+
+def test_valid_lanes_raise_no_nan(rng):
+    """`debug_nans` stops at the first NaN that is computed anywhere."""
+    with jax.debug_nans(True):
+        for name in STRUCTURES:
+            kind = KINDS[name]
+            mdp = kind.draw(rng, F32)
+            rewards = jnp.stack([mdp.reward, mdp.reward * 0])
+            for method in kind.methods:
+                acts = jc.optimal_actions(jc.solve(mdp, rewards, method=method))
+                jc.policies.uniform(acts)
+                assert acts.legal.any(), name
+
+
+@pytest.mark.parametrize(("name", "method"), STRUCTURE_METHODS)
+def test_every_method_exports_for_cpu_cuda_and_tpu(name, method, rng):
+    mdp, rewards = draw(name, rng)
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), (mdp, rewards))
+    arrays, structure = jax.tree.flatten(shapes)
+    solve = jax.jit(lambda *xs: jax.tree.leaves(jc.solve(*jax.tree.unflatten(structure, xs), method=method)))
+    exported = jax.export.export(solve, platforms=["cpu", "cuda", "tpu"])(*arrays)
+    assert exported.platforms == ("cpu", "cuda", "tpu")
+    again = jax.export.deserialize(exported.serialize()).call(*jax.tree.leaves((mdp, rewards)))
+    np.testing.assert_array_equal(again[-2], jax.tree.leaves(jc.solve(mdp, rewards, method=method))[-2])
+
+
+@pytest.mark.parametrize(("name", "method"), STRUCTURE_METHODS)
+def test_every_contraction_has_full_precision(name, method, rng):
+    mdp, rewards = draw(name, rng)
+    found = []
+
+    def walk(jaxpr):
+        for equation in jaxpr.eqns:
+            if equation.primitive.name == "dot_general":
+                found.append(equation.params["precision"])
+            for inner in jax.extend.core.jaxprs_in_params(equation.params):
+                walk(inner)
+
+    walk(jax.make_jaxpr(lambda r: jc.solve(mdp, r, method=method))(rewards).jaxpr)
+    highest = jax.lax.Precision.HIGHEST
+    assert all(p == (highest, highest) for p in found), found
+    if method == "policy_iteration" or (name in ("dense", "masked") and method == "value_iteration"):
+        assert found
+
+
+def test_blocks_of_lanes_agree_with_one_block(rng, monkeypatch):
+    from jaxcliff.solvers import solve as module
+
+    mdp, rewards = draw("dense", rng, count=7)
+    whole = jc.solve(mdp, rewards)
+    monkeypatch.setattr(module, "block_size", lambda states: 3)
+    module._solver.cache_clear()
+    blocked = jc.solve(mdp, rewards)
+    module._solver.cache_clear()
+    agree(whole, blocked)
+
+
+def test_higher_precision_rewards_raise_the_precision(rng):
+    mdp, rewards = draw("garnet", rng)
+    sol = jc.solve(mdp, np.asarray(rewards, np.float64))
+    assert sol.values.dtype == (jnp.float64 if X64 else jnp.float32)
+    whole = jc.solve(mdp, np.ones(mdp.reward.shape, int))
+    assert whole.ok
+    assert whole.values.dtype == jnp.float32
+
+
+def test_no_lanes_is_a_batch_too(rng):
+    mdp, rewards = draw("garnet", rng)
+    for method in KINDS["garnet"].methods:
+        sol = jc.solve(mdp, rewards[:0], method=method)
+        assert sol.values.shape == (0, mdp.num_states)
+
+
+def test_a_warm_start_changes_speed_and_not_the_answer(rng):
+    mdp, rewards = draw("river", rng)
+    mdp = mdp.replace(discount=jnp.asarray(0.99).astype(F32))
+    cold = jc.solve(mdp, rewards, method="value_iteration")
+    warm = jc.solve(mdp, rewards, method="value_iteration", init=cold.values)
+    agree(cold, warm)
+    assert 2 * warm.iterations.max() < cold.iterations.max()
+    broken = jc.solve(mdp, rewards, method="value_iteration", init=cold.values * jnp.nan)
+    agree(cold, broken)
+
+
+def test_an_iteration_limit_is_reported_with_a_bound_that_holds(rng):
+    mdp, rewards = draw("dense", rng)
+    mdp = mdp.replace(discount=jnp.asarray(0.99).astype(F32))
+    short = jc.solve(mdp, rewards, method="value_iteration", max_iterations=2)
+    assert (short.status == jc.Status.ITERATION_LIMIT).any()
+    full = jc.solve(mdp, rewards)
+    error = jnp.abs(short.values - full.values).max(-1)
+    assert (error <= short.error_bound + full.error_bound).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda m: jc.solve(m, np.zeros((3, 3), np.float32)), "rewards must have shape"),
+        (lambda m: jc.solve(m, method="simplex"), "one of value_iteration"),
+        (lambda m: jc.solve(m, method="backward"), "does not fit a problem with Successors"),
+        (lambda m: jc.solve(m, max_iterations=0), "at least 1"),
+        (lambda m: jc.solve(m, init=np.zeros(3, np.float32)), "init must have shape"),
+        (lambda m: jc.solve(m, tolerance=np.zeros(3, np.float32), rewards=jnp.zeros((2, 8, 3))), "do not align"),
+        (lambda m: jc.solve(m)[0], "one lane"),
+        (lambda m: jc.solve(m, m.reward[None])[1], "out of bounds"),
+    ],
+)
+def test_bad_calls_get_a_sentence(call, sentence, rng):
+    mdp, _ = draw("garnet", rng)
+    with pytest.raises((ValueError, IndexError), match=sentence):
+        call(mdp)
