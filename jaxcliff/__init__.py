@@ -26,7 +26,7 @@ _ROOMS = {
     "theory": "jaxcliff.theory",
 }
 
-__all__ = [  # noqa: F822 — the rooms are resolved below
+__all__ = [
     "MDP",
     "ActionSets",
     "Dense",

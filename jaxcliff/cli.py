@@ -39,7 +39,7 @@ def _problems() -> dict[str, Callable[[Any], Any]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status. A mistake of the user's gets a sentence, not a stack trace."""
-    parser = argparse.ArgumentParser(prog="jaxcliff", description=__doc__.split(":")[0] + ".")
+    parser = argparse.ArgumentParser(prog="jaxcliff", description="Where optimal policies jump when rewards change.")
     commands = parser.add_subparsers(dest="command", required=True)
     atlas = commands.add_parser("atlas", help="where, and how often, the optimal policy of a problem flips")
     atlas.add_argument("problem", nargs="?", default="grid", help="a built-in problem (default: grid)")
@@ -89,32 +89,27 @@ def _atlas(problem: str, out: Path, seed: int, count: int) -> None:
 
 def describe(ds: "xr.Dataset") -> str:
     """The figure in words, with the numbers of this run."""
+    safe, tied = ds.attrs["safe_radius"], int((ds.smallest_gap.values == 0).sum())
+    has = "state has" if tied == 1 else "states have"
+    telling = int(abs(ds.any_flip.values - 0.9).argmin())
+    radius, share = float(ds.radius[telling]), float(ds.any_flip[telling])
+    names = ds.state_name.values if "state_name" in ds.coords else [f"state {s}" for s in ds.state.values]
+    flips = ds.flips.values[telling]
+    worst = "; ".join(f"{names[s]} ({flips[s]:.1%})" for s in flips.argsort()[::-1][:3] if flips[s] > 0)
     lines = [
         f"{ds.attrs.get('name', 'the problem')}: {ds.attrs['problem']}",
         "",
-        "flips.png, flips.pdf: where, and how often, the optimal policy flips when every entry of the reward may be",
-        f"off by up to a radius. {ds.attrs['count']:,} rewards per radius (data: flips.zarr), all solved with certificates.",
+        "flips.png, flips.pdf: where, and how often, the optimal policy flips when every entry of the reward may be off",
+        f"by up to a radius. {ds.attrs['count']:,} rewards per radius (data: flips.zarr), all solved with certificates.",
         "",
+        f"{tied} {has} more than one optimal action: there any change, however small, can flip the policy."
+        if tied
+        else f"No reward within {safe:.3g} of the base flips anything (certified: smallest gap / 2L).",
+        f"At radius {radius:.3g} ({radius / (ds.attrs['span'] or 1):.2g} of the reward's span) {share:.0%} of the rewards "
+        "flip some state.",
+        f"Most often flipped there: {worst or 'nothing'}.",
+        f"Undecided by the arithmetic: at most {float(ds.any_undecided.max()):.2%} of the rewards at any radius.",
     ]
-    safe, tied = ds.attrs["safe_radius"], int((ds.smallest_gap.values == 0).sum())
-    if tied:
-        has = "state has" if tied == 1 else "states have"
-        lines.append(f"{tied} {has} more than one optimal action: there any change, however small, can flip the policy.")
-    else:
-        lines.append(f"No reward within {safe:.3g} of the base flips anything (certified: smallest gap / 2L).")
-    half = ds.any_flip.values >= 0.5
-    if half.any():
-        radius = float(ds.radius.values[half.argmax()])
-        lines.append(f"At radius {radius:.3g} ({radius / ds.attrs['span']:.2g} of the reward's span) {float(ds.any_flip.values[half.argmax()]):.0%} of all rewards flip some state.")
-    else:
-        lines.append(f"Even at radius {float(ds.radius[-1]):.3g} fewer than half of all rewards flip a state.")
-    telling = ds.isel(radius=int(abs(ds.any_flip.values - 0.9).argmin()))
-    names = ds.state_name.values if "state_name" in ds.coords else [f"state {s}" for s in ds.state.values]
-    worst = telling.flips.values.argsort()[::-1][:3]
-    listed = "; ".join(f"{names[s]} ({float(telling.flips[s]):.1%})" for s in worst if telling.flips[s] > 0)
-    if listed:
-        lines.append(f"Most often flipped at radius {float(telling.radius):.3g}: {listed}.")
-    lines.append(f"Undecided by the arithmetic: at most {float(ds.any_undecided.max()):.2%} of rewards at any radius.")
     return "\n".join(lines) + "\n"
 
 

@@ -75,6 +75,7 @@ class MDP:
         >>> import jaxcliff as jc
         >>> jc.MDP(None, [[1.0, 0.5]])
         MDP(2 actions, 1 state, no transitions, discount 0, float32)
+
     """
 
     transitions: Any
@@ -155,7 +156,7 @@ def inverse_bellman(mdp: MDP, q_values: Rewards) -> Rewards:
 
 def dataclass_replace(mdp: MDP, **changes: Any) -> MDP:
     """`mdp.replace`, in a form that type checkers know."""
-    return mdp.replace(**changes)  # type: ignore[attr-defined, no-any-return]
+    return mdp.replace(**changes)  # type: ignore[attr-defined]
 
 
 def _cast(mdp: MDP) -> None:

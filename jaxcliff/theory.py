@@ -12,7 +12,7 @@ def q_lipschitz(steps: Any) -> Any:
 
 
 def safe_radius(gap: Any, steps: Any) -> Any:
-    """g/(2L), at discount γ g(1 − γ)/2: no reward nearer in the sup norm makes an action with gap g optimal (Theorem 2.7)."""
+    """g/(2L), which is g(1 − γ)/2: no reward nearer in the sup norm closes a gap of g (Theorem 2.7)."""
     return gap / (2 * steps)
 
 

@@ -97,8 +97,7 @@ class Successors:
             p = _as_float_array(self.probabilities)
         if p.shape != states.shape:
             raise ValueError(
-                f"Successors takes states and probabilities of one shape, not {list(states.shape)} "
-                f"and {list(p.shape)}"
+                f"Successors takes states and probabilities of one shape, not {list(states.shape)} and {list(p.shape)}"
             )
         if is_concrete(states):
             host = np.asarray(states)
@@ -146,9 +145,7 @@ class Successors:
         s, a, k = self.states.shape
         shape = (s * a, s)
         pointers = np.arange(0, s * a * k + 1, k)
-        matrix = csr_array(
-            (np.array(self.probabilities).ravel(), np.array(self.states).ravel(), pointers), shape=shape
-        )
+        matrix = csr_array((np.array(self.probabilities).ravel(), np.array(self.states).ravel(), pointers), shape=shape)
         matrix.sum_duplicates()
         matrix.eliminate_zeros()
         return matrix
@@ -206,7 +203,7 @@ class Tree:
         return self
 
     def children(self, values: Values) -> jax.Array:
-        """values of the children of every state above the last level, [..., parents, vocabulary]."""
+        """Values of the children of every state above the last level, [..., parents, vocabulary]."""
         parents = self.level_starts[-2]
         return values[..., 1:].reshape(*values.shape[:-1], parents, self.vocabulary)
 
@@ -259,7 +256,7 @@ def _install_rows(self: Any, p: jax.Array) -> None:
         defect = jax.lax.stop_gradient(drift + 2 * u * support.astype(p.dtype))
         assign(self, probabilities=p, defect=defect.astype(p.dtype), support=support)
         return
-    host = np.asarray(p)
+    host: Any = np.asarray(p)
     bad = np.argwhere(~np.isfinite(host))
     if len(bad):
         s, a, t = bad[0]
@@ -279,8 +276,6 @@ def _install_rows(self: Any, p: jax.Array) -> None:
         )
     host = (host / np.where(exists, sums, 1.0)[..., None]).astype(host.dtype)
     drift = np.where(exists, row_defects(host), 0.0)
-    defect = np.nextafter(np.asarray(drift.max(), p.dtype), np.asarray(np.inf, p.dtype))
-    support = np.int32((host != 0).sum(-1).max())
-    assign(
-        self, probabilities=jnp.asarray(host), defect=jnp.asarray(defect), support=jnp.asarray(support)
-    )
+    largest = np.nextafter(np.asarray(drift.max(), p.dtype), np.asarray(np.inf, p.dtype))
+    most = np.int32((host != 0).sum(-1).max())
+    assign(self, probabilities=jnp.asarray(host), defect=jnp.asarray(largest), support=jnp.asarray(most))

@@ -35,9 +35,7 @@ def _cast(mdp, dtype):
 
 
 def garnet(rng, dtype):
-    return _cast(
-        jc.problems.garnet(_key(rng), states=8, actions=3, branching=3, discount=_gamma(rng, dtype)), dtype
-    )
+    return _cast(jc.problems.garnet(_key(rng), states=8, actions=3, branching=3, discount=_gamma(rng, dtype)), dtype)
 
 
 def dense(rng, dtype):
@@ -51,9 +49,7 @@ def masked(rng, dtype):
     legal[np.arange(7), rng.integers(4, size=7)] = True
     legal[0, 0] = False
     legal[0, 1] = True
-    return jc.MDP(
-        jc.Dense(jnp.asarray(p).astype(dtype)), _normal(rng, (7, 4), dtype), _gamma(rng, dtype), legal=legal
-    )
+    return jc.MDP(jc.Dense(jnp.asarray(p).astype(dtype)), _normal(rng, (7, 4), dtype), _gamma(rng, dtype), legal=legal)
 
 
 def stopping(rng, dtype, discount=None):
@@ -105,9 +101,7 @@ def tree(rng, dtype):
 def ending_tree(rng, dtype):
     correct = None if rng.random() < 0.5 else 0.3
     discount = jnp.asarray(rng.choice([0.5, 0.95, 1.0])).astype(dtype)
-    mdp = jc.problems.token_tree(
-        _key(rng), vocabulary=2, depth=4, correct=correct, discount=discount, end_token=True
-    )
+    mdp = jc.problems.token_tree(_key(rng), vocabulary=2, depth=4, correct=correct, discount=discount, end_token=True)
     return _cast(mdp, dtype)
 
 

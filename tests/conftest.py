@@ -14,9 +14,7 @@ import jax
 import jaxtyping
 
 # Before jaxcliff is imported: every annotated function and shape is checked under pytest, and only there.
-jaxtyping.install_import_hook(
-    "jaxcliff", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
-)
+jaxtyping.install_import_hook("jaxcliff", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 import hypothesis
 import jax.numpy as jnp

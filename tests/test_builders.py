@@ -22,16 +22,25 @@ def mdp(p=P2, r=R2, discount=0.9, **options):
 
 
 BAD = {
-    "NaN probability": (lambda: mdp(changed(P2, (1, 0, 1), np.nan)), "probability 1 of state 1, action 0 is nan"),
+    "NaN probability": (
+        lambda: mdp(changed(P2, (1, 0, 1), np.nan)),
+        "probability 1 of state 1, action 0 is nan",
+    ),
     "infinite probability": (lambda: mdp(changed(P2, (1, 0, 1), np.inf)), "it must be finite"),
-    "negative probability": (lambda: mdp(changed(P2, (0, 0, 0), -0.5)), "of state 0, action 0 is -0.5; it is negative"),
+    "negative probability": (
+        lambda: mdp(changed(P2, (0, 0, 0), -0.5)),
+        "of state 0, action 0 is -0.5; it is negative",
+    ),
     "row sum": (lambda: mdp(changed(P2, (1, 1, 0), 0.22)), "row of state 1, action 1 sums to 0.97"),
     "not square": (lambda: jc.Dense(np.ones((2, 2, 3))), r"\[S, A, S\], not \[2, 2, 3\]"),
     "no states": (lambda: jc.Dense(np.ones((0, 2, 0))), "no states"),
     "no actions": (lambda: jc.Dense(np.ones((2, 0, 2))), "no actions"),
     "no rewards": (lambda: jc.MDP(None, np.ones((0, 2))), "0 states"),
     "NaN reward": (lambda: mdp(r=changed(R2, (0, 1), np.nan)), "reward of state 0, action 1 is nan"),
-    "reward shape": (lambda: mdp(r=np.ones((2, 3))), r"have 2 states and 2 actions, but the reward has shape \[2, 3\]"),
+    "reward shape": (
+        lambda: mdp(r=np.ones((2, 3))),
+        r"have 2 states and 2 actions, but the reward has shape \[2, 3\]",
+    ),
     "reward rank": (lambda: mdp(r=np.ones(2)), r"must have shape \[S, A\]"),
     "discount above": (lambda: mdp(discount=1.5), "the discount is 1.5; it must lie between 0 and 1"),
     "discount below": (lambda: mdp(discount=-0.1), "between 0 and 1"),
@@ -67,7 +76,10 @@ BAD = {
     "labels": (lambda: mdp(labels=jc.Labels(["only one"])), "labels for 1 and 0"),
     "bandit discount": (lambda: jc.MDP(None, R2, 0.5), "a bandit: its discount is 0"),
     "raw transitions": (lambda: jc.MDP(P2, R2, 0.9), "write MDP\\(transitions=jc.Dense"),
-    "successor range": (lambda: jc.Successors(np.array([[[2]], [[0]]])), "successor 0 of state 0, action 0 is state 2"),
+    "successor range": (
+        lambda: jc.Successors(np.array([[[2]], [[0]]])),
+        "successor 0 of state 0, action 0 is state 2",
+    ),
     "successor dtype": (lambda: jc.Successors(np.zeros((2, 1, 1))), "integer states"),
     "successor rank": (lambda: jc.Successors(np.zeros((2, 1), int)), r"\[S, A, K\]"),
     "successor weights": (lambda: jc.Successors(np.zeros((2, 1, 2), int)), "needs probabilities when K = 2"),

@@ -108,7 +108,11 @@ def test_reachable_follows_every_policy():
     chain = jc.problems.chain(6)
     assert jc.reachable(chain.replace(initial=jnp.eye(6)[2].astype(chain.dtype))).all()
     fork = jc.problems.fork()
-    assert jc.reachable(fork.replace(initial=jnp.eye(3)[1].astype(fork.dtype))).tolist() == [False, True, False]
+    assert jc.reachable(fork.replace(initial=jnp.eye(3)[1].astype(fork.dtype))).tolist() == [
+        False,
+        True,
+        False,
+    ]
     gambler = jc.problems.gambler(8)
     start = gambler.replace(initial=jnp.eye(9)[4].astype(gambler.dtype))
     assert jc.reachable(start).all()
@@ -117,7 +121,9 @@ def test_reachable_follows_every_policy():
     assert jc.reachable(root).tolist() == [False, False, True, False, False, True, True]
     bandit = jc.problems.contextual_bandit([[1.0], [2.0]], initial=[0.0, 1.0])
     assert jc.reachable(bandit).tolist() == [False, True]
-    blocked = chain.replace(legal=jnp.asarray([[True, s != 3] for s in range(6)]), initial=jnp.eye(6)[0].astype(chain.dtype))
+    blocked = chain.replace(
+        legal=jnp.asarray([[True, s != 3] for s in range(6)]), initial=jnp.eye(6)[0].astype(chain.dtype)
+    )
     assert jc.reachable(blocked).tolist() == [True, True, True, True, False, False]
 
 
@@ -138,7 +144,11 @@ def test_inverse_bellman_undoes_solve(rng, dtype):
         mdp = KINDS[name].draw(rng, dtype)
         q = jnp.where(mdp.decisions, jnp.asarray(rng.normal(size=mdp.reward.shape)).astype(dtype), 0)
         sol = jc.solve(mdp, jc.inverse_bellman(mdp, q))
-        rounding = 8 * np.finfo(dtype).eps * max(float(mdp.horizon) if float(mdp.discount) == 1 else 1 / (1 - float(mdp.discount)), 1)
+        rounding = (
+            8
+            * np.finfo(dtype).eps
+            * max(float(mdp.horizon) if float(mdp.discount) == 1 else 1 / (1 - float(mdp.discount)), 1)
+        )
         found = np.asarray(sol.q_values)[np.asarray(mdp.decisions)]
         expected = np.asarray(q)[np.asarray(mdp.decisions)]
         np.testing.assert_allclose(found, expected, atol=float(sol.error_bound) + rounding * 4)

@@ -279,7 +279,10 @@ def test_an_iteration_limit_is_reported_with_a_bound_that_holds(rng):
         (lambda m: jc.solve(m, method="backward"), "does not fit a problem with Successors"),
         (lambda m: jc.solve(m, max_iterations=0), "at least 1"),
         (lambda m: jc.solve(m, init=np.zeros(3, np.float32)), "init must have shape"),
-        (lambda m: jc.solve(m, tolerance=np.zeros(3, np.float32), rewards=jnp.zeros((2, 8, 3))), "do not align"),
+        (
+            lambda m: jc.solve(m, tolerance=np.zeros(3, np.float32), rewards=jnp.zeros((2, 8, 3))),
+            "do not align",
+        ),
         (lambda m: jc.solve(m)[0], "one lane"),
         (lambda m: jc.solve(m, m.reward[None])[1], "out of bounds"),
     ],

@@ -1,6 +1,6 @@
 """Where, and how often, the policy flips: a map of states and a curve over the radius."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import xarray as xr
@@ -24,13 +24,15 @@ def flip_frequency(ds: xr.Dataset, *, radius: float | None = None, axes: tuple[A
         ds: the dataset.
         radius: for the map; the one at which the share of flipped rewards is nearest to 0.9 if not given.
         axes: two axes to draw on; a new figure if not given.
+
     """
     with style():
         if axes is None:
             figure = new_figure(PAGE, 2.9)
             left, right = figure.subplots(1, 2, width_ratios=(1.45, 1))
         else:
-            (left, right), figure = axes, axes[0].get_figure(root=True)
+            left, right = axes
+            figure = cast(Figure, left.get_figure(root=True))
         chosen = ds.sel(radius=radius, method="nearest") if radius is not None else _telling(ds)
         if "row" in ds.coords:
             _draw_grid(left, chosen)
@@ -84,9 +86,7 @@ def _draw_states(axes: Axes, ds: xr.Dataset) -> None:
         axes.set(xlabel="state", ylabel="radius")
         return
     order = states[np.argsort(-ds.flips.values[:, states].mean(axis=0), kind="stable")]
-    shown = axes.imshow(
-        ds.flips.values[:, order], cmap=SEQUENTIAL, norm=Normalize(0, 1), aspect="auto", origin="lower"
-    )
+    shown = axes.imshow(ds.flips.values[:, order], cmap=SEQUENTIAL, norm=Normalize(0, 1), aspect="auto", origin="lower")
     step = 1 + (len(ds.radius) - 1) // 7
     axes.set_yticks(range(0, len(ds.radius), step), [f"{r:.2g}" for r in ds.radius.values[::step]])
     if len(order) <= 16:
@@ -105,7 +105,12 @@ def _draw_curve(axes: Axes, ds: xr.Dataset, marked: float | None) -> None:
     error = np.sqrt(np.maximum(share * (1 - share), 0) / n)
     logarithmic = bool((radius > 0).all())
     axes.fill_between(
-        radius, np.maximum(share - 2 * error, 0), np.minimum(share + 2 * error, 1), color=INK["blue"], alpha=0.25, lw=0
+        radius,
+        np.maximum(share - 2 * error, 0),
+        np.minimum(share + 2 * error, 1),
+        color=INK["blue"],
+        alpha=0.25,
+        lw=0,
     )
     axes.plot(radius, share, "o-", color=INK["blue"], label="flip some state (± 2 s.e.)", clip_on=False, zorder=3)
     if ds.any_undecided.values.max() > 0:

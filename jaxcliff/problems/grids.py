@@ -52,9 +52,7 @@ def gridworld(
     terminal = (marks == "G") | (marks == "P")
     bonus = goal * (marks == "G") + pit * (marks == "P")
 
-    target = np.array(
-        [[index.get((r + dr, c + dc), s) for dr, dc in MOVES.values()] for s, (r, c) in enumerate(cells)]
-    )
+    target = np.array([[index.get((r + dr, c + dc), s) for dr, dc in MOVES.values()] for s, (r, c) in enumerate(cells)])
     nxt = np.stack([target, np.roll(target, -1, axis=1), np.roll(target, 1, axis=1)], axis=-1)
     p = np.broadcast_to(np.array([1 - slip, slip / 2, slip / 2]), nxt.shape)
     reward = np.where(terminal[:, None], 0.0, step + (p * bonus[nxt]).sum(-1))
@@ -80,9 +78,7 @@ def cliff_walking(*, discount: Any = 0.99) -> MDP:
     r, c = np.divmod(np.arange(height * width), width)
     start, goal = 36, 47
     cliff = (r == height - 1) & (c > 0) & (c < width - 1)
-    moved = [
-        np.clip(r + dr, 0, height - 1) * width + np.clip(c + dc, 0, width - 1) for dr, dc in MOVES.values()
-    ]
+    moved = [np.clip(r + dr, 0, height - 1) * width + np.clip(c + dc, 0, width - 1) for dr, dc in MOVES.values()]
     target = np.stack(moved, axis=1)
     fall = cliff[target]
     reward = np.where(fall, -100.0, -1.0)

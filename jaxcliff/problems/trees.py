@@ -20,8 +20,8 @@ def token_tree(
 ) -> MDP:
     """A language model's decision problem in small: append tokens, and be rewarded for the outcome.
 
-    The outcome of every complete sequence is drawn from N(0, 1), or is 1 with probability `correct` and 0 otherwise; it is
-    paid on the last token. With `end_token` one more action ends the sequence anywhere, for an outcome of its own.
+    The outcome of every complete sequence is drawn from N(0, 1), or is 1 with probability `correct` and 0 otherwise; it
+    is paid on the last token. With `end_token` one more action ends the sequence anywhere, for an outcome of its own.
 
     Known: the value of the root is the best outcome, discounted by γ to the number of tokens before the last; with 0/1
     outcomes ties are the rule, not the exception.

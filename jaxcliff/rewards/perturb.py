@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxcliff._records import record
+from jaxcliff._records import is_concrete, record
 from jaxcliff._types import LaneScalars, Rewards
 from jaxcliff.mdp import MDP, inverse_bellman
 
@@ -23,9 +23,7 @@ class Perturbed:
     norms: LaneScalars
 
 
-def ball(
-    key: jax.Array, mdp: MDP, radius: Any, count: int, *, norm: str = "inf", reward: Any = None
-) -> Perturbed:
+def ball(key: jax.Array, mdp: MDP, radius: Any, count: int, *, norm: str = "inf", reward: Any = None) -> Perturbed:
     """Rewards drawn uniformly from the ball of a radius around a reward.
 
     Args:
@@ -35,9 +33,15 @@ def ball(
         count: N, how many rewards.
         norm: "inf", "2" or "1", over the entries that count.
         reward: another centre, [S, A].
+
     """
     if norm not in NORMS:
         raise ValueError(f"norm must be one of {', '.join(map(repr, NORMS))}, not {norm!r}")
+    if count < 1:
+        raise ValueError(f"count must be at least 1, not {count}")
+    if is_concrete(radius) and not (jnp.isfinite(jnp.asarray(radius)) & (jnp.asarray(radius) >= 0)):
+        raise ValueError(f"the radius must be a finite number, not negative; it is {radius}")
+    radius = jnp.asarray(radius).astype(mdp.dtype)
     base = mdp.reward if reward is None else jnp.asarray(reward).astype(mdp.dtype)
     shape = (count, *base.shape)
     direction_key, length_key = jax.random.split(key)
@@ -49,7 +53,7 @@ def ball(
         p = NORMS[norm]
         step = jnp.where(counts, jax.random.generalized_normal(direction_key, p, shape, mdp.dtype), 0)
         length = jnp.sum(jnp.abs(step) ** p, axis=(-2, -1), keepdims=True) ** (1 / p)
-        filling = jax.random.uniform(length_key, (count, 1, 1), mdp.dtype) ** (1 / jnp.sum(counts))
+        filling = jax.random.uniform(length_key, (count, 1, 1), mdp.dtype) ** (1 / jnp.sum(counts)).astype(mdp.dtype)
         step = step * (filling / length).astype(mdp.dtype)
     rewards = jnp.where(counts, base + radius * step, base)
     return Perturbed(rewards, realised_norm(mdp, rewards - base, norm))
@@ -74,6 +78,7 @@ class Bump:
         realised: ‖R_ε − R‖ as computed.
         sharp: ε·max{|1 − γP(s|s,a)|, γ max_{(s',a') ≠ (s,a)} P(s|s',a')} ≤ ε, the exact norm.
         paper: (1 + γ)ε, the bound of Proposition 2.9; never attained for γ > 0.
+
     """
 
     reward: Rewards

@@ -68,7 +68,7 @@ class Batch:
         return self.status > Status.ROUNDING_FLOOR
 
     def backup(self, h: Values) -> Rewards:
-        """q = r̃ + γPh."""
+        """Q = r̃ + γPh."""
         return self.reward + self.discount * self.mdp.expect(h)
 
     def value(self, q: Rewards) -> Values:
@@ -80,7 +80,7 @@ class Batch:
         return values if terminal is None else jnp.where(terminal, 0, values)
 
     def centred(self, values: Values) -> Values:
-        """values minus a scalar kept nowhere: the bound recovers it. Values that are pinned stay."""
+        """Values minus a scalar kept nowhere: the bound recovers it. Values that are pinned stay."""
         if self.mdp.pinned:
             return self.pin(values)
         middle = (jnp.max(values, -1, keepdims=True) + jnp.min(values, -1, keepdims=True)) / 2

@@ -36,6 +36,7 @@ def evaluate(
 
     Returns:
         A `Solution` of kind "evaluation".
+
     """
     policy = _as_policy(mdp, policy)
     return run(mdp, Average(policy), rewards, method, tolerance, None, max_iterations)
@@ -110,9 +111,6 @@ def _as_policy(mdp: MDP, policy: Any) -> Policies:
     if policy.ndim < 2 or policy.shape[-2:] != mdp.reward.shape:
         s, a = mdp.reward.shape
         raise ValueError(
-            f"a policy has shape [..., {s}, {a}], a distribution over actions for every state, "
-            f"not {list(policy.shape)}"
+            f"a policy has shape [..., {s}, {a}], a distribution over actions for every state, not {list(policy.shape)}"
         )
     return policy.astype(mdp.dtype)
-
-

@@ -16,7 +16,7 @@ from jaxcliff.mdp import MDP
 
 def policy_system(mdp: MDP, discount: jax.Array, policy: Policies) -> jax.Array:
     """The matrix of a policy, [B, S, S], deflated unless the level is pinned."""
-    chain = mdp.transitions.under(policy)  # type: ignore[union-attr]
+    chain = mdp.transitions.under(policy)
     eye = jnp.eye(mdp.num_states, dtype=chain.dtype)
     if mdp.terminal is not None:
         chain = jnp.where(mdp.terminal[:, None], 0, chain)

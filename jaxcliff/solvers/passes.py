@@ -19,7 +19,7 @@ from jaxcliff.transitions import Tree
 def backward(batch: Batch) -> tuple[Rewards, Values, LaneScalars, jax.Array]:
     """Q, V, the error bound of each lane and the gap error of each state, from the leaves up."""
     tree = batch.mdp.transitions
-    assert isinstance(tree, Tree)  # noqa: S101 — solve() chose this method for a tree
+    assert isinstance(tree, Tree)
     u = unit_roundoff(batch.reward.dtype)
     starts = tree.level_starts
     error = jnp.zeros_like(batch.span)

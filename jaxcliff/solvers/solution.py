@@ -27,6 +27,7 @@ class Solution:
         iterations: sweeps, or policy improvements, or 1 for a method without iteration.
         method: what solved it: "value_iteration", "policy_iteration", "backward" or "bandit".
         kind: "optimum", or "evaluation" of a given policy.
+
     """
 
     centred_q: Rewards
@@ -91,8 +92,7 @@ class Solution:
         for code in Status:
             hit = status == code
             if hit.any():
-                worst = f" (largest bound {bounds[hit].max():.1e} of the reward's span)" if code <= 2 else ""
-                lines.append(f"  {hit.sum()} {code.sentence}{worst}")
+                lines.append(f"  {hit.sum()} {code.sentence}{_at_most(bounds[hit].max()) if code <= 2 else ''}")
         return "\n".join([head, *lines])
 
     def __repr__(self) -> str:
@@ -102,3 +102,9 @@ class Solution:
         ending = f"{bad} not ok: see .summary()" if bad else "all ok"
         shape = list(self.centred_q.shape)
         return f"Solution({self.kind} {shape}, {self.method}, {self.centred_q.dtype}, {ending})"
+
+
+def _at_most(bound: float) -> str:
+    """The bound, rounded up to a power of ten: a line that reads the same on every machine."""
+    power = f"{10.0 ** np.ceil(np.log10(bound)):.0e}" if bound > 0 else "0"
+    return f" (bounds at most {power} of the reward's span)"

@@ -71,6 +71,7 @@ def solve(
         >>> sol = jc.solve(mdp)
         >>> bool(sol.ok), sol.method
         (True, 'policy_iteration')
+
     """
     return run(mdp, Greedy(), rewards, method, tolerance, init, max_iterations)
 
@@ -82,9 +83,7 @@ def run(
     reward = mdp.reward if rewards is None else jnp.asarray(rewards)
     if reward.ndim < 2 or reward.shape[-2:] != mdp.reward.shape:
         s, a = mdp.reward.shape
-        raise ValueError(
-            f"rewards must have shape [..., {s}, {a}] (states, actions), not {list(reward.shape)}"
-        )
+        raise ValueError(f"rewards must have shape [..., {s}, {a}] (states, actions), not {list(reward.shape)}")
     dtype = mdp.dtype
     if jnp.issubdtype(reward.dtype, jnp.floating):
         dtype = promoted(dtype, reward.dtype)
@@ -180,9 +179,7 @@ def _solve_lanes(
     """Flattens the lane axes, solves (in blocks where lanes need matrices), and gives them their shape back."""
     lead = rewards.shape[:-2]
     lanes = tolerance.size
-    per_lane = jax.tree.map(
-        lambda x: x.reshape(lanes, *x.shape[len(lead) :]), (operator, rewards, tolerance, init)
-    )
+    per_lane = jax.tree.map(lambda x: x.reshape(lanes, *x.shape[len(lead) :]), (operator, rewards, tolerance, init))
 
     def one_block(args: Any) -> Solution:
         return _METHODS[method](prepare(mdp, args[0], args[1]), args[2], args[3], limit)
@@ -216,7 +213,16 @@ def _by_iteration(
     v = batch.value(q)
     bound = bounds.certify(batch, h, v)
     return _assemble(
-        batch, q, v, bound.offset, bound.error_bound, bound.gap_error[:, None], tolerance, finished, count, method
+        batch,
+        q,
+        v,
+        bound.offset,
+        bound.error_bound,
+        bound.gap_error[:, None],
+        tolerance,
+        finished,
+        count,
+        method,
     )
 
 
@@ -226,9 +232,7 @@ def _by_pass(
     q, v, error_bound, gap_error = evaluate(batch)
     done = ~batch.failed
     count = done.astype(jnp.int32)
-    return _assemble(
-        batch, q, v, jnp.zeros_like(batch.span), error_bound, gap_error, tolerance, done, count, method
-    )
+    return _assemble(batch, q, v, jnp.zeros_like(batch.span), error_bound, gap_error, tolerance, done, count, method)
 
 
 def _assemble(

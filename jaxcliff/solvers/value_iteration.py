@@ -24,9 +24,7 @@ class _Sweep:
     count: jax.Array
 
 
-def value_iteration(
-    batch: Batch, h: Values, tolerance: LaneScalars, limit: int
-) -> tuple[Values, LaneFlags, jax.Array]:
+def value_iteration(batch: Batch, h: Values, tolerance: LaneScalars, limit: int) -> tuple[Values, LaneFlags, jax.Array]:
     """Iterates from h; returns the last h, which lanes finished, and sweeps per lane."""
     milestone = jnp.minimum(2 * batch.steps + 1, 2.0**30).astype(jnp.int32)
 

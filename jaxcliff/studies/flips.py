@@ -1,6 +1,5 @@
 """Where, and how often, does the optimal policy flip when the reward is a little wrong?"""
 
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -19,15 +18,15 @@ def flip_frequency(
     mdp: MDP,
     *,
     key: jax.Array,
-    radii: Sequence[float] | None = None,
+    radii: Any = None,
     count: int = 2048,
     norm: str = "inf",
     progress: bool = False,
 ) -> xr.Dataset:
     """Solves the problem for thousands of perturbed rewards and counts, state by state, what flips.
 
-    At each radius, `count` rewards are drawn uniformly from the ball around the problem's reward and solved in one call. A
-    state flips if an action that was certainly optimal is now certainly suboptimal, or the other way round; what the
+    At each radius, `count` rewards are drawn uniformly from the ball around the problem's reward and solved in one
+    call. A state flips if an action that was certainly optimal is now certainly suboptimal, or the other way round; what the
     arithmetic cannot decide is counted apart.
 
     Args:
@@ -42,6 +41,7 @@ def flip_frequency(
         A dataset over `radius`, `state` and `action`: the share of rewards that flip each state (`flips`) or any state
         (`any_flip`), the undecided shares, the base's optimal actions and its smallest gap. Its attribute
         `safe_radius` is the certified radius g/(2L) (Theorem 2.7): inside it nothing flips in the sup norm.
+
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, not {count}")
@@ -81,10 +81,22 @@ def flip_frequency(
     return xr.Dataset(
         {
             "flips": (("radius", "state"), flips, {"long_name": "share of rewards that flip the state"}),
-            "undecided": (("radius", "state"), unsure, {"long_name": "share of rewards left undecided there"}),
+            "undecided": (
+                ("radius", "state"),
+                unsure,
+                {"long_name": "share of rewards left undecided there"},
+            ),
             "any_flip": ("radius", any_flip, {"long_name": "share of rewards that flip some state"}),
-            "any_undecided": ("radius", any_unsure, {"long_name": "share with some state undecided, none flipped"}),
-            "optimal": (("state", "action"), np.asarray(acts.optimal), {"long_name": "optimal under the base reward"}),
+            "any_undecided": (
+                "radius",
+                any_unsure,
+                {"long_name": "share with some state undecided, none flipped"},
+            ),
+            "optimal": (
+                ("state", "action"),
+                np.asarray(acts.optimal),
+                {"long_name": "optimal under the base reward"},
+            ),
             "decision": ("state", decisions.any(axis=1) & (decisions.sum(axis=1) > 1)),
             "smallest_gap": ("state", smallest, {"units": "reward", "long_name": "smallest gap of a rival"}),
         },

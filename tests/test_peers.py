@@ -1,0 +1,51 @@
+"""Agreement with other libraries on values, and their actions inside the certified sets."""
+
+import warnings
+
+import jax
+import numpy as np
+import pytest
+
+import jaxcliff as jc
+from tests.conftest import needs_x64
+from tests.oracle import Problem
+
+pytestmark = needs_x64
+
+CASES = {
+    "garnet": lambda: jc.problems.garnet(jax.random.key(1), states=30, actions=4, branching=5, discount=0.95),
+    "tied": lambda: jc.problems.tie_planted(jax.random.key(2), states=20, discount=0.9)[0],
+    "river": lambda: jc.problems.river_swim(20, discount=0.99),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_quantecon(name):
+    quantecon = pytest.importorskip("quantecon")
+    mdp = CASES[name]()
+    problem = Problem(mdp, mdp.reward)
+    theirs = quantecon.markov.DiscreteDP(problem.reward, problem.float_rows(), problem.discount)
+    answer = theirs.solve(method="policy_iteration")
+    check(mdp, answer.v, answer.sigma)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_mdptoolbox(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        toolbox = pytest.importorskip("mdptoolbox.mdp")
+        mdp = CASES[name]()
+        problem = Problem(mdp, mdp.reward)
+        rows = np.ascontiguousarray(problem.float_rows().transpose(1, 0, 2))
+        theirs = toolbox.PolicyIteration(rows, problem.reward, problem.discount)
+        theirs.run()
+    check(mdp, np.array(theirs.V), np.array(theirs.policy))
+
+
+def check(mdp, values, actions):
+    sol = jc.solve(mdp)
+    scale = np.abs(values).max()
+    assert np.abs(np.asarray(sol.values) - values).max() <= float(sol.error_bound) + 1e-10 * scale
+    acts = jc.optimal_actions(sol)
+    assert not acts.undecided.any()
+    assert np.asarray(acts.optimal)[np.arange(mdp.num_states), actions].all()
