@@ -99,14 +99,14 @@ def describe(ds: "xr.Dataset") -> str:
     lines = [
         f"{ds.attrs.get('name', 'the problem')}: {ds.attrs['problem']}",
         "",
-        "flips.png, flips.pdf: where, and how often, the optimal policy flips when every entry of the reward may be off",
-        f"by up to a radius. {ds.attrs['count']:,} rewards per radius (data: flips.zarr), all solved with certificates.",
+        "flips.png, flips.pdf: where, and how often, the optimal policy flips when every entry of the reward",
+        f"may be off by up to a radius. {ds.attrs['count']:,} rewards per radius (data: flips.zarr), all certified.",
         "",
         f"{tied} {has} more than one optimal action: there any change, however small, can flip the policy."
         if tied
         else f"No reward within {safe:.3g} of the base flips anything (certified: smallest gap / 2L).",
-        f"At radius {radius:.3g} ({radius / (ds.attrs['span'] or 1):.2g} of the reward's span) {share:.0%} of the rewards "
-        "flip some state.",
+        f"At radius {radius:.3g} ({radius / (ds.attrs['span'] or 1):.2g} of the reward's span) {share:.0%} of the "
+        "rewards flip some state.",
         f"Most often flipped there: {worst or 'nothing'}.",
         f"Undecided by the arithmetic: at most {float(ds.any_undecided.max()):.2%} of the rewards at any radius.",
     ]

@@ -274,8 +274,8 @@ def _install_rows(self: Any, p: jax.Array) -> None:
             f"the transition row of state {s}, action {a} sums to {sums[s, a]:.6g}; a row must sum to 1 "
             f"within {ROW_SUM_TOLERANCE:g} (a row of zeros says that the action does not exist)"
         )
-    host = (host / np.where(exists, sums, 1.0)[..., None]).astype(host.dtype)
-    drift = np.where(exists, row_defects(host), 0.0)
-    largest = np.nextafter(np.asarray(drift.max(), p.dtype), np.asarray(np.inf, p.dtype))
-    most = np.int32((host != 0).sum(-1).max())
-    assign(self, probabilities=jnp.asarray(host), defect=jnp.asarray(largest), support=jnp.asarray(most))
+    rows = (host / np.where(exists, sums, 1.0)[..., None]).astype(host.dtype)
+    drift = np.where(exists, row_defects(rows), 0.0)
+    largest = np.nextafter(drift.max().astype(host.dtype), np.asarray(np.inf, host.dtype))
+    most = np.int32((rows != 0).sum(-1).max())
+    assign(self, probabilities=jnp.asarray(rows), defect=jnp.asarray(largest), support=jnp.asarray(most))

@@ -32,7 +32,7 @@ def flip_frequency(ds: xr.Dataset, *, radius: float | None = None, axes: tuple[A
             left, right = figure.subplots(1, 2, width_ratios=(1.45, 1))
         else:
             left, right = axes
-            figure = cast(Figure, left.get_figure(root=True))
+            figure = cast("Figure", left.get_figure(root=True))
         chosen = ds.sel(radius=radius, method="nearest") if radius is not None else _telling(ds)
         if "row" in ds.coords:
             _draw_grid(left, chosen)

@@ -15,7 +15,7 @@ INK = {"blue": "#0072B2", "orange": "#E69F00", "red": "#D55E00", "green": "#009E
 
 
 def style() -> AbstractContextManager[Any]:
-    """Draws in the package's style, `with style(): …`, and leaves the user's settings alone."""
+    """A context that draws in the package's style and leaves the user's settings alone."""
     return mpl.rc_context(fname=str(resources.files(__package__) / "jaxcliff.mplstyle"))
 
 

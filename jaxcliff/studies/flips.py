@@ -26,8 +26,8 @@ def flip_frequency(
     """Solves the problem for thousands of perturbed rewards and counts, state by state, what flips.
 
     At each radius, `count` rewards are drawn uniformly from the ball around the problem's reward and solved in one
-    call. A state flips if an action that was certainly optimal is now certainly suboptimal, or the other way round; what the
-    arithmetic cannot decide is counted apart.
+    call. A state flips if an action that was certainly optimal is now certainly suboptimal, or the other way round;
+    what the arithmetic cannot decide is counted apart.
 
     Args:
         mdp: the problem.
