@@ -15,7 +15,7 @@ test: $(DEV)
 
 # The wide sweeps of random instances: thousands of certificates, a hundred thousand decisions.
 test-wide: $(DEV)
-	JAX_ENABLE_X64=1 $(BIN)/python -m pytest -m slow -n 2 -s
+	JAX_ENABLE_X64=1 $(BIN)/python -m pytest -m slow -s
 
 atlas: $(CORE)
 	$(BIN)/jaxcliff atlas

@@ -8,6 +8,7 @@ without transitions is a (contextual) bandit: states are contexts. Discount 1 is
 terminates; then the horizon H takes the place of 1/(1 − γ).
 """
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,7 +76,6 @@ class MDP:
         >>> import jaxcliff as jc
         >>> jc.MDP(None, [[1.0, 0.5]])
         MDP(2 actions, 1 state, no transitions, discount 0, float32)
-
     """
 
     transitions: Any
@@ -129,7 +129,7 @@ class MDP:
             return self
         cast = {n: getattr(self, n).astype(dtype) for n in ("reward", "discount", "initial", "horizon")}
         moved = None if self.transitions is None else self.transitions.astype(dtype)
-        return dataclass_replace(self, transitions=moved, **cast)
+        return dataclasses.replace(self, transitions=moved, **cast)
 
     def __repr__(self) -> str:
         kind = "no transitions" if self.transitions is None else type(self.transitions).__name__
@@ -152,11 +152,6 @@ def inverse_bellman(mdp: MDP, q_values: Rewards) -> Rewards:
     if mdp.terminal is not None:
         values = jnp.where(mdp.terminal, 0, values)
     return jnp.where(mdp.decisions, q - mdp.discount * mdp.expect(values), 0)
-
-
-def dataclass_replace(mdp: MDP, **changes: Any) -> MDP:
-    """`mdp.replace`, in a form that type checkers know."""
-    return mdp.replace(**changes)  # type: ignore[attr-defined]
 
 
 def _cast(mdp: MDP) -> None:

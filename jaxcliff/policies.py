@@ -67,7 +67,6 @@ def optimal_actions(solution: Solution, tie_tolerance: Any = None, *, absolute: 
         >>> sets = jc.optimal_actions(jc.solve(jc.problems.bandit([1.0, 0.0, 1.0])))
         >>> sets.optimal.tolist(), sets.suboptimal.tolist()
         ([[True, False, True]], [[False, True, False]])
-
     """
     if solution.kind != "optimum":
         raise ValueError(

@@ -248,34 +248,32 @@ def _check_sizes(states: int, actions: int) -> None:
 
 def _install_rows(self: Any, p: jax.Array) -> None:
     """Checks the rows, divides them by their sums, and records support and defect."""
-    u = unit_roundoff(p.dtype)
-    if not is_concrete(p):
-        exists = jnp.any(p != 0, axis=-1)
-        support = jnp.sum(p != 0, axis=-1).max().astype(jnp.int32)
-        drift = jnp.where(exists, jnp.abs(jnp.sum(p, axis=-1) - 1), 0).max()
-        defect = jax.lax.stop_gradient(drift + 2 * u * support.astype(p.dtype))
-        assign(self, probabilities=p, defect=defect.astype(p.dtype), support=support)
+    if is_concrete(p):
+        rows = _checked_rows(np.asarray(p))
+        exists = (rows != 0).any(-1)
+        defect = np.where(exists, row_defects(rows), 0.0).max().astype(rows.dtype)
+        defect = np.nextafter(defect, np.asarray(np.inf, rows.dtype))
+        support = np.int32((rows != 0).sum(-1).max())
+        assign(self, probabilities=jnp.asarray(rows), defect=jnp.asarray(defect), support=jnp.asarray(support))
         return
-    host: Any = np.asarray(p)
-    bad = np.argwhere(~np.isfinite(host))
-    if len(bad):
-        s, a, t = bad[0]
-        raise ValueError(f"probability {t} of state {s}, action {a} is {host[s, a, t]}; it must be finite")
-    bad = np.argwhere(host < 0)
-    if len(bad):
-        s, a, t = bad[0]
-        raise ValueError(f"probability {t} of state {s}, action {a} is {host[s, a, t]}; it is negative")
-    sums = host.sum(-1, dtype=np.float64)
-    exists = (host != 0).any(-1)
-    off = np.argwhere(exists & (np.abs(sums - 1) > ROW_SUM_TOLERANCE))
-    if len(off):
-        s, a = off[0]
+    # Inside a transformation nothing can be refused, nor a sum be exact: the defect is measured, with its rounding.
+    count = jnp.sum(p != 0, axis=-1).astype(p.dtype)
+    rounding = 2 * unit_roundoff(p.dtype) * count
+    drift = jnp.where(count > 0, jnp.abs(jnp.sum(p, axis=-1) - 1) + rounding, 0).max()
+    assign(self, probabilities=p, defect=jax.lax.stop_gradient(drift), support=count.max().astype(jnp.int32))
+
+
+def _checked_rows(p: np.ndarray) -> np.ndarray:
+    """Every row divided by its sum; a row that is no distribution is refused by name."""
+    for s, a, t in np.argwhere(~np.isfinite(p))[:1]:
+        raise ValueError(f"probability {t} of state {s}, action {a} is {p[s, a, t]}; it must be finite")
+    for s, a, t in np.argwhere(p < 0)[:1]:
+        raise ValueError(f"probability {t} of state {s}, action {a} is {p[s, a, t]}; it is negative")
+    sums = p.sum(-1, dtype=np.float64)
+    exists = (p != 0).any(-1)
+    for s, a in np.argwhere(exists & (np.abs(sums - 1) > ROW_SUM_TOLERANCE))[:1]:
         raise ValueError(
             f"the transition row of state {s}, action {a} sums to {sums[s, a]:.6g}; a row must sum to 1 "
             f"within {ROW_SUM_TOLERANCE:g} (a row of zeros says that the action does not exist)"
         )
-    rows = (host / np.where(exists, sums, 1.0)[..., None]).astype(host.dtype)
-    drift = np.where(exists, row_defects(rows), 0.0)
-    largest = np.nextafter(drift.max().astype(host.dtype), np.asarray(np.inf, host.dtype))
-    most = np.int32((rows != 0).sum(-1).max())
-    assign(self, probabilities=jnp.asarray(rows), defect=jnp.asarray(largest), support=jnp.asarray(most))
+    return (p / np.where(exists, sums, 1.0)[..., None]).astype(p.dtype)

@@ -24,7 +24,6 @@ def flip_frequency(ds: xr.Dataset, *, radius: float | None = None, axes: tuple[A
         ds: the dataset.
         radius: for the map; the one at which the share of flipped rewards is nearest to 0.9 if not given.
         axes: two axes to draw on; a new figure if not given.
-
     """
     with style():
         if axes is None:

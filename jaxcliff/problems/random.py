@@ -59,7 +59,6 @@ def tie_planted(
 
     Returns:
         The problem, and Q [S, A].
-
     """
     if not 1 <= ties <= actions:
         raise ValueError(f"ties must lie between 1 and the number of actions, {actions}; it is {ties}")

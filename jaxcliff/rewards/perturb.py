@@ -33,7 +33,6 @@ def ball(key: jax.Array, mdp: MDP, radius: Any, count: int, *, norm: str = "inf"
         count: N, how many rewards.
         norm: "inf", "2" or "1", over the entries that count.
         reward: another centre, [S, A].
-
     """
     if norm not in NORMS:
         raise ValueError(f"norm must be one of {', '.join(map(repr, NORMS))}, not {norm!r}")
@@ -78,7 +77,6 @@ class Bump:
         realised: ‖R_ε − R‖ as computed.
         sharp: ε·max{|1 − γP(s|s,a)|, γ max_{(s',a') ≠ (s,a)} P(s|s',a')} ≤ ε, the exact norm.
         paper: (1 + γ)ε, the bound of Proposition 2.9; never attained for γ > 0.
-
     """
 
     reward: Rewards

@@ -36,7 +36,6 @@ def evaluate(
 
     Returns:
         A `Solution` of kind "evaluation".
-
     """
     policy = _as_policy(mdp, policy)
     return run(mdp, Average(policy), rewards, method, tolerance, None, max_iterations)
@@ -48,8 +47,8 @@ def occupancy(mdp: MDP, policy: Any, *, normalized: bool = False) -> Policies:
         d(s, a) = π(a|s) Σ_t γ^t P(s_t = s | s_0 ~ initial, π),   [..., S, A]
 
     It sums to 1/(1 − γ) (less where episodes end; terminal states count 0), or to 1 if `normalized`. The return
-    of π is Σ d·R. Chains of at most 512 states are solved directly, others (and trees) by following them until
-    what is left of the mass is below rounding.
+    of π is Σ d·R. Chains of at most 64 states are solved directly, others (and trees) by following the mass until
+    what is left of it is below rounding.
     """
     policy = _as_policy(mdp, policy)
     lead = policy.shape[:-2]

@@ -21,7 +21,6 @@ def iterate(
 
     Returns:
         The last state, which lanes finished by themselves, and the number of steps of each lane.
-
     """
 
     def body(carry: tuple[Any, ...]) -> tuple[Any, ...]:

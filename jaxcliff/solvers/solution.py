@@ -27,7 +27,6 @@ class Solution:
         iterations: sweeps, or policy improvements, or 1 for a method without iteration.
         method: what solved it: "value_iteration", "policy_iteration", "backward" or "bandit".
         kind: "optimum", or "evaluation" of a given policy.
-
     """
 
     centred_q: Rewards
@@ -92,7 +91,7 @@ class Solution:
         for code in Status:
             hit = status == code
             if hit.any():
-                lines.append(f"  {hit.sum()} {code.sentence}{_at_most(bounds[hit].max()) if code <= 2 else ''}")
+                lines.append(f"  {hit.sum()} {code.sentence}{_at_most(float(bounds[hit].max())) if code <= 2 else ''}")
         return "\n".join([head, *lines])
 
     def __repr__(self) -> str:

@@ -18,7 +18,7 @@ from jaxcliff.solvers.solution import Solution
 from jaxcliff.solvers.value_iteration import value_iteration
 from jaxcliff.transitions import Tree
 
-DIRECT_STATES = 512
+DIRECT_STATES = 64
 DEFAULT_LIMIT = {"value_iteration": 1_000_000, "policy_iteration": 1_000, "backward": 1, "bandit": 1}
 
 
@@ -46,7 +46,7 @@ def solve(
     |----------------------------|------------------|------------------------------------------------------|
     | no transitions             | bandit           | its action values are its rewards                    |
     | a `Tree`                   | backward         | one pass from the leaves is exact up to rounding     |
-    | at most 512 states         | policy_iteration | few linear solves, however slowly the chain mixes    |
+    | at most 64 states          | policy_iteration | few small linear solves, however slowly it mixes     |
     | more                       | value_iteration  | no S × S matrix per lane; span bounds stop it early  |
 
     The function may be jitted, vmapped (a mapped reward axis becomes a lane axis, at the price of one call)
@@ -71,7 +71,6 @@ def solve(
         >>> sol = jc.solve(mdp)
         >>> bool(sol.ok), sol.method
         (True, 'policy_iteration')
-
     """
     return run(mdp, Greedy(), rewards, method, tolerance, init, max_iterations)
 

@@ -41,7 +41,6 @@ def flip_frequency(
         A dataset over `radius`, `state` and `action`: the share of rewards that flip each state (`flips`) or any state
         (`any_flip`), the undecided shares, the base's optimal actions and its smallest gap. Its attribute
         `safe_radius` is the certified radius g/(2L) (Theorem 2.7): inside it nothing flips in the sup norm.
-
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, not {count}")
