@@ -22,9 +22,8 @@ def main() -> None:
     jax.config.update("jax_enable_x64", True)
     machine = measure.machine()
     print(", ".join(f"{key} {value}" for key, value in machine.items()))
-    print(
-        f"{'case':12s} {'method':24s} {'lanes':>7s} {'seconds':>9s} {'compile':>8s} {'floors':>8s} {'naive ×':>8s} right"
-    )
+    columns = ("lanes", ">7"), ("seconds", ">9"), ("compile", ">8"), ("floors", ">8"), ("× naive", ">8")
+    print(f"{'case':12s} {'method':24s} {' '.join(format(*column) for column in columns)}  right")
     records = []
     for name in options.case or cases.CASES:
         for record in cases.CASES[name]():
