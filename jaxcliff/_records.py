@@ -44,7 +44,8 @@ def record(cls: type[T]) -> type[T]:
 
     if "__repr__" not in cls.__dict__:
         cls.__repr__ = show  # type: ignore[method-assign, assignment]
-    cls.replace = dataclasses.replace  # type: ignore[attr-defined]
+    if "replace" not in cls.__dict__:
+        cls.replace = dataclasses.replace  # type: ignore[attr-defined]
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
     return cls
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import xarray as xr
 
+MOST = 1_000_000  # rewards per radius
 FIELD = (
     "....#......",
     "..........G",
@@ -21,19 +22,17 @@ FIELD = (
 )
 
 
-def _problems() -> dict[str, Callable[[Any], Any]]:
-    """The built-in problems of the atlas, by name; each takes a random key."""
-    from jaxcliff import problems
-
+def _problems() -> dict[str, Callable[[Any, Any], Any]]:
+    """The built-in problems of the atlas: functions of the room of problems and a random key."""
     return {
-        "grid": lambda key: problems.gridworld(FIELD, slip=0.1, discount=0.95),
-        "classic": lambda key: problems.gridworld(),
-        "cliff-walking": lambda key: problems.cliff_walking(discount=0.95),
-        "river-swim": lambda key: problems.river_swim(12, discount=0.99),
-        "gambler": lambda key: problems.gambler(50),
-        "garnet": lambda key: problems.garnet(key),
-        "fork": lambda key: problems.fork(),
-        "token-tree": lambda key: problems.token_tree(key, vocabulary=3, depth=4),
+        "grid": lambda problems, key: problems.gridworld(FIELD, slip=0.1, discount=0.95),
+        "classic": lambda problems, key: problems.gridworld(),
+        "cliff-walking": lambda problems, key: problems.cliff_walking(discount=0.95),
+        "river-swim": lambda problems, key: problems.river_swim(12, discount=0.99),
+        "gambler": lambda problems, key: problems.gambler(50),
+        "garnet": lambda problems, key: problems.garnet(key),
+        "fork": lambda problems, key: problems.fork(),
+        "token-tree": lambda problems, key: problems.token_tree(key, vocabulary=3, depth=4),
     }
 
 
@@ -42,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="jaxcliff", description="Where optimal policies jump when rewards change.")
     commands = parser.add_subparsers(dest="command", required=True)
     atlas = commands.add_parser("atlas", help="where, and how often, the optimal policy of a problem flips")
-    atlas.add_argument("problem", nargs="?", default="grid", help="a built-in problem (default: grid)")
+    atlas.add_argument("problem", nargs="?", default="grid", help=f"one of {', '.join(_problems())} (default: grid)")
     atlas.add_argument("--out", type=Path, default=Path("atlas"), help="folder to write (default: atlas)")
     atlas.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     atlas.add_argument("--count", type=int, default=2048, help="rewards per radius (default: 2048)")
@@ -63,16 +62,18 @@ def _atlas(problem: str, out: Path, seed: int, count: int) -> None:
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    from jaxcliff import figures, studies
+    from jaxcliff import figures, problems, studies
 
     known = _problems()
     if problem not in known:
         raise ValueError(f"there is no built-in problem {problem!r}; choose one of {', '.join(known)}")
+    if not 1 <= count <= MOST:
+        raise ValueError(f"count must be a number from 1 to {MOST:,}, not {count}")
     if not 0 <= seed < 2**63:
         raise ValueError(f"the seed must be a number from 0 to 2^63 − 1, not {seed}")
     out.mkdir(parents=True, exist_ok=True)
     problem_key, study_key = jax.random.split(jax.random.key(seed))
-    mdp = known[problem](problem_key)
+    mdp = known[problem](problems, problem_key)
     print(f"{problem}: {mdp}", flush=True)
     ds = studies.flip_frequency(mdp, key=study_key, count=count, progress=True)
     ds.attrs |= {"name": problem, "seed": seed}
@@ -89,12 +90,12 @@ def _atlas(problem: str, out: Path, seed: int, count: int) -> None:
 
 def describe(ds: "xr.Dataset") -> str:
     """The figure in words, with the numbers of this run."""
-    safe, tied = ds.attrs["safe_radius"], int((ds.smallest_gap.values == 0).sum())
+    safe, tied = ds.attrs["safe_radius"], int((ds.decision & (ds.optimal.sum("action") > 1)).sum())
     has = "state has" if tied == 1 else "states have"
-    telling = int(abs(ds.any_flip.values - 0.9).argmin())
-    radius, share = float(ds.radius[telling]), float(ds.any_flip[telling])
+    radius = ds.attrs["telling_radius"]
+    telling = ds.sel(radius=radius)
     names = ds.state_name.values if "state_name" in ds.coords else [f"state {s}" for s in ds.state.values]
-    flips = ds.flips.values[telling]
+    flips = telling.flips.values
     worst = "; ".join(f"{names[s]} ({flips[s]:.1%})" for s in flips.argsort()[::-1][:3] if flips[s] > 0)
     lines = [
         f"{ds.attrs.get('name', 'the problem')}: {ds.attrs['problem']}",
@@ -104,9 +105,11 @@ def describe(ds: "xr.Dataset") -> str:
         "",
         f"{tied} {has} more than one optimal action: there any change, however small, can flip the policy."
         if tied
+        else "The nearest rival is within the error of the arithmetic: no radius is certified."
+        if safe == 0
         else f"No reward within {safe:.3g} of the base flips anything (certified: smallest gap / 2L).",
-        f"At radius {radius:.3g} ({radius / (ds.attrs['span'] or 1):.2g} of the reward's span) {share:.0%} of the "
-        "rewards flip some state.",
+        f"At radius {radius:.3g} ({radius / (ds.attrs['span'] or 1):.2g} of the reward's span) "
+        f"{float(telling.any_flip):.0%} of the rewards flip some state.",
         f"Most often flipped there: {worst or 'nothing'}.",
         f"Undecided by the arithmetic: at most {float(ds.any_undecided.max()):.2%} of the rewards at any radius.",
     ]

@@ -84,7 +84,7 @@ class MDP:
     initial: Any = None
     legal: Any = None
     terminal: Any = None
-    horizon: Any = None
+    horizon: Any = dataclasses.field(init=False, default=None)
     labels: Labels = static(default=Labels())
 
     def __post_init__(self) -> None:
@@ -112,6 +112,13 @@ class MDP:
         return self.terminal is not None or isinstance(self.transitions, Tree)
 
     @property
+    def steps(self) -> jax.Array:
+        """L, the largest discounted number of steps: 1/(1 − γ) or the horizon; infinite where neither is known."""
+        gamma = self.discount
+        geometric = 1 / jnp.where(gamma < 1, 1 - gamma, 0)
+        return jnp.where((gamma >= 0) & (gamma <= 1), jnp.minimum(geometric, self.horizon), jnp.inf)
+
+    @property
     def decisions(self) -> jax.Array:
         """Boolean [S, A]: legal actions of non-terminal states, the entries of a reward that count."""
         mask = jnp.ones(self.reward.shape, bool) if self.legal is None else self.legal
@@ -127,9 +134,24 @@ class MDP:
         """The same problem in another dtype (transition rows are divided by their sums again)."""
         if dtype == self.dtype:
             return self
-        cast = {n: getattr(self, n).astype(dtype) for n in ("reward", "discount", "initial", "horizon")}
+        cast = {name: getattr(self, name).astype(dtype) for name in ("reward", "discount", "initial")}
         moved = None if self.transitions is None else self.transitions.astype(dtype)
-        return dataclasses.replace(self, transitions=moved, **cast)
+        new = dataclasses.replace(self, transitions=moved, **cast)
+        if not is_concrete(new):
+            assign(new, horizon=self.horizon.astype(dtype))
+        return new
+
+    def replace(self, **changes: Any) -> "MDP":
+        """The same problem with some fields changed, checked like a new one.
+
+        What was filled in when the problem was built (the legal action of a terminal state, the initial distribution)
+        stays as it is. Inside a transformation the horizon stays too, unless what it was computed from changes: then a
+        discount of 1 is no longer known to be allowed, and solving reports it.
+        """
+        new = dataclasses.replace(self, **changes)
+        if not is_concrete(new) and not {"transitions", "legal", "terminal"} & set(changes):
+            assign(new, horizon=self.horizon.astype(new.dtype))
+        return new
 
     def __repr__(self) -> str:
         kind = "no transitions" if self.transitions is None else type(self.transitions).__name__
@@ -146,6 +168,8 @@ def inverse_bellman(mdp: MDP, q_values: Rewards) -> Rewards:
     reward of illegal actions and of terminal states is 0.
     """
     q = jnp.asarray(q_values)
+    if q.ndim < 2 or q.shape[-2:] != mdp.reward.shape:
+        raise ValueError(f"q_values must have shape [..., {mdp.num_states}, {mdp.num_actions}], not {list(q.shape)}")
     q = q.astype(promoted(mdp.dtype, q.dtype))
     mdp = mdp.astype(q.dtype)
     values = jnp.max(q if mdp.legal is None else jnp.where(mdp.legal, q, -jnp.inf), axis=-1)
@@ -164,6 +188,8 @@ def _cast(mdp: MDP) -> None:
     if mdp.discount is None and mdp.transitions is not None:
         raise ValueError("a problem with transitions needs a discount between 0 and 1")
     reward = jnp.asarray(mdp.reward)
+    if jnp.issubdtype(reward.dtype, jnp.complexfloating):
+        raise ValueError(f"the reward must be real, not {reward.dtype}")
     if not jnp.issubdtype(reward.dtype, jnp.floating):
         reward = reward.astype(jnp.result_type(float))
     discount = 0.0 if mdp.discount is None else mdp.discount
@@ -172,6 +198,8 @@ def _cast(mdp: MDP) -> None:
         dtype = promoted(dtype, mdp.transitions.dtype)
     if not isinstance(discount, int | float) or isinstance(discount, np.floating):
         dtype = promoted(dtype, jnp.asarray(discount).dtype)
+    if is_concrete(discount) and np.ndim(discount) == 0 and discount < 1 and jnp.asarray(discount).astype(dtype) == 1:
+        raise ValueError(f"the discount {discount} rounds to 1 in {dtype.name}; use float64 for so long a horizon")
     assign(
         mdp,
         transitions=None if mdp.transitions is None else mdp.transitions.astype(dtype),
@@ -180,7 +208,6 @@ def _cast(mdp: MDP) -> None:
         initial=None if mdp.initial is None else jnp.asarray(mdp.initial).astype(dtype),
         legal=None if mdp.legal is None else jnp.asarray(mdp.legal),
         terminal=None if mdp.terminal is None else jnp.asarray(mdp.terminal),
-        horizon=None if mdp.horizon is None else jnp.asarray(mdp.horizon).astype(dtype),
     )
 
 
@@ -215,6 +242,8 @@ def _check_shapes(mdp: MDP) -> None:
             f"there are {states} states and {actions} actions, but labels for "
             f"{len(mdp.labels.states)} and {len(mdp.labels.actions)}"
         )
+    if len(mdp.labels.positions) not in (0, states):
+        raise ValueError(f"there are {states} states, but labels give positions for {len(mdp.labels.positions)}")
     if mdp.terminal is not None and (t is None or isinstance(t, Tree)):
         kind = "a bandit" if t is None else "a tree"
         raise ValueError(f"{kind} has no terminal states: its episodes end by themselves")
@@ -231,6 +260,8 @@ def _check_numbers(mdp: MDP) -> None:
     if mdp.transitions is None and discount != 0:
         raise ValueError(f"a problem without transitions is a bandit: its discount is 0, not {discount:g}")
 
+    if terminal.all():
+        raise ValueError("every state is terminal: there is nothing to decide")
     for s, a in np.argwhere(terminal[:, None] & legal & (reward != 0))[:1]:
         raise ValueError(
             f"{name.state(s)} is terminal and has reward {reward[s, a]:g}; a terminal state has reward 0: "
@@ -270,7 +301,9 @@ def _check_numbers(mdp: MDP) -> None:
         reward=jnp.where(jnp.asarray(counts), mdp.reward, 0),
         legal=None if legal.all() else jnp.asarray(legal),
         terminal=jnp.asarray(terminal) if terminal.any() else None,
-        horizon=jnp.asarray(steps).astype(mdp.dtype),
+        horizon=jnp.asarray(np.nextafter(np.asarray(steps, mdp.dtype), np.asarray(np.inf, mdp.dtype)))
+        if np.isfinite(steps) and not isinstance(mdp.transitions, Tree)
+        else jnp.asarray(steps).astype(mdp.dtype),
     )
 
 
@@ -290,7 +323,13 @@ def _steps_to_end(mdp: MDP, discount: float, legal: np.ndarray, terminal: np.nda
             f"{mdp.num_states} states, {mdp.labels.state(s)} with {mdp.labels.action(a)} among them; declare "
             "terminal states, forbid the action, or take a discount below 1"
         )
-    return _horizon.expected_horizon(rows, legal, terminal)
+    steps = _horizon.expected_horizon(rows, legal, terminal)
+    if not np.isfinite(steps):
+        raise ValueError(
+            "at discount 1 an episode of this problem can last longer than the arithmetic can resolve; "
+            "take a discount below 1"
+        )
+    return steps
 
 
 def _fill(mdp: MDP) -> None:

@@ -17,8 +17,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from jaxcliff._records import record
+from jaxcliff._records import is_concrete, record
 from jaxcliff._types import ActionFlags, LaneScalars, Policies, Rewards, StateFlags
 from jaxcliff.solvers.operators import mask_illegal
 from jaxcliff.solvers.solution import Solution
@@ -73,6 +74,11 @@ def optimal_actions(solution: Solution, tie_tolerance: Any = None, *, absolute: 
             f"optimal_actions needs a solution of kind 'optimum', not {solution.kind!r}: solve(mdp, rewards) first"
         )
     dtype = solution.centred_q.dtype
+    if is_concrete(tie_tolerance) and tie_tolerance is not None and not np.all(np.asarray(tie_tolerance) >= 0):
+        raise ValueError(f"tie_tolerance must not be negative or NaN, but it is {tie_tolerance}")
+    lanes = solution.status.shape
+    if np.shape(tie_tolerance) not in ((), lanes):
+        raise ValueError(f"tie_tolerance is one number or one per lane, {lanes}, not {np.shape(tie_tolerance)}")
     tolerance = jnp.asarray(default_tie_tolerance(dtype) if tie_tolerance is None else tie_tolerance)
     return _sort(solution, tolerance.astype(dtype), absolute)
 
@@ -119,6 +125,8 @@ def preferred(acts: ActionSets, order: Any, *, undecided: str = "include") -> Po
     order = jnp.asarray(order)
     if order.shape[-1:] != (actions,):
         raise ValueError(f"order must list all {actions} actions, [A] or [S, A], not shape {list(order.shape)}")
+    if is_concrete(order) and not (np.sort(np.asarray(order), axis=-1) == np.arange(actions)).all():
+        raise ValueError(f"order must list every action from 0 to {actions - 1} once")
     rank = jnp.argsort(order, axis=-1)
     chosen = jnp.argmin(jnp.where(acts.candidates(undecided), rank, actions), axis=-1)
     return _normalized(acts, _one_hot(chosen, acts) * acts.candidates(undecided).astype(acts.gap.dtype))

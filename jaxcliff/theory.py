@@ -6,11 +6,6 @@ Labels refer to "The Policy Cliff" (arXiv 2507.20150).
 from typing import Any
 
 
-def q_lipschitz(steps: Any) -> Any:
-    """‖Q_R − Q_R'‖ ≤ L ‖R − R'‖ with L = 1/(1 − γ) or the horizon (Proposition 2.4)."""
-    return steps
-
-
 def safe_radius(gap: Any, steps: Any) -> Any:
     """g/(2L), which is g(1 − γ)/2: no reward nearer in the sup norm closes a gap of g (Theorem 2.7)."""
     return gap / (2 * steps)

@@ -167,8 +167,10 @@ class Tree:
     def __post_init__(self) -> None:
         for name in ("vocabulary", "depth"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"Tree takes a {name} of at least 1, not {value!r}")
+            if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
+                raise ValueError(f"Tree takes a whole {name} of at least 1, not {value!r}")
+            assign(self, **{name: int(value)})
+        assign(self, end_token=bool(self.end_token))
 
     @property
     def level_sizes(self) -> tuple[int, ...]:

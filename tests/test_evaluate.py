@@ -39,7 +39,12 @@ def test_evaluation_stays_within_its_bound(name, method, rng):
     assert sol.ok.all()
     for i in range(len(rewards)):
         v, *_ = reference(mdp, policy[i], rewards[i])
-        assert np.abs(np.asarray(sol.values[i]) - v).max() <= float(sol.error_bound[i]) + 1e-12 * np.abs(v).max()
+        slack = 1e-12 * np.abs(v).max()
+        assert np.abs(np.asarray(sol.values[i]) - v).max() <= float(sol.error_bound[i]) + slack
+        problem = Problem(mdp, rewards[i])
+        gaps = v[:, None] - (problem.reward + problem.discount * problem.float_rows() @ v)
+        error = np.abs(np.asarray(sol.gaps[i], float) - gaps)[problem.counts]
+        assert (error <= np.asarray(sol.gap_bound[i])[problem.counts] + slack).all()
 
 
 def test_one_policy_under_many_rewards_and_many_policies_under_one(rng):
@@ -125,6 +130,28 @@ def test_reachable_follows_every_policy():
         legal=jnp.asarray([[True, s != 3] for s in range(6)]), initial=jnp.eye(6)[0].astype(chain.dtype)
     )
     assert jc.reachable(blocked).tolist() == [True, True, True, True, False, False]
+
+
+def test_gaps_of_an_averaged_bandit_stay_within_their_bound():
+    bandit = jc.problems.bandit(np.float32([1e4, 1e4 + 1, 1e4 + 2]))
+    sol = jc.evaluate(bandit, jnp.full((1, 3), 1 / 3, jnp.float32))
+    assert (jnp.abs(sol.gaps - jnp.asarray([[1, 0, -1]])) <= sol.gap_bound).all()
+
+
+def test_occupancy_refuses_what_evaluate_refuses():
+    fork = jc.problems.fork()
+    good = jnp.asarray([[0.5, 0.5], [1, 0], [1, 0]]).astype(fork.dtype)
+    mass = good.at[1, 1].set(5.0)
+    half = good * 0.5
+    policies = jnp.stack([good, mass, half])
+    assert jc.evaluate(fork, policies).ok.tolist() == [True, False, False]
+    assert jnp.isfinite(jc.occupancy(fork, policies)).all((-2, -1)).tolist() == [True, False, False]
+    for states in (5, 80):
+        mdp = jc.problems.garnet(jax.random.key(0), states=states, actions=2, branching=3, discount=0.9)
+        uniform = jnp.full((states, 2), 0.5, mdp.dtype)
+        discounts = jnp.asarray([0.5, 1.0, -0.5], mdp.dtype)
+        totals = jax.vmap(lambda d, m=mdp, pi=uniform: jc.occupancy(m.replace(discount=d), pi).sum())(discounts)
+        np.testing.assert_allclose(totals, [2, np.nan, np.nan], rtol=1e-5)
 
 
 def test_a_bad_policy_is_a_status_and_a_bad_shape_a_sentence(rng):

@@ -126,3 +126,52 @@ def test_any_drawn_instance_stays_within_its_bound(seed, name, scale, level):
     sol = jc.solve(mdp, rewards)
     for i in (0, 2):
         check_lane(sol, i, mdp, *Problem(mdp, rewards[i]).solve_exact())
+
+
+def test_the_horizon_is_certified_for_rows_that_do_not_sum_to_one_exactly():
+    """Float32 rows are off by an ulp, which at a horizon of 10⁶ is a percent: the bound must count it."""
+    for chance in (1e-3, 1e-5, 1e-6):
+        p = np.array([[[1 - chance, chance]], [[0, 1]]], np.float32)
+        mdp = jc.MDP(jc.Dense(p), np.array([[1], [0]], np.float32), 1.0, terminal=[False, True])
+        for method, limit in (("value_iteration", 100), ("value_iteration", 1), ("policy_iteration", 100)):
+            sol = jc.solve(mdp, mdp.reward[None], method=method, max_iterations=limit)
+            check_lane(sol, 0, mdp, *Problem(mdp, mdp.reward).solve_exact())
+
+
+@pytest.mark.parametrize("method", ITERATIVE)
+def test_overflow_is_a_status_and_underflow_a_bound(method):
+    chain = jc.problems.chain(5, discount=0.99).astype(jnp.float32)
+    huge = jc.solve(chain, (chain.reward * 2 - 1) * 1e37, method=method)
+    assert huge.status == jc.Status.OUT_OF_RANGE
+    assert jnp.isnan(huge.values).all()
+    tiny = jc.problems.garnet(jax.random.key(0), states=5, actions=3, branching=2, discount=0.9).astype(jnp.float32)
+    rewards = tiny.reward[None] * jnp.asarray([1e-30, 1e-34, 1e-37], jnp.float32)[:, None, None]
+    sol = jc.solve(tiny, rewards, method=method)
+    for i in range(len(rewards)):
+        check_lane(sol, i, tiny, *Problem(tiny, rewards[i]).solve_exact())
+
+
+@pytest.mark.parametrize("method", ITERATIVE)
+def test_no_start_can_spoil_a_lane(method, dtype):
+    mdp = jc.problems.garnet(jax.random.key(0), states=5, actions=3, branching=2, discount=0.9).astype(dtype)
+    ones = jnp.ones((5, 3), dtype)
+    for start in ([-3.45, 8.5, -4.9, 17.6, 2.0], [3e38, -3e38, 0, 0, 0], [jnp.nan] * 5, [1e9] * 5):
+        tied = jc.optimal_actions(jc.solve(mdp, ones, init=jnp.asarray(start, dtype), method=method))
+        assert tied.optimal.all()
+        sol = jc.solve(mdp, mdp.reward[None], init=jnp.asarray(start, dtype), method=method)
+        check_lane(sol, 0, mdp, *Problem(mdp, mdp.reward).solve_exact())
+
+
+@pytest.mark.parametrize("states", [16, 64])
+def test_slow_rings_are_decided_in_float32(states):
+    """At γ = .9999 no advantage is certain for long; policy iteration must not stop there."""
+    n = np.arange(states)
+    nxt = np.stack([(n + 1) % states, (n + 2) % states], axis=1)[..., None]
+    reward = np.random.default_rng(0).normal(size=(states, 2)).astype(np.float32)
+    mdp = jc.MDP(jc.Successors(nxt), reward, np.float32(0.9999)).astype(jnp.float32)
+    sol = jc.solve(mdp, mdp.reward[None], method="policy_iteration")
+    assert float(sol.error_bound[0] / sol.span[0]) < 0.02
+    assert float(jc.policies.ambiguous(jc.optimal_actions(sol)).mean()) < 0.1
+    q, v = Problem(mdp, mdp.reward).solve_exact() if states <= 16 else (None, None)
+    if q:
+        check_lane(sol, 0, mdp, q, v)

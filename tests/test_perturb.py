@@ -39,6 +39,8 @@ def test_a_ball_can_have_another_centre_and_refuses_other_norms():
         jc.perturb.ball(jax.random.key(0), mdp, -0.1, 3)
     with pytest.raises(ValueError, match="count"):
         jc.perturb.ball(jax.random.key(0), mdp, 0.1, 0)
+    with pytest.raises(ValueError, match="the centre must have shape"):
+        jc.perturb.ball(jax.random.key(0), mdp, 0.1, 3, reward=[5.0, 6.0])
 
 
 @needs_x64
@@ -71,3 +73,9 @@ def test_the_bump_names_a_pair_that_does_not_exist():
     mdp, q = jc.problems.tie_planted(jax.random.key(0))
     with pytest.raises(ValueError, match="no state 99, action 0"):
         jc.perturb.bump(mdp, q, 99, 0, 0.1)
+    worst = int(np.asarray(q)[0].argmin())
+    for size in (1e-3, -0.1):
+        with pytest.raises(ValueError, match="does not make state 0"):
+            jc.perturb.bump(mdp, q, 0, worst, size)
+    with pytest.raises(ValueError, match="illegal or terminal"):
+        jc.perturb.bump(jc.problems.fork(), jnp.zeros((3, 2)), 1, 1, 0.1)

@@ -85,6 +85,13 @@ def test_orders_and_kinds_are_checked():
     acts = tied()
     with pytest.raises(ValueError, match="list all 4 actions"):
         jc.policies.preferred(acts, [0, 1])
+    with pytest.raises(ValueError, match="once"):
+        jc.policies.preferred(acts, [0, 0, 1, 2])
+    for tolerance in (-1.0, float("nan")):
+        with pytest.raises(ValueError, match="must not be negative"):
+            jc.optimal_actions(jc.solve(jc.problems.chain()), tolerance)
+    with pytest.raises(ValueError, match="one per lane"):
+        jc.optimal_actions(jc.solve(jc.problems.chain()), jnp.asarray([0.1, 0.2]))
     mdp = jc.problems.chain()
     with pytest.raises(ValueError, match="'evaluation'"):
         jc.optimal_actions(jc.evaluate(mdp, jc.policies.uniform(jc.optimal_actions(jc.solve(mdp)))))

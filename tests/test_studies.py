@@ -107,7 +107,7 @@ def test_the_atlas_command_writes_figures_data_and_words(tmp_path, capsys):
     ("arguments", "sentence"),
     [
         (["atlas", "no-such"], "there is no built-in problem 'no-such'; choose one of grid"),
-        (["atlas", "classic", "--count", "0"], "count must be at least 1"),
+        (["atlas", "classic", "--count", "0"], "count must be a number from 1"),
         (["atlas", "classic", "--seed", "-1"], "the seed must be a number"),
         (["atlas", "classic", "--out", "/dev/null/here"], "Not a directory"),
     ],
@@ -124,6 +124,6 @@ def test_a_mistake_on_the_command_line_gets_a_sentence(arguments, sentence, caps
 
 def test_every_built_in_problem_of_the_atlas_can_be_built_and_solved():
     for name, build in cli._problems().items():
-        mdp = build(jax.random.key(0))
+        mdp = build(jc.problems, jax.random.key(0))
         assert jc.solve(mdp).ok, name
         assert jnp.isfinite(mdp.reward).all()

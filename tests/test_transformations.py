@@ -85,6 +85,39 @@ def test_a_traced_discount_outside_its_range_is_a_status():
     assert jnp.isfinite(sol.values[0]).all()
 
 
+def ending(chance, dtype=jnp.float32):
+    """One decision that ends the episode with a chance; the expected length at discount 1 is 1/chance."""
+    return jnp.stack([jnp.stack([1 - chance, chance])[None], jnp.asarray([[0, 1]], dtype)])
+
+
+def test_a_horizon_never_outlives_its_transitions():
+    """At discount 1 a problem whose transitions changed inside a transformation is refused, not guessed."""
+    mdp = jc.MDP(jc.Dense(ending(jnp.float32(0.5))), jnp.asarray([[1], [0]], jnp.float32), 1.0, terminal=[False, True])
+    for method in KINDS["proper"].methods:
+
+        def solve(chance, method=method):
+            return jc.solve(mdp.replace(transitions=jc.Dense(ending(chance))), method=method)
+
+        moved = jax.jit(solve)(jnp.float32(0.01))
+        assert moved.status == jc.Status.NOT_A_CONTRACTION
+        assert jnp.isnan(moved.values).all()
+    kept = jax.jit(lambda r: jc.solve(mdp.replace(reward=r)))(mdp.reward * 3)
+    np.testing.assert_allclose(kept.values, [6, 0], atol=float(kept.error_bound))
+    discounted = jax.jit(lambda g: jc.solve(mdp.replace(discount=g)))(jnp.float32(0.5))
+    np.testing.assert_allclose(discounted.values, [4 / 3, 0], atol=float(discounted.error_bound))
+
+
+def test_a_traced_model_that_is_no_distribution_is_a_status():
+    mdp = jc.problems.garnet(jax.random.key(0), states=5, branching=3, dense=True)
+    p = mdp.transitions.probabilities
+    solve = jax.jit(lambda p: jc.solve(jc.MDP(jc.Dense(p), mdp.reward, mdp.discount)))
+    assert solve(p).ok
+    for broken in (2 * p, p * jnp.nan):
+        sol = solve(broken)
+        assert not sol.ok
+        assert jnp.isnan(sol.values).all()
+
+
 @pytest.mark.parametrize("name", STRUCTURES)
 def test_under_shard_map_with_varying_axes_checked(name, rng):
     mdp, rewards = draw(name, rng)
@@ -263,6 +296,10 @@ def test_an_iteration_limit_is_reported_with_a_bound_that_holds(rng):
         (lambda m: jc.solve(m, method="simplex"), "one of value_iteration"),
         (lambda m: jc.solve(m, method="backward"), "does not fit a problem with Successors"),
         (lambda m: jc.solve(m, max_iterations=0), "at least 1"),
+        (lambda m: jc.solve(m, max_iterations=2.5), "whole number"),
+        (lambda m: jc.solve(m, tolerance=-1.0), "tolerance must not be negative"),
+        (lambda m: jc.solve(jax.tree.map(lambda x: jnp.stack([x, x]), m)), "a stack of problems"),
+        (lambda m: jc.solve(m, m.reward * 1j), "rewards must be real"),
         (lambda m: jc.solve(m, init=np.zeros(3, np.float32)), "init must have shape"),
         (
             lambda m: jc.solve(m, tolerance=np.zeros(3, np.float32), rewards=jnp.zeros((2, 8, 3))),

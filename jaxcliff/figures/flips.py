@@ -32,17 +32,14 @@ def flip_frequency(ds: xr.Dataset, *, radius: float | None = None, axes: tuple[A
         else:
             left, right = axes
             figure = cast("Figure", left.get_figure(root=True))
-        chosen = ds.sel(radius=radius, method="nearest") if radius is not None else _telling(ds)
+        wanted = ds.attrs["telling_radius"] if radius is None else radius
+        chosen = ds.isel(radius=int(np.abs(ds.radius.values - wanted).argmin()))
         if "row" in ds.coords:
             _draw_grid(left, chosen)
         else:
             _draw_states(left, ds)
         _draw_curve(right, ds, None if "row" not in ds.coords else float(chosen.radius))
     return figure
-
-
-def _telling(ds: xr.Dataset) -> xr.Dataset:
-    return ds.isel(radius=int(np.abs(ds.any_flip.values - 0.9).argmin()))
 
 
 def _draw_grid(axes: Axes, ds: xr.Dataset) -> None:

@@ -7,11 +7,10 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-COLUMN = 3.5  # inches, one column of a two-column page
-PAGE = 7.2
+PAGE = 7.2  # inches, both columns of a two-column page
 SEQUENTIAL = "cividis"
 # Okabe and Ito's palette, in a fixed order.
-INK = {"blue": "#0072B2", "orange": "#E69F00", "red": "#D55E00", "green": "#009E73", "grey": "#666666"}
+INK = {"blue": "#0072B2", "red": "#D55E00", "green": "#009E73", "grey": "#666666"}
 
 
 def style() -> AbstractContextManager[Any]:

@@ -35,6 +35,8 @@ def gridworld(
         >>> jc.problems.gridworld(("..G", "..P")).num_states
         6
     """
+    if isinstance(layout, str):
+        raise ValueError("the layout is a sequence of rows, not one string: split it, layout.split()")
     rows = [str(row) for row in layout]
     if not rows or len({len(row) for row in rows}) != 1 or not rows[0]:
         raise ValueError("the layout must have rows, all of one length")
@@ -72,7 +74,7 @@ def cliff_walking(*, discount: Any = 0.99) -> MDP:
     """Sutton and Barto's cliff walk: 4 × 12, −1 per step, −100 and back to the start for stepping off the cliff.
 
     Known: the best way from the start (state 36) hugs the cliff and takes 13 steps, V = −(1 − γ^13)/(1 − γ). The goal
-    (state 47) is terminal; the cliff's own cells are never entered, and loop on themselves.
+    (state 47) is terminal; the cliff's own cells are never entered, and loop on themselves with one legal action.
     """
     height, width = 4, 12
     r, c = np.divmod(np.arange(height * width), width)
@@ -88,10 +90,12 @@ def cliff_walking(*, discount: Any = 0.99) -> MDP:
     reward[goal] = 0
     cells = list(zip(r.tolist(), c.tolist(), strict=True))
     labels = Labels([f"row {i}, column {j}" for i, j in cells], tuple(MOVES), cells)
+    legal = ~(cliff | terminal)[:, None] | (np.arange(4) == 0)
     return MDP(
         Successors(target[..., None]),
         reward,
         discount,
+        legal=legal,
         initial=np.arange(height * width) == start,
         terminal=terminal,
         labels=labels,

@@ -62,6 +62,8 @@ def tie_planted(
     """
     if not 1 <= ties <= actions:
         raise ValueError(f"ties must lie between 1 and the number of actions, {actions}; it is {ties}")
+    if not 0 <= near_gap < margin:
+        raise ValueError(f"near_gap must be at least 0 and less than margin, {margin:g}; it is {near_gap:g}")
     model_key, value_key, choice_key, below_key = jax.random.split(key, 4)
     blank = garnet(model_key, states=states, actions=actions, branching=branching, discount=discount)
     best = jax.random.normal(value_key, (states, 1))

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxcliff._records import is_concrete, record
 from jaxcliff._types import LaneScalars, Rewards
@@ -36,12 +37,14 @@ def ball(key: jax.Array, mdp: MDP, radius: Any, count: int, *, norm: str = "inf"
     """
     if norm not in NORMS:
         raise ValueError(f"norm must be one of {', '.join(map(repr, NORMS))}, not {norm!r}")
-    if count < 1:
-        raise ValueError(f"count must be at least 1, not {count}")
-    if is_concrete(radius) and not (jnp.isfinite(jnp.asarray(radius)) & (jnp.asarray(radius) >= 0)):
-        raise ValueError(f"the radius must be a finite number, not negative; it is {radius}")
+    if not isinstance(count, int) or count < 1:
+        raise ValueError(f"count must be a whole number of at least 1, not {count}")
+    if np.ndim(radius) != 0 or (is_concrete(radius) and not 0 <= float(radius) < np.inf):
+        raise ValueError(f"the radius must be one finite number, not negative; it is {radius}")
     radius = jnp.asarray(radius).astype(mdp.dtype)
     base = mdp.reward if reward is None else jnp.asarray(reward).astype(mdp.dtype)
+    if base.shape != mdp.reward.shape:
+        raise ValueError(f"the centre must have shape {list(mdp.reward.shape)}, not {list(base.shape)}")
     shape = (count, *base.shape)
     direction_key, length_key = jax.random.split(key)
     counts = mdp.decisions
@@ -59,7 +62,7 @@ def ball(key: jax.Array, mdp: MDP, radius: Any, count: int, *, norm: str = "inf"
 
 
 def realised_norm(mdp: MDP, difference: Rewards, norm: str = "inf") -> LaneScalars:
-    """The norm of a difference of rewards over the entries that count."""
+    """The norm of a difference of rewards over the entries that count: "inf", "2" or "1"."""
     size = jnp.where(mdp.decisions, jnp.abs(difference), 0)
     if norm == "inf":
         return jnp.max(size, axis=(-2, -1))
@@ -75,7 +78,7 @@ class Bump:
         reward: R_ε, [S, A].
         q_values: its optimal action values, Q + ε at the chosen pair.
         realised: ‖R_ε − R‖ as computed.
-        sharp: ε·max{|1 − γP(s|s,a)|, γ max_{(s',a') ≠ (s,a)} P(s|s',a')} ≤ ε, the exact norm.
+        sharp: the exact norm; at a tie ε·max{|1 − γP(s|s,a)|, γ max_{(s',a') ≠ (s,a)} P(s|s',a')} ≤ ε.
         paper: (1 + γ)ε, the bound of Proposition 2.9; never attained for γ > 0.
     """
 
@@ -89,9 +92,9 @@ class Bump:
 def bump(mdp: MDP, q_values: Any, state: int, action: int, size: Any) -> Bump:
     """Breaks a tie: raises Q(state, action) by `size` and inverts the Bellman equation for the reward.
 
-    `action` must be optimal at `state` under `q_values`; then the new reward has exactly the raised action values,
-    the action is the only optimal one there, and the reward has moved by at most `size`, however small that is:
-    this is the construction by which Propositions 2.9 and 2.10 show every selection to be discontinuous at a tie.
+    The action must be among the best at `state` under `q_values`, or less than `size` behind. The new reward has the
+    raised action values, the action is the only optimal one there, and the reward has moved by at most `size`, however
+    small that is: the construction by which Propositions 2.9 and 2.10 show that every selection jumps at a tie.
     """
     if not (0 <= state < mdp.num_states and 0 <= action < mdp.num_actions):
         raise ValueError(
@@ -99,7 +102,18 @@ def bump(mdp: MDP, q_values: Any, state: int, action: int, size: Any) -> Bump:
             f"{mdp.num_actions} actions"
         )
     q = jnp.asarray(q_values).astype(mdp.dtype)
+    if q.shape != mdp.reward.shape:
+        raise ValueError(f"q_values must have shape {list(mdp.reward.shape)}, not {list(q.shape)}")
     size = jnp.asarray(size).astype(mdp.dtype)
+    if is_concrete(mdp, q, size):
+        place = f"{mdp.labels.state(state)}, {mdp.labels.action(action)}"
+        if not mdp.decisions[state, action]:
+            raise ValueError(f"{place} is illegal or terminal: there is nothing to raise")
+        best = jnp.max(jnp.where(mdp.decisions[state], q[state], -jnp.inf))
+        if not (size > 0 and q[state, action] + size > best):
+            raise ValueError(
+                f"a bump of {size:g} does not make {place} the best: it is {best - q[state, action]:g} behind"
+            )
     raised = q.at[state, action].add(size)
     reward = inverse_bellman(mdp, raised)
     before = inverse_bellman(mdp, q)

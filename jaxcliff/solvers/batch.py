@@ -15,6 +15,7 @@ from jaxcliff._numerics import unit_roundoff
 from jaxcliff._records import record
 from jaxcliff._types import LaneFlags, LaneScalars, LaneStatus, Rewards, Values
 from jaxcliff.mdp import MDP
+from jaxcliff.transitions import ROW_SUM_TOLERANCE
 
 
 class Status(enum.IntEnum):
@@ -25,6 +26,7 @@ class Status(enum.IntEnum):
     ITERATION_LIMIT = 2
     INVALID_REWARD = 3
     NOT_A_CONTRACTION = 4
+    OUT_OF_RANGE = 5
 
     @property
     def sentence(self) -> str:
@@ -34,13 +36,15 @@ class Status(enum.IntEnum):
 _SENTENCES = {
     Status.CONVERGED: "converged: the error bound is within the tolerance",
     Status.ROUNDING_FLOOR: "stopped at the rounding floor: the arithmetic allows no smaller error bound; "
-    "use float64 for a smaller one",
+    "use float64, or method='policy_iteration', for a smaller one",
     Status.ITERATION_LIMIT: "stopped at the iteration limit: the error bound holds but is wider than asked "
     "for; raise max_iterations or take method='policy_iteration'",
     Status.INVALID_REWARD: "not solved: the reward, or the policy to evaluate, is not finite (or not a "
     "distribution) on the legal actions of this lane",
-    Status.NOT_A_CONTRACTION: "not solved: the discount is not in [0, 1), nor 1 in a problem that was built at "
-    "discount 1",
+    Status.NOT_A_CONTRACTION: "not solved: the discount is not in [0, 1], or it is 1 in a problem that was not built "
+    "at discount 1 outside of JAX transformations (where termination can be checked), or a transition row does not "
+    "sum to 1",
+    Status.OUT_OF_RANGE: "not solved: values left the range of the dtype; rescale the reward or use float64",
 }
 
 
@@ -48,8 +52,8 @@ _SENTENCES = {
 class Batch:
     """B rewards [B, S, A] of one problem, ready for a method.
 
-    `steps` is L, the largest discounted number of steps: 1/(1 − γ) or the horizon, whichever is less.
-    `drift` is γ(ku/(1 − ku) + δ + u), the relative rounding of one expectation.
+    `steps` is L, the largest discounted number of steps. `drift` is γ(ku/(1 − ku) + δ + u), the relative rounding of
+    one expectation, and `underflow` what its terms can lose below the smallest normal number.
     """
 
     mdp: MDP
@@ -62,6 +66,7 @@ class Batch:
     discount: jax.Array
     steps: jax.Array
     drift: jax.Array
+    underflow: jax.Array
 
     @property
     def failed(self) -> LaneFlags:
@@ -83,7 +88,7 @@ class Batch:
         """Values minus a scalar kept nowhere: the bound recovers it. Values that are pinned stay."""
         if self.mdp.pinned:
             return self.pin(values)
-        middle = (jnp.max(values, -1, keepdims=True) + jnp.min(values, -1, keepdims=True)) / 2
+        middle = jnp.max(values, -1, keepdims=True) / 2 + jnp.min(values, -1, keepdims=True) / 2
         return values - middle
 
 
@@ -105,12 +110,12 @@ def prepare(mdp: MDP, operator: Any, rewards: Rewards) -> Batch:
     keep = decisions & sound[:, None, None]
     reward = jnp.where(keep, jnp.where(keep, rewards, 0) - centre[:, None, None], 0)
 
-    steps = jnp.minimum(1 / jnp.where(mdp.discount < 1, 1 - mdp.discount, 0), mdp.horizon)
-    contracts = (mdp.discount >= 0) & (mdp.discount <= 1) & jnp.isfinite(steps)
+    transitions = mdp.transitions
+    k = jnp.asarray(0 if transitions is None else transitions.support).astype(mdp.dtype)
+    defect = jnp.asarray(0 if transitions is None else transitions.defect).astype(mdp.dtype)
+    contracts = jnp.isfinite(mdp.steps) & (defect <= ROW_SUM_TOLERANCE + 4 * k * u)
     discount = jnp.where(contracts, mdp.discount, 0)
-    steps = jnp.where(contracts, steps, 1)
-    k = 0 if mdp.transitions is None else jnp.asarray(mdp.transitions.support).astype(mdp.dtype)
-    defect = 0 if mdp.transitions is None else mdp.transitions.defect
+    steps = jnp.where(contracts, mdp.steps, 1)
     status = jnp.where(sound, int(Status.CONVERGED), int(Status.INVALID_REWARD))
     status = jnp.where(contracts, status, int(Status.NOT_A_CONTRACTION))
     return Batch(
@@ -124,4 +129,5 @@ def prepare(mdp: MDP, operator: Any, rewards: Rewards) -> Batch:
         discount=discount,
         steps=steps,
         drift=discount * (k * u / (1 - k * u) + defect + u),
+        underflow=(k + 8) * float(jnp.finfo(mdp.dtype).tiny),
     )

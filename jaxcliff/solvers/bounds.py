@@ -7,9 +7,10 @@ transition row, δ the largest row-sum defect and L the number of discounted ste
     lo = min g − ρ − u‖g‖,   hi = max g + ρ + u‖g‖        enclose the exact one-step change of h
     V* − h  lies in [L·lo, L·hi],  hence  Q* − q − ρ-ball  in  γL·[lo, hi]
 
-so Q* = q + γL(lo + hi)/2 ± (ρ + w/2) with w = γL(hi − lo), up to the rounding of that sum. The gap V* − Q* does
-not pay for the shift: its error is at most 2ρ + w. Where an episode can end, the 0 of its end belongs to
-[lo, hi]. The *span* hi − lo shrinks with mixing, on many chains ten to a hundred times sooner than ‖g‖ does.
+so Q* = q + γL(lo + hi)/2 ± (ρ + w/2) with w = γL(hi − lo), up to the rounding of that sum. The gap V* − Q* does not pay
+for the shift: its error is at most 2ρ + w. Numbers below the smallest normal one may be flushed to zero, which adds a
+constant of that size to ρ; an operator that rounds (an average) adds its own. Where an episode can end, the 0 of its
+end belongs to [lo, hi]. The *span* hi − lo shrinks with mixing, on many chains ten to a hundred times sooner than ‖g‖ does.
 (MacQueen 1966 and Porteus 1971 for the exact part; the rounding terms are tested against rational arithmetic.)
 """
 
@@ -41,7 +42,7 @@ def certify(batch: Batch, h: Values, v: Values) -> Certificate:
     h_norm = jnp.max(jnp.abs(h), axis=-1)
     q_norm = batch.peak + h_norm
     slack = batch.operator.slack(q_norm)
-    rho = batch.drift * h_norm + u * (batch.peak + q_norm)
+    rho = batch.drift * h_norm + u * (batch.peak + q_norm) + jnp.where(q_norm > 0, batch.underflow, 0)
     g = v - h
     lowest, highest = jnp.min(g, axis=-1), jnp.max(g, axis=-1)
     if batch.mdp.pinned:
@@ -57,7 +58,7 @@ def certify(batch: Batch, h: Values, v: Values) -> Certificate:
     return Certificate(
         offset=offset,
         error_bound=(rho + slack + width / 2 + shift_error) * (1 + 16 * u),
-        gap_error=(2 * rho + width) * (1 + 16 * u),
+        gap_error=(2 * rho + slack + width) * (1 + 16 * u),
         change=highest - lowest,
         noise=noise,
     )

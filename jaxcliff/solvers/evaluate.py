@@ -37,8 +37,7 @@ def evaluate(
     Returns:
         A `Solution` of kind "evaluation".
     """
-    policy = _as_policy(mdp, policy)
-    return run(mdp, Average(policy), rewards, method, tolerance, None, max_iterations)
+    return run(mdp, Average(_as_policy(mdp, policy)), rewards, method, tolerance, None, max_iterations)
 
 
 def occupancy(mdp: MDP, policy: Any, *, normalized: bool = False) -> Policies:
@@ -48,11 +47,13 @@ def occupancy(mdp: MDP, policy: Any, *, normalized: bool = False) -> Policies:
 
     It sums to 1/(1 − γ) (less where episodes end; terminal states count 0), or to 1 if `normalized`. The return
     of π is Σ d·R. Chains of at most 64 states are solved directly, others (and trees) by following the mass until
-    what is left of it is below rounding.
+    what is left of it is below rounding. A policy that is no distribution over legal actions gives NaN.
     """
-    policy = _as_policy(mdp, policy)
+    policy = _as_policy(mdp, policy).astype(mdp.dtype)
     lead = policy.shape[:-2]
     flat = policy.reshape(-1, *policy.shape[-2:])
+    operator, sound = Average(flat).checked(mdp, jnp.isfinite(mdp.steps) & jnp.ones(len(flat), bool))
+    flat = operator.probabilities
     if mdp.terminal is not None:
         flat = jnp.where(mdp.terminal[:, None], 0, flat)
     start = mdp.initial if mdp.terminal is None else jnp.where(mdp.terminal, 0, mdp.initial)
@@ -63,7 +64,7 @@ def occupancy(mdp: MDP, policy: Any, *, normalized: bool = False) -> Policies:
         states = linear.visits(mdp, mdp.discount, flat, start)
     else:
         states = _visits_by_following(mdp, flat, start)
-    taken = (states[..., None] * flat).reshape(*lead, *policy.shape[-2:])
+    taken = jnp.where(sound[:, None, None], states[..., None] * flat, jnp.nan).reshape(*lead, *policy.shape[-2:])
     return taken / jnp.sum(taken, axis=(-2, -1), keepdims=True) if normalized else taken
 
 
@@ -89,7 +90,7 @@ def _push(mdp: MDP, flow: jax.Array) -> jax.Array:
 
 def _visits_by_following(mdp: MDP, policy: Policies, start: jax.Array) -> jax.Array:
     u = unit_roundoff(mdp.dtype)
-    steps = jnp.minimum(1 / (1 - mdp.discount), mdp.horizon)
+    steps = jnp.where(jnp.isfinite(mdp.steps), mdp.steps, 0)  # the caller marks these as NaN; do not follow them
 
     def follow(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         now, total = carry
@@ -112,4 +113,4 @@ def _as_policy(mdp: MDP, policy: Any) -> Policies:
         raise ValueError(
             f"a policy has shape [..., {s}, {a}], a distribution over actions for every state, not {list(policy.shape)}"
         )
-    return policy.astype(mdp.dtype)
+    return policy if jnp.issubdtype(policy.dtype, jnp.floating) else policy.astype(mdp.dtype)

@@ -1,7 +1,7 @@
 """What happens to the action values of a state: the best one counts (`Greedy`), or a policy's mean (`Average`).
 
 An operator is monotone and passes constants through, which is all that the error bound asks of it. It also
-says what its own arithmetic costs (`slack`) and how a policy is improved with respect to it (`improve`).
+says what its own arithmetic costs (`slack`) and which policy attains it (`policy`).
 """
 
 from typing import Any, ClassVar
@@ -37,18 +37,6 @@ class Greedy:
         """The first best action, as a distribution."""
         return jax.nn.one_hot(jnp.argmax(mask_illegal(q, legal), axis=-1), q.shape[-1], dtype=q.dtype)
 
-    def improve(
-        self, policy: Policies, q: Rewards, own: Values, legal: Any, error: LaneScalars
-    ) -> tuple[Policies, LaneFlags]:
-        """Switches to the best action where its advantage over `own` certainly is one (exceeds `error`).
-
-        Every switch is a strict improvement in exact arithmetic, so no policy returns: no cycles among ties.
-        """
-        advantage = self.value(q, legal) - own
-        u = unit_roundoff(q.dtype)
-        switch = advantage * (1 - 4 * u) > error[:, None]
-        return jnp.where(switch[..., None], self.policy(q, legal), policy), jnp.any(switch, axis=-1)
-
     def checked(self, mdp: MDP, lanes: LaneFlags) -> tuple["Greedy", LaneFlags]:
         return self, lanes
 
@@ -77,22 +65,19 @@ class Average:
     def policy(self, q: Rewards, legal: Any) -> Policies:
         return self.probabilities
 
-    def improve(
-        self, policy: Policies, q: Rewards, own: Values, legal: Any, error: LaneScalars
-    ) -> tuple[Policies, LaneFlags]:
-        return policy, error < 0
-
     def checked(self, mdp: MDP, lanes: LaneFlags) -> tuple["Average", LaneFlags]:
         """Lanes whose policy is a distribution over legal actions; the others get a harmless one."""
         p = self.probabilities
         legal = jnp.ones(mdp.reward.shape, p.dtype) if mdp.legal is None else mdp.legal.astype(p.dtype)
-        uniform = legal / jnp.sum(legal, axis=-1, keepdims=True)
-        inside = p * legal
-        proper = (jnp.abs(jnp.sum(inside, axis=-1) - 1) <= 1e-5) & jnp.all(inside >= 0, axis=-1)
         idle = jnp.zeros(mdp.num_states, bool) if mdp.terminal is None else mdp.terminal
+        inside = p * legal
+        total = jnp.sum(inside, axis=-1, keepdims=True)
+        outside = jnp.sum(jnp.abs(p - inside), axis=-1)
+        proper = (jnp.abs(total[..., 0] - 1) <= 1e-5) & (outside <= 1e-5) & jnp.all(inside >= 0, axis=-1)
         sound = jnp.all(proper | idle, axis=-1)
-        usable = sound[:, None] & ~idle
-        return Average(jnp.where(usable[..., None], inside, uniform)), lanes & sound
+        usable = (sound[:, None] & ~idle)[..., None]
+        uniform = legal / jnp.sum(legal, axis=-1, keepdims=True)
+        return Average(jnp.where(usable, inside / jnp.where(usable, total, 1), uniform)), lanes & sound
 
     def level(self, start: int, stop: int) -> "Average":
         return Average(self.probabilities[:, start:stop])

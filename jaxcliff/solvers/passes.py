@@ -35,12 +35,13 @@ def backward(batch: Batch) -> tuple[Rewards, Values, LaneScalars, jax.Array]:
             if tree.end_token:
                 children = jnp.pad(children, [(0, 0), (0, 0), (0, 1)])
             q = q + batch.discount * children
-            error = batch.discount * (error + u * jnp.max(jnp.abs(after), axis=-1))
+            error = batch.discount * (error + u * jnp.max(jnp.abs(after), axis=-1)) + batch.underflow
         q_norm = jnp.max(jnp.abs(q), axis=(-2, -1))
         after = operator.value(q, legal)
         error = (error + (u * q_norm if t < tree.depth - 1 else 0)) * (1 + 4 * u)
-        levels.append((q, after, jnp.broadcast_to(2 * error[:, None], after.shape), error))
-        error = (error + operator.slack(q_norm)) * (1 + 4 * u)
+        slack = operator.slack(q_norm)
+        levels.append((q, after, jnp.broadcast_to((2 * error + slack)[:, None], after.shape), error))
+        error = (error + slack) * (1 + 4 * u)
     levels.reverse()
     q, v, gap_error = (jnp.concatenate([level[i] for level in levels], axis=1) for i in range(3))
     worst = jnp.max(jnp.stack([level[3] for level in levels] + [error]), axis=0)
@@ -50,4 +51,5 @@ def backward(batch: Batch) -> tuple[Rewards, Values, LaneScalars, jax.Array]:
 def bandit(batch: Batch) -> tuple[Rewards, Values, LaneScalars, jax.Array]:
     """Q is the reward; only averaging it under a policy can round."""
     v = batch.value(batch.reward)
-    return batch.reward, v, batch.operator.slack(batch.peak), jnp.zeros_like(batch.span)[:, None]
+    slack = batch.operator.slack(batch.peak)
+    return batch.reward, v, slack, slack[:, None]

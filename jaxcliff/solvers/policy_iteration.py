@@ -1,15 +1,17 @@
-"""Policy iteration that cannot cycle: an action is switched only where its advantage is certain.
+"""Policy iteration that cannot cycle: an action is switched only where its advantage is certain, or the bound falls.
 
     V ← (I − γP_π)⁻¹ r_π (deflated),   π ← the best action where its advantage exceeds its certified error
 
-Each switch improves the policy in exact arithmetic, so the loop ends at a policy whose remaining advantages
-could all be rounding; ties are left alone. A few sweeps of value iteration then shrink what the advantages
-that were too small to certify leave in the bound.
+Each such switch improves the policy in exact arithmetic. On slowly mixing chains the certified error of an advantage
+is far above its actual one; so when no advantage is certain any more, those above the rounding of one backup are tried,
+as long as each try lowers the certified bound by a tenth. Both kinds of step can happen only finitely often: ties are
+left alone. A few sweeps of value iteration then shrink what is left.
 """
 
 import jax
+import jax.numpy as jnp
 
-from jaxcliff._numerics import contract
+from jaxcliff._numerics import contract, unit_roundoff
 from jaxcliff._records import record
 from jaxcliff._types import LaneFlags, LaneScalars, Policies, Values
 from jaxcliff.solvers import bounds
@@ -25,7 +27,8 @@ BLOCK_ENTRIES = 2**23  # matrix entries held at a time: 64 MiB in float64
 @record
 class _Improvement:
     policy: Policies
-    h: Values
+    h: Values  # the values with the smallest certified bound so far
+    bound: LaneScalars
 
 
 def block_size(num_states: int) -> int:
@@ -40,16 +43,26 @@ def policy_iteration(
     operator, legal = batch.operator, batch.mdp.legal
 
     def improve(state: _Improvement) -> tuple[_Improvement, LaneFlags]:
-        h = policy_values(batch.mdp, batch.discount, state.policy, batch.reward)
-        h = batch.centred(h)
+        h = batch.centred(policy_values(batch.mdp, batch.discount, state.policy, batch.reward))
         q = batch.backup(h)
-        own = contract("bsa,bsa->bs", state.policy, q)
-        error = bounds.certify(batch, h, batch.pin(own)).gap_error
-        policy, switched = operator.improve(state.policy, q, own, legal, error)
-        return _Improvement(policy, h), ~switched
+        own, best = contract("bsa,bsa->bs", state.policy, q), operator.value(q, legal)
+        advantage = (best - own) * (1 - 4 * u)
+        evaluation, optimum = (bounds.certify(batch, h, batch.pin(v)) for v in (own, best))
+        certain = advantage > evaluation.gap_error[:, None]
+        plausible = advantage > 2 * evaluation.noise[:, None]
+        improves = jnp.any(certain, axis=-1)
+        switch = jnp.where(improves[:, None], certain, plausible)
+        proceed = improves | (jnp.any(plausible, axis=-1) & (optimum.error_bound < 0.9 * state.bound))
+        proposed = _Improvement(
+            policy=jnp.where(switch[..., None], operator.policy(q, legal), state.policy),
+            h=jnp.where((optimum.error_bound < state.bound)[:, None], h, state.h),
+            bound=jnp.minimum(optimum.error_bound, state.bound),
+        )
+        return proposed, ~proceed
 
     h = batch.centred(h)
-    start = _Improvement(operator.policy(batch.backup(h), legal), h)
+    u = unit_roundoff(h.dtype)
+    start = _Improvement(operator.policy(batch.backup(h), legal), h, jnp.full_like(batch.span, jnp.inf))
     state, finished, count = iterate(improve, start, batch.failed, limit)
     h, _, _ = value_iteration(batch, state.h, tolerance, FINISHING_SWEEPS)
     return h, finished, count

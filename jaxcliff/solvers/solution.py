@@ -85,13 +85,14 @@ class Solution:
     def summary(self) -> str:
         """One line per way in which lanes ended."""
         status = np.asarray(self.status).reshape(-1)
-        bounds = np.asarray(self.error_bound / jnp.where(self.span > 0, self.span, 1)).reshape(-1)
+        bounds = np.asarray(jnp.where(self.span > 0, self.error_bound / self.span, 0)).reshape(-1)
         head = f"{self.kind}, {status.size} lane{'s' * (status.size != 1)}, {self.method}"
         lines = []
         for code in Status:
             hit = status == code
             if hit.any():
-                lines.append(f"  {hit.sum()} {code.sentence}{_at_most(float(bounds[hit].max())) if code <= 2 else ''}")
+                reach = _at_most(float(bounds[hit].max())) if code <= Status.ITERATION_LIMIT else ""
+                lines.append(f"  {hit.sum()} {code.sentence}{reach}")
         return "\n".join([head, *lines])
 
     def __repr__(self) -> str:

@@ -6,8 +6,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxcliff._numerics import promoted
+from jaxcliff._records import is_concrete
 from jaxcliff._types import LaneFlags, LaneScalars, Rewards, Values
 from jaxcliff.mdp import MDP
 from jaxcliff.solvers import bounds, passes
@@ -79,18 +81,24 @@ def run(
     mdp: MDP, operator: Any, rewards: Any, method: str, tolerance: Any, init: Any, max_iterations: int | None
 ) -> Solution:
     """`solve` for any operator: checks shapes, chooses the method, gives every argument its lane axes."""
+    if mdp.reward.ndim != 2:
+        raise ValueError("this is a stack of problems: map over it with jax.vmap(jc.solve)(stack)")
     reward = mdp.reward if rewards is None else jnp.asarray(rewards)
+    if jnp.issubdtype(reward.dtype, jnp.complexfloating):
+        raise ValueError(f"rewards must be real, not {reward.dtype}")
     if reward.ndim < 2 or reward.shape[-2:] != mdp.reward.shape:
         s, a = mdp.reward.shape
         raise ValueError(f"rewards must have shape [..., {s}, {a}] (states, actions), not {list(reward.shape)}")
     dtype = mdp.dtype
     if jnp.issubdtype(reward.dtype, jnp.floating):
-        dtype = promoted(dtype, reward.dtype)
+        dtype = promoted(dtype, reward.dtype, *(x.dtype for x in jax.tree.leaves(operator)))
     mdp, reward = mdp.astype(dtype), reward.astype(dtype)
     method = choose_method(mdp) if method == "auto" else check_method(mdp, method)
     limit = DEFAULT_LIMIT[method] if max_iterations is None else max_iterations
-    if limit < 1:
-        raise ValueError(f"max_iterations must be at least 1, not {limit}")
+    if not isinstance(limit, int) or limit < 1:
+        raise ValueError(f"max_iterations must be a whole number of at least 1, not {limit}")
+    if is_concrete(tolerance) and not np.all(np.asarray(0 if tolerance is None else tolerance) >= 0):
+        raise ValueError(f"tolerance must not be negative or NaN, but it is {tolerance}")
     tolerance = jnp.asarray(default_tie_tolerance(dtype) / 4 if tolerance is None else tolerance).astype(dtype)
     init = None if init is None else jnp.asarray(init).astype(dtype)
     operator = jax.tree.map(lambda x: x.astype(dtype), operator)
@@ -205,8 +213,9 @@ def _by_iteration(
     """Searches for values, then certifies them by one backup of their own."""
     start = batch.value(batch.reward)
     if init is not None:
-        usable = jnp.all(jnp.isfinite(init), axis=-1) & ~batch.failed
-        start = jnp.where(usable[:, None], init, start)
+        # No values lie farther out than L·span; a start that does would only cost precision (NaN compares false).
+        size = jnp.max(jnp.abs(batch.centred(init)), axis=-1)
+        start = jnp.where((size <= 2 * batch.steps * batch.span)[:, None], init, start)
     h, finished, count = search(batch, start, tolerance, limit)
     q = batch.backup(h)
     v = batch.value(q)
@@ -247,7 +256,10 @@ def _assemble(
     method: str,
 ) -> Solution:
     """Status, terminal states, illegal actions and failed lanes, the same way for every method."""
-    mdp, failed = batch.mdp, batch.failed
+    mdp = batch.mdp
+    finite = jnp.isfinite(error_bound) & jnp.all(jnp.isfinite(v + offset[:, None]), axis=-1)
+    failure = jnp.where(batch.failed | finite, batch.status, int(Status.OUT_OF_RANGE))
+    failed = failure > int(Status.ROUNDING_FLOOR)
     if mdp.terminal is not None:
         # −offset + offset is exactly 0, the value of a terminal state.
         q = jnp.where(mdp.terminal[:, None], -offset[:, None, None], q)
@@ -266,7 +278,7 @@ def _assemble(
         error_bound=jnp.where(failed, jnp.inf, error_bound),
         gap_error=jnp.where(failed[:, None], jnp.inf, gap_error),
         span=jnp.where(failed, nan, batch.span),
-        status=jnp.where(failed, batch.status, status).astype(jnp.int8),
+        status=jnp.where(failed, failure, status).astype(jnp.int8),
         iterations=count,
         method=method,
         kind=batch.operator.kind,

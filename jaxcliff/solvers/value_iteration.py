@@ -34,7 +34,7 @@ def value_iteration(batch: Batch, h: Values, tolerance: LaneScalars, limit: int)
         at_milestone = state.count % milestone == milestone - 1
         finished = (
             (bound.error_bound <= tolerance * batch.span)
-            | (bound.change <= bound.noise)
+            | ~(bound.change > bound.noise)
             | (at_milestone & (bound.change > 0.75 * state.mark))
         )
         mark = jnp.where(at_milestone, bound.change, state.mark)

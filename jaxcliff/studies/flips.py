@@ -40,7 +40,8 @@ def flip_frequency(
     Returns:
         A dataset over `radius`, `state` and `action`: the share of rewards that flip each state (`flips`) or any state
         (`any_flip`), the undecided shares, the base's optimal actions and its smallest gap. Its attribute
-        `safe_radius` is the certified radius g/(2L) (Theorem 2.7): inside it nothing flips in the sup norm.
+        `safe_radius` is the certified radius g/(2L) (Theorem 2.7): inside it nothing flips in the sup norm; and its
+        attribute `telling_radius` the one at which nearest to nine tenths of the rewards flip some state.
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, not {count}")
@@ -49,13 +50,14 @@ def flip_frequency(
         raise ValueError(f"the problem itself could not be solved: {base.summary()}")
     acts = policies.optimal_actions(base)
     smallest = _smallest_gaps(mdp, acts)
-    safe = theory.safe_radius(float(smallest.min()), _longest(mdp))
+    safe = theory.safe_radius(float(smallest.min()), float(mdp.steps))
     if radii is None:
         span = float(base.span) or 1.0
         radii = np.geomspace(np.clip(safe / 2, 1e-5 * span, 1e-2 * span), span / 2, 11)
     radii = np.asarray(radii, float)
-    if radii.ndim != 1 or not len(radii) or not (np.isfinite(radii) & (radii >= 0)).all():
-        raise ValueError(f"radii must be a list of finite numbers, none negative, not {radii.tolist()}")
+    sound = radii.ndim == 1 and len(radii) and (np.isfinite(radii) & (radii >= 0)).all() and (np.diff(radii) > 0).all()
+    if not sound:
+        raise ValueError(f"radii must be an increasing list of finite numbers, none negative, not {radii.tolist()}")
 
     rows = []
     keys = jax.random.split(key, len(radii))
@@ -108,6 +110,7 @@ def flip_frequency(
             "method": base.method,
             "span": float(base.span),
             "safe_radius": safe,
+            "telling_radius": float(radii[np.abs(any_flip - 0.9).argmin()]),
         },
     )
 
@@ -131,9 +134,3 @@ def _smallest_gaps(mdp: MDP, acts: policies.ActionSets) -> np.ndarray:
     behind = np.where(legal & ~optimal, np.asarray(acts.gaps() - acts.gap_bound), np.inf).min(axis=1)
     tied = (legal & optimal).sum(axis=1) > 1
     return np.where(tied, 0.0, np.maximum(behind, 0.0))
-
-
-def _longest(mdp: MDP) -> float:
-    """L: the largest discounted number of steps, 1/(1 − γ) or the horizon."""
-    gamma = float(mdp.discount)
-    return min(1 / (1 - gamma) if gamma < 1 else np.inf, float(mdp.horizon))
