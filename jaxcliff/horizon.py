@@ -37,8 +37,9 @@ def expected_horizon(rows: Any, legal: np.ndarray, terminal: np.ndarray) -> floa
     from scipy.sparse.linalg import MatrixRankWarning, spsolve
 
     states, actions = legal.shape
+    rows = rows.astype(np.float64)
     total = np.asarray(rows.sum(axis=1)).ravel()
-    rows = (diags_array(1 / np.where(total > 0, total, 1)) @ rows.astype(np.float64)).tocsr()
+    rows = (diags_array(1 / np.where(total > 0, total, 1)) @ rows).tocsr()
     live = np.flatnonzero(~terminal)
     choice = legal.argmax(axis=1)
     steps, after = np.zeros(states), np.zeros((states, actions))

@@ -161,7 +161,7 @@ class MDP:
         return f"MDP({actions}, {states}, {kind}, discount {discount}, {self.dtype})"
 
 
-def inverse_bellman(mdp: MDP, q_values: Rewards) -> Rewards:
+def inverse_bellman(mdp: MDP, q_values: Any) -> Rewards:
     """The one reward whose optimal action values are `q_values`: R = Q − γ P max_a Q.
 
     Choose Q, get R: exact ties and known answers are planted this way (theory: the inverse Bellman map). The
@@ -198,7 +198,8 @@ def _cast(mdp: MDP) -> None:
         dtype = promoted(dtype, mdp.transitions.dtype)
     if not isinstance(discount, int | float) or isinstance(discount, np.floating):
         dtype = promoted(dtype, jnp.asarray(discount).dtype)
-    if is_concrete(discount) and np.ndim(discount) == 0 and discount < 1 and jnp.asarray(discount).astype(dtype) == 1:
+    given = np.asarray(discount) if is_concrete(discount) else np.zeros(())
+    if given.shape == () and given < 1 and given.astype(dtype) == 1:
         raise ValueError(f"the discount {discount} rounds to 1 in {dtype.name}; use float64 for so long a horizon")
     assign(
         mdp,

@@ -40,6 +40,7 @@ def planted(rng, dtype, gap, discount, states=16):
         branching=4,
         ties=int(rng.integers(2, 5)),
         near_gap=gap,
+        margin=0.5,
         discount=discount,
     )
     return mdp.astype(dtype), q

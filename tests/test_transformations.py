@@ -299,7 +299,7 @@ def test_an_iteration_limit_is_reported_with_a_bound_that_holds(rng):
         (lambda m: jc.solve(m, max_iterations=2.5), "whole number"),
         (lambda m: jc.solve(m, tolerance=-1.0), "tolerance must not be negative"),
         (lambda m: jc.solve(jax.tree.map(lambda x: jnp.stack([x, x]), m)), "a stack of problems"),
-        (lambda m: jc.solve(m, m.reward * 1j), "rewards must be real"),
+        (lambda m: jc.solve(m, np.asarray(m.reward) * 1j), "rewards must be real"),
         (lambda m: jc.solve(m, init=np.zeros(3, np.float32)), "init must have shape"),
         (
             lambda m: jc.solve(m, tolerance=np.zeros(3, np.float32), rewards=jnp.zeros((2, 8, 3))),

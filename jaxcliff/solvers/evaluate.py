@@ -21,7 +21,7 @@ def evaluate(
     *,
     method: str = "auto",
     tolerance: Any = None,
-    max_iterations: int | None = None,
+    max_iterations: Any = None,
 ) -> Solution:
     """Values of a policy, with the same certificate as optimal ones.
 

@@ -36,7 +36,7 @@ def solve(
     method: str = "auto",
     tolerance: Any = None,
     init: Any = None,
-    max_iterations: int | None = None,
+    max_iterations: Any = None,
 ) -> Solution:
     """Optimal values of one problem under one reward or thousands, each with its own error bound.
 
@@ -77,9 +77,7 @@ def solve(
     return run(mdp, Greedy(), rewards, method, tolerance, init, max_iterations)
 
 
-def run(
-    mdp: MDP, operator: Any, rewards: Any, method: str, tolerance: Any, init: Any, max_iterations: int | None
-) -> Solution:
+def run(mdp: MDP, operator: Any, rewards: Any, method: str, tolerance: Any, init: Any, max_iterations: Any) -> Solution:
     """`solve` for any operator: checks shapes, chooses the method, gives every argument its lane axes."""
     if mdp.reward.ndim != 2:
         raise ValueError("this is a stack of problems: map over it with jax.vmap(jc.solve)(stack)")
