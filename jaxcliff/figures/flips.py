@@ -50,7 +50,8 @@ def _draw_grid(axes: Axes, ds: xr.Dataset) -> None:
     top = max(float(np.nanmax(image)), 0.01)
     shown = axes.imshow(image, cmap=SEQUENTIAL, norm=Normalize(0, top), aspect="equal")
     for s in np.flatnonzero(~ds.decision.values):
-        axes.text(column[s], row[s], "end", ha="center", va="center", fontsize=6.5)
+        mark = "end" if ds.terminal.values[s] else "–"  # a dash: one action only
+        axes.text(column[s], row[s], mark, ha="center", va="center", fontsize=6.5)
     names = ds.action_name.values if "action_name" in ds.coords else []
     for a, name in enumerate(names):
         if str(name) not in ARROWS:

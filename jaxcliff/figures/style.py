@@ -20,4 +20,6 @@ def style() -> AbstractContextManager[Any]:
 
 def new_figure(width: float, height: float) -> Figure:
     """A figure that belongs to no window and no global state."""
-    return Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr, call-arg]
+    return figure
