@@ -108,7 +108,7 @@ BAD = {
     ),
     "endless in practice": (
         lambda: jc.MDP(
-            jc.Dense(np.array([[[1, 1e-12]], [[0, 1]]], np.float32)),
+            jc.Dense(np.array([[[1, 1e-20]], [[0, 1]]], np.float32)),
             np.array([[1], [0]], np.float32),
             1.0,
             terminal=[False, True],
