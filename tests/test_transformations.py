@@ -10,7 +10,8 @@ import pytest
 from jax.sharding import AxisType, PartitionSpec
 
 import jaxcliff as jc
-from jaxcliff.solvers.solve import DEFAULT_LIMIT, _solver
+from jaxcliff.solvers.methods import DEFAULT_LIMIT
+from jaxcliff.solvers.solve import _solver
 from tests.cases import KINDS, LANES, STRUCTURE_METHODS, STRUCTURES, lanes
 from tests.conftest import X64
 
@@ -241,7 +242,7 @@ def test_every_contraction_has_full_precision(name, method, rng):
 
 
 def test_blocks_of_lanes_agree_with_one_block(rng, monkeypatch):
-    from jaxcliff.solvers import solve as module
+    import jaxcliff.solvers.solve as module
 
     mdp, rewards = draw("dense", rng, count=7)
     whole = jc.solve(mdp, rewards)

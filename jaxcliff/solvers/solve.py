@@ -10,18 +10,16 @@ import numpy as np
 
 from jaxcliff._numerics import promoted
 from jaxcliff._records import is_concrete
-from jaxcliff._types import LaneFlags, LaneScalars, Rewards, Values
+from jaxcliff._types import LaneScalars, Rewards
 from jaxcliff.mdp import MDP
-from jaxcliff.solvers import bounds, passes
-from jaxcliff.solvers.batch import Batch, Status, prepare
+from jaxcliff.solvers import methods
+from jaxcliff.solvers.batch import prepare
 from jaxcliff.solvers.operators import Greedy
-from jaxcliff.solvers.policy_iteration import block_size, policy_iteration
+from jaxcliff.solvers.policy_iteration import block_size
 from jaxcliff.solvers.solution import Solution
-from jaxcliff.solvers.value_iteration import value_iteration
 from jaxcliff.transitions import Tree
 
 DIRECT_STATES = 64
-DEFAULT_LIMIT = {"value_iteration": 1_000_000, "policy_iteration": 1_000, "backward": 1, "bandit": 1}
 
 
 def default_tie_tolerance(dtype: Any) -> float:
@@ -62,7 +60,8 @@ def solve(
         tolerance: relative to the span of each lane's reward, a number or one per lane; a quarter of the
             default tie tolerance (2.5e-12 in float64, 2.5e-5 in float32), so that ties are decided wherever
             the arithmetic can.
-        init: values to start from, [..., S]; what is not finite is not used. Changes speed, not the answer.
+        init: values to start from, [..., S]; a start that is not finite, or that no reward of this span could have, is
+            not used. Changes speed, not the answer.
         max_iterations: sweeps of value iteration (a million) or policy improvements (a thousand).
 
     Returns:
@@ -87,12 +86,10 @@ def run(mdp: MDP, operator: Any, rewards: Any, method: str, tolerance: Any, init
     if reward.ndim < 2 or reward.shape[-2:] != mdp.reward.shape:
         s, a = mdp.reward.shape
         raise ValueError(f"rewards must have shape [..., {s}, {a}] (states, actions), not {list(reward.shape)}")
-    dtype = mdp.dtype
-    if jnp.issubdtype(reward.dtype, jnp.floating):
-        dtype = promoted(dtype, reward.dtype, *(x.dtype for x in jax.tree.leaves(operator)))
+    dtype = promoted(mdp.dtype, *(x.dtype for x in (reward, *jax.tree.leaves(operator)) if _is_float(x)))
     mdp, reward = mdp.astype(dtype), reward.astype(dtype)
     method = choose_method(mdp) if method == "auto" else check_method(mdp, method)
-    limit = DEFAULT_LIMIT[method] if max_iterations is None else max_iterations
+    limit = methods.DEFAULT_LIMIT[method] if max_iterations is None else max_iterations
     if not isinstance(limit, int) or limit < 1:
         raise ValueError(f"max_iterations must be a whole number of at least 1, not {limit}")
     if is_concrete(tolerance) and not np.all(np.asarray(0 if tolerance is None else tolerance) >= 0):
@@ -121,6 +118,10 @@ def run(mdp: MDP, operator: Any, rewards: Any, method: str, tolerance: Any, init
     )
 
 
+def _is_float(x: jax.Array) -> bool:
+    return bool(jnp.issubdtype(x.dtype, jnp.floating))
+
+
 def choose_method(mdp: MDP) -> str:
     """The method of `auto`; see `solve`."""
     if mdp.transitions is None:
@@ -132,8 +133,8 @@ def choose_method(mdp: MDP) -> str:
 
 def check_method(mdp: MDP, method: str) -> str:
     """The method, if this problem can be solved by it."""
-    if method not in DEFAULT_LIMIT:
-        raise ValueError(f"method must be 'auto' or one of {', '.join(DEFAULT_LIMIT)}, not {method!r}")
+    if method not in methods.DEFAULT_LIMIT:
+        raise ValueError(f"method must be 'auto' or one of {', '.join(methods.DEFAULT_LIMIT)}, not {method!r}")
     suits = {
         "bandit": mdp.transitions is None,
         "backward": isinstance(mdp.transitions, Tree),
@@ -187,7 +188,8 @@ def _solve_lanes(
     per_lane = jax.tree.map(lambda x: x.reshape(lanes, *x.shape[len(lead) :]), (operator, rewards, tolerance, init))
 
     def one_block(args: Any) -> Solution:
-        return _METHODS[method](prepare(mdp, args[0], args[1]), args[2], args[3], limit)
+        operator, rewards, tolerance, init = args
+        return methods.apply(method, limit, prepare(mdp, operator, rewards), tolerance, init)
 
     size = block_size(mdp.num_states) if method == "policy_iteration" else lanes
     if lanes <= size:
@@ -203,89 +205,3 @@ def _solve_lanes(
         out = jax.lax.map(one_block, padded)
         out = jax.tree.map(lambda x: x.reshape(blocks * size, *x.shape[2:])[:lanes], out)
     return jax.tree.map(lambda x: x.reshape(*lead, *x.shape[1:]), out)
-
-
-def _by_iteration(
-    method: str, search: Callable[..., Any], batch: Batch, tolerance: LaneScalars, init: Any, limit: int
-) -> Solution:
-    """Searches for values, then certifies them by one backup of their own."""
-    start = batch.value(batch.reward)
-    if init is not None:
-        # No values lie farther out than L·span; a start that does would only cost precision (NaN compares false).
-        size = jnp.max(jnp.abs(batch.centred(init)), axis=-1)
-        start = jnp.where((size <= 2 * batch.steps * batch.span)[:, None], init, start)
-    h, finished, count = search(batch, start, tolerance, limit)
-    q = batch.backup(h)
-    v = batch.value(q)
-    bound = bounds.certify(batch, h, v)
-    return _assemble(
-        batch,
-        q,
-        v,
-        bound.offset,
-        bound.error_bound,
-        bound.gap_error[:, None],
-        tolerance,
-        finished,
-        count,
-        method,
-    )
-
-
-def _by_pass(
-    method: str, evaluate: Callable[..., Any], batch: Batch, tolerance: LaneScalars, init: Any, limit: int
-) -> Solution:
-    q, v, error_bound, gap_error = evaluate(batch)
-    done = ~batch.failed
-    count = done.astype(jnp.int32)
-    return _assemble(batch, q, v, jnp.zeros_like(batch.span), error_bound, gap_error, tolerance, done, count, method)
-
-
-def _assemble(
-    batch: Batch,
-    q: Rewards,
-    v: Values,
-    offset: LaneScalars,
-    error_bound: LaneScalars,
-    gap_error: jax.Array,
-    tolerance: LaneScalars,
-    finished: LaneFlags,
-    count: jax.Array,
-    method: str,
-) -> Solution:
-    """Status, terminal states, illegal actions and failed lanes, the same way for every method."""
-    mdp = batch.mdp
-    finite = jnp.isfinite(error_bound) & jnp.all(jnp.isfinite(v + offset[:, None]), axis=-1)
-    failure = jnp.where(batch.failed | finite, batch.status, int(Status.OUT_OF_RANGE))
-    failed = failure > int(Status.ROUNDING_FLOOR)
-    if mdp.terminal is not None:
-        # −offset + offset is exactly 0, the value of a terminal state.
-        q = jnp.where(mdp.terminal[:, None], -offset[:, None, None], q)
-        v = jnp.where(mdp.terminal, -offset[:, None], v)
-    nan = jnp.asarray(jnp.nan, q.dtype)
-    q = jnp.where(failed[:, None, None], nan, q)
-    if mdp.legal is not None:
-        q = jnp.where(mdp.legal, q, -jnp.inf)
-    within = error_bound <= tolerance * batch.span
-    stopped = jnp.where(finished, int(Status.ROUNDING_FLOOR), int(Status.ITERATION_LIMIT))
-    status = jnp.where(within, int(Status.CONVERGED), stopped)
-    return Solution(
-        centred_q=q,
-        centred_values=jnp.where(failed[:, None], nan, v),
-        offset=jnp.where(failed, 0, offset),
-        error_bound=jnp.where(failed, jnp.inf, error_bound),
-        gap_error=jnp.where(failed[:, None], jnp.inf, gap_error),
-        span=jnp.where(failed, nan, batch.span),
-        status=jnp.where(failed, failure, status).astype(jnp.int8),
-        iterations=count,
-        method=method,
-        kind=batch.operator.kind,
-    )
-
-
-_METHODS: dict[str, Callable[..., Solution]] = {
-    "value_iteration": functools.partial(_by_iteration, "value_iteration", value_iteration),
-    "policy_iteration": functools.partial(_by_iteration, "policy_iteration", policy_iteration),
-    "backward": functools.partial(_by_pass, "backward", passes.backward),
-    "bandit": functools.partial(_by_pass, "bandit", passes.bandit),
-}

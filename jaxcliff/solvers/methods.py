@@ -1,0 +1,92 @@
+"""The methods by name, and the one way from what a method finds to a `Solution`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxcliff._records import record
+from jaxcliff._types import LaneFlags, LaneScalars, Rewards, Values
+from jaxcliff.solvers import bounds, passes
+from jaxcliff.solvers.batch import Batch, Status
+from jaxcliff.solvers.policy_iteration import policy_iteration
+from jaxcliff.solvers.solution import Solution
+from jaxcliff.solvers.value_iteration import value_iteration
+
+SEARCHES: dict[str, Callable[..., Any]] = {
+    "value_iteration": value_iteration,
+    "policy_iteration": policy_iteration,
+}
+PASSES: dict[str, Callable[..., Any]] = {"backward": passes.backward, "bandit": passes.bandit}
+DEFAULT_LIMIT = {"value_iteration": 1_000_000, "policy_iteration": 1_000, "backward": 1, "bandit": 1}
+
+
+@record
+class _Found:
+    """What a method found: Q and V up to the offset, how wrong they can be, and which lanes ended by themselves."""
+
+    q: Rewards
+    v: Values
+    offset: LaneScalars
+    error_bound: LaneScalars
+    gap_error: jax.Array
+    finished: LaneFlags
+    count: jax.Array
+
+
+def apply(method: str, limit: int, batch: Batch, tolerance: LaneScalars, init: Any) -> Solution:
+    """Solves a prepared batch by one method."""
+    found = _search(method, limit, batch, tolerance, init) if method in SEARCHES else _pass(method, batch)
+    return _assemble(method, batch, tolerance, found)
+
+
+def _search(method: str, limit: int, batch: Batch, tolerance: LaneScalars, init: Any) -> _Found:
+    """Searches for values, then certifies them by one backup of their own."""
+    start = batch.value(batch.reward)
+    if init is not None:
+        # No values lie farther out than L·span; a start that does would only cost precision (NaN compares false).
+        size = jnp.max(jnp.abs(batch.centred(init)), axis=-1)
+        start = jnp.where((size <= 2 * batch.steps * batch.span)[:, None], init, start)
+    h, finished, count = SEARCHES[method](batch, start, tolerance, limit)
+    q = batch.backup(h)
+    v = batch.value(q)
+    bound = bounds.certify(batch, h, v)
+    return _Found(q, v, bound.offset, bound.error_bound, bound.gap_error[:, None], finished, count)
+
+
+def _pass(method: str, batch: Batch) -> _Found:
+    """One pass, exact up to the rounding that it counts itself."""
+    q, v, error_bound, gap_error = PASSES[method](batch)
+    done = ~batch.failed
+    return _Found(q, v, jnp.zeros_like(batch.span), error_bound, gap_error, done, done.astype(jnp.int32))
+
+
+def _assemble(method: str, batch: Batch, tolerance: LaneScalars, found: _Found) -> Solution:
+    """Status, terminal states, illegal actions and failed lanes, the same way for every method."""
+    mdp, q, v, offset = batch.mdp, found.q, found.v, found.offset
+    finite = jnp.isfinite(found.error_bound) & jnp.all(jnp.isfinite(v + offset[:, None]), axis=-1)
+    failure = jnp.where(batch.failed | finite, batch.status, int(Status.OUT_OF_RANGE))
+    failed = failure > int(Status.ROUNDING_FLOOR)
+    if mdp.terminal is not None:
+        # −offset + offset is exactly 0, the value of a terminal state.
+        q = jnp.where(mdp.terminal[:, None], -offset[:, None, None], q)
+        v = jnp.where(mdp.terminal, -offset[:, None], v)
+    nan = jnp.asarray(jnp.nan, q.dtype)
+    q = jnp.where(failed[:, None, None], nan, q)
+    if mdp.legal is not None:
+        q = jnp.where(mdp.legal, q, -jnp.inf)
+    stopped = jnp.where(found.finished, int(Status.ROUNDING_FLOOR), int(Status.ITERATION_LIMIT))
+    status = jnp.where(found.error_bound <= tolerance * batch.span, int(Status.CONVERGED), stopped)
+    return Solution(
+        centred_q=q,
+        centred_values=jnp.where(failed[:, None], nan, v),
+        offset=jnp.where(failed, 0, offset),
+        error_bound=jnp.where(failed, jnp.inf, found.error_bound),
+        gap_error=jnp.where(failed[:, None], jnp.inf, found.gap_error),
+        span=jnp.where(failed, nan, batch.span),
+        status=jnp.where(failed, failure, status).astype(jnp.int8),
+        iterations=found.count,
+        method=method,
+        kind=batch.operator.kind,
+    )
