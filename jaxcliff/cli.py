@@ -47,7 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     atlas.add_argument("--count", type=int, default=2048, help="rewards per radius (default: 2048)")
     options = parser.parse_args(arguments)
     try:
-        _atlas(options.problem, options.out, options.seed, options.count)
+        import jax
+
+        with jax.enable_x64(True):
+            _atlas(options.problem, options.out, options.seed, options.count)
     except (ValueError, OSError) as error:
         print(f"jaxcliff: {error}", file=sys.stderr)
         return 2
@@ -61,7 +64,6 @@ def _atlas(problem: str, out: Path, seed: int, count: int) -> None:
     began = time.perf_counter()
     import jax
 
-    jax.config.update("jax_enable_x64", True)
     from jaxcliff import figures, problems, studies
 
     known = _problems()
