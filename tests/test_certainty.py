@@ -13,7 +13,7 @@ from tests.oracle import Problem, rational
 GAPS = (0.0, *(10.0**-k for k in range(1, 13)))
 
 
-def count_decisions(mdp, rewards, tie_tolerance, methods=ITERATIVE):
+def check_decisions(mdp, rewards, tie_tolerance, methods=ITERATIVE):
     """Compares every certain decision with the truth; returns (decisions, undecided)."""
     sets = {m: jc.optimal_actions(jc.solve(mdp, rewards, method=m), tie_tolerance) for m in methods}
     decided = undecided = 0
@@ -58,7 +58,7 @@ def around(rng, mdp, count):
 def test_no_certain_decision_is_wrong(gap, dtype, rng):
     for tolerance in (None, 0.0):
         mdp, _ = planted(rng, dtype, gap, float(rng.choice([0.5, 0.95, 0.99])))
-        count_decisions(mdp, around(rng, mdp, 2), tolerance)
+        check_decisions(mdp, around(rng, mdp, 2), tolerance)
 
 
 @pytest.mark.slow
@@ -69,7 +69,7 @@ def test_no_certain_decision_is_wrong_wide(dtype, rng):
         for gap in GAPS:
             mdp, _ = planted(rng, dtype, gap, float(rng.choice([0.0, 0.5, 0.9, 0.95, 0.99])))
             tolerance = rng.choice([None, 0.0, 1e-8, 1e-3])
-            d, n = count_decisions(mdp, around(rng, mdp, 8), tolerance)
+            d, n = check_decisions(mdp, around(rng, mdp, 8), tolerance)
             total, unsure = total + d, unsure + n
     print(f"CERTAINTY {dtype.name}: {total} state decisions, {unsure} undecided, none wrong")
 

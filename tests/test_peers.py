@@ -26,7 +26,7 @@ def test_quantecon(name):
     problem = Problem(mdp, mdp.reward)
     theirs = quantecon.markov.DiscreteDP(problem.reward, problem.float_rows(), problem.discount)
     answer = theirs.solve(method="policy_iteration")
-    check(mdp, answer.v, answer.sigma)
+    check_peer(mdp, answer.v, answer.sigma)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -39,10 +39,10 @@ def test_mdptoolbox(name):
         rows = np.ascontiguousarray(problem.float_rows().transpose(1, 0, 2))
         theirs = toolbox.PolicyIteration(rows, problem.reward, problem.discount)
         theirs.run()
-    check(mdp, np.array(theirs.V), np.array(theirs.policy))
+    check_peer(mdp, np.array(theirs.V), np.array(theirs.policy))
 
 
-def check(mdp, values, actions):
+def check_peer(mdp, values, actions):
     sol = jc.solve(mdp)
     scale = np.abs(values).max()
     assert np.abs(np.asarray(sol.values) - values).max() <= float(sol.error_bound) + 1e-10 * scale

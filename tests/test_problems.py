@@ -12,7 +12,7 @@ from tests.conftest import X64, needs_x64
 KEY = jax.random.key(5)
 
 
-def close(sol, expected):
+def check_values(sol, expected):
     np.testing.assert_array_less(np.abs(np.asarray(sol.values) - expected), np.asarray(sol.error_bound) * 1.001 + 1e-12)
 
 
@@ -22,7 +22,7 @@ def test_chain(method, discount):
     n = 10
     sol = jc.solve(jc.problems.chain(n, discount=discount), method=method)
     discount = float(np.asarray(discount, sol.values.dtype))
-    close(sol, discount ** np.arange(n - 1, -1, -1) / (1 - discount))
+    check_values(sol, discount ** np.arange(n - 1, -1, -1) / (1 - discount))
 
 
 @pytest.mark.parametrize("method", ITERATIVE)

@@ -18,7 +18,7 @@ from tests.conftest import X64
 F32 = jnp.dtype(jnp.float32)
 
 
-def agree(one, other):
+def check_agree(one, other):
     """Same statuses up to converged/floor, bounds that overlap, no decision certain in two ways."""
     np.testing.assert_array_equal(one.ok, other.ok)
     reach = np.asarray(one.error_bound + other.error_bound)[..., None]
@@ -42,23 +42,23 @@ def test_every_case_under_jit_vmap_and_lane_axes(name, rng):
     turns = itertools.cycle(KINDS[name].methods)
 
     method = next(turns)
-    agree(whole[method], jax.jit(lambda m, r: jc.solve(m, r, method=method))(mdp, rewards))
+    check_agree(whole[method], jax.jit(lambda m, r: jc.solve(m, r, method=method))(mdp, rewards))
     method = next(turns)
-    agree(whole[method], jax.vmap(lambda r: jc.solve(mdp, r, method=method))(rewards))
+    check_agree(whole[method], jax.vmap(lambda r: jc.solve(mdp, r, method=method))(rewards))
     method = next(turns)
     shaped = jc.solve(mdp, rewards.reshape(2, 1, 2, *rewards.shape[1:]), method=method)
     assert shaped.status.shape == (2, 1, 2)
-    agree(whole[method][3], shaped[1, 0, 1])
-    agree(whole[method], jax.tree.map(lambda x: x.reshape(LANES, *x.shape[3:]), shaped))
+    check_agree(whole[method][3], shaped[1, 0, 1])
+    check_agree(whole[method], jax.tree.map(lambda x: x.reshape(LANES, *x.shape[3:]), shaped))
     method = next(turns)
-    agree(whole[method][2], jc.solve(mdp, rewards[2], method=method))
+    check_agree(whole[method][2], jc.solve(mdp, rewards[2], method=method))
 
 
 def test_vmap_of_vmap_folds_into_one_call(rng):
     mdp, rewards = draw("garnet", rng)
     stacked = rewards.reshape(2, 2, *rewards.shape[1:])
     nested = jax.vmap(jax.vmap(lambda r: jc.solve(mdp, r)))(stacked)
-    agree(jc.solve(mdp, stacked), nested)
+    check_agree(jc.solve(mdp, stacked), nested)
     text = str(jax.make_jaxpr(jax.vmap(jax.vmap(lambda r: jc.solve(mdp, r))))(stacked))
     assert "4,8,8" in text, "lanes should be flattened into one batch of 4 systems of 8 × 8"
 
@@ -68,12 +68,12 @@ def test_vmap_over_problems_and_over_discounts(rng):
     stacked = jax.tree.map(lambda *xs: jnp.stack(xs), *problems)
     many = jax.vmap(jc.solve)(stacked)
     for i, mdp in enumerate(problems):
-        agree(many[i], jc.solve(mdp))
+        check_agree(many[i], jc.solve(mdp))
     mdp = problems[0]
     discounts = jnp.asarray([0.0, 0.5, 0.9, 0.99], jnp.float32)
     swept = jax.vmap(lambda g: jc.solve(mdp.replace(discount=g)))(discounts)
     for i, g in enumerate(discounts):
-        agree(swept[i], jc.solve(mdp.replace(discount=g)))
+        check_agree(swept[i], jc.solve(mdp.replace(discount=g)))
     both = jax.vmap(lambda m: jax.vmap(lambda r: jc.solve(m, r))(m.reward + jnp.ones((2, 1, 1), jnp.float32)))
     assert both(stacked).ok.all()
 
@@ -133,9 +133,9 @@ def test_under_shard_map_with_varying_axes_checked(name, rng):
         return jc.solve(mdp, r, method=mapped)
 
     sharded = jax.shard_map(solve, mesh=mesh, in_specs=spec, out_specs=spec)
-    agree(jc.solve(mdp, rewards, method=direct), jax.jit(sharded)(rewards))
+    check_agree(jc.solve(mdp, rewards, method=direct), jax.jit(sharded)(rewards))
     sharded = jax.shard_map(jax.vmap(solve_one), mesh=mesh, in_specs=spec, out_specs=spec)
-    agree(jc.solve(mdp, rewards, method=mapped), jax.jit(sharded)(rewards))
+    check_agree(jc.solve(mdp, rewards, method=mapped), jax.jit(sharded)(rewards))
 
 
 def test_sharded_loops_need_no_communication(rng):
@@ -250,7 +250,7 @@ def test_blocks_of_lanes_agree_with_one_block(rng, monkeypatch):
     module._solver.cache_clear()
     blocked = jc.solve(mdp, rewards)
     module._solver.cache_clear()
-    agree(whole, blocked)
+    check_agree(whole, blocked)
 
 
 def test_higher_precision_rewards_raise_the_precision(rng):
@@ -274,10 +274,10 @@ def test_a_warm_start_changes_speed_and_not_the_answer(rng):
     mdp = mdp.replace(discount=jnp.asarray(0.99).astype(F32))
     cold = jc.solve(mdp, rewards, method="value_iteration")
     warm = jc.solve(mdp, rewards, method="value_iteration", init=cold.values)
-    agree(cold, warm)
+    check_agree(cold, warm)
     assert 2 * warm.iterations.max() < cold.iterations.max()
     broken = jc.solve(mdp, rewards, method="value_iteration", init=cold.values * jnp.nan)
-    agree(cold, broken)
+    check_agree(cold, broken)
 
 
 def test_an_iteration_limit_is_reported_with_a_bound_that_holds(rng):
