@@ -12,6 +12,7 @@ from jaxcliff.mdp import MDP, Labels, inverse_bellman
 from jaxcliff.policies import ActionSets, optimal_actions
 from jaxcliff.solvers.batch import Status
 from jaxcliff.solvers.evaluate import evaluate, occupancy, reachable
+from jaxcliff.solvers.regularizers import KL, Entropy, FDivergence, Sparsemax
 from jaxcliff.solvers.solution import Solution
 from jaxcliff.solvers.solve import solve
 from jaxcliff.transitions import Dense, Successors, Tree
@@ -27,11 +28,15 @@ _ROOMS = {
 }
 
 __all__ = [
+    "KL",
     "MDP",
     "ActionSets",
     "Dense",
+    "Entropy",
+    "FDivergence",
     "Labels",
     "Solution",
+    "Sparsemax",
     "Status",
     "Successors",
     "Tree",

@@ -22,8 +22,7 @@ import numpy as np
 from jaxcliff._records import is_concrete, record
 from jaxcliff._types import ActionFlags, LaneScalars, Policies, Rewards, StateFlags
 from jaxcliff.solvers.operators import mask_illegal
-from jaxcliff.solvers.solution import Solution
-from jaxcliff.solvers.solve import default_tie_tolerance
+from jaxcliff.solvers.solution import Solution, default_tie_tolerance
 
 
 @record

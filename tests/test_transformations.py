@@ -11,7 +11,7 @@ from jax.sharding import AxisType, PartitionSpec
 
 import jaxcliff as jc
 from jaxcliff.solvers.methods import DEFAULT_LIMIT
-from jaxcliff.solvers.solve import _solver
+from jaxcliff.solvers.lanes import compiled
 from tests.cases import KINDS, LANES, STRUCTURE_METHODS, STRUCTURES, lanes
 from tests.conftest import X64
 
@@ -155,16 +155,16 @@ def test_a_second_batch_of_the_same_shape_compiles_nothing(rng):
     mdp, rewards = draw("masked", rng)
     other, more = draw("masked", rng)
     renamed = other.replace(labels=jc.Labels([f"s{i}" for i in range(7)], list("abcd")))
-    compiled = _solver("policy_iteration", DEFAULT_LIMIT["policy_iteration"])
+    solver = compiled("policy_iteration", DEFAULT_LIMIT["policy_iteration"])
     jc.solve(mdp, rewards)
-    before = compiled._cache_size()
+    before = solver._cache_size()
     assert before > 0
     jc.solve(mdp, more)
     jc.solve(renamed, more)
     jc.solve(mdp, rewards, tolerance=1e-3)
-    assert compiled._cache_size() == before
+    assert solver._cache_size() == before
     jc.solve(mdp, rewards[:2])
-    assert compiled._cache_size() == before + 1
+    assert solver._cache_size() == before + 1
 
 
 @pytest.mark.parametrize(("name", "method"), STRUCTURE_METHODS)
@@ -242,14 +242,14 @@ def test_every_contraction_has_full_precision(name, method, rng):
 
 
 def test_blocks_of_lanes_agree_with_one_block(rng, monkeypatch):
-    import jaxcliff.solvers.solve as module
+    import jaxcliff.solvers.lanes as module
 
     mdp, rewards = draw("dense", rng, count=7)
     whole = jc.solve(mdp, rewards)
     monkeypatch.setattr(module, "block_size", lambda states: 3)
-    module._solver.cache_clear()
+    module.compiled.cache_clear()
     blocked = jc.solve(mdp, rewards)
-    module._solver.cache_clear()
+    module.compiled.cache_clear()
     check_agree(whole, blocked)
 
 

@@ -15,6 +15,7 @@ from jaxcliff._numerics import unit_roundoff
 from jaxcliff._records import record
 from jaxcliff._types import LaneFlags, LaneScalars, LaneStatus, Rewards, Values
 from jaxcliff.mdp import MDP
+from jaxcliff.solvers.operators import Operator, Rounding
 from jaxcliff.transitions import ROW_SUM_TOLERANCE
 
 
@@ -39,8 +40,9 @@ _SENTENCES = {
     "use float64, or method='policy_iteration', for a smaller one",
     Status.ITERATION_LIMIT: "stopped at the iteration limit: the error bound holds but is wider than asked "
     "for; raise max_iterations or take method='policy_iteration'",
-    Status.INVALID_REWARD: "not solved: the reward, or the policy to evaluate, is not finite (or not a "
-    "distribution) on the legal actions of this lane",
+    Status.INVALID_REWARD: "not solved: the reward of this lane is not finite on its legal actions, or the policy to "
+    "evaluate or the base policy is not a distribution over them, or a strength of regularisation is negative or not "
+    "finite",
     Status.NOT_A_CONTRACTION: "not solved: the discount is not in [0, 1], or it is 1 in a problem that was not built "
     "at discount 1 outside of JAX transformations (where termination can be checked), or a transition row does not "
     "sum to 1",
@@ -53,11 +55,14 @@ class Batch:
     """B rewards [B, S, A] of one problem, ready for a method.
 
     `steps` is L, the largest discounted number of steps. `drift` is γ(ku/(1 − ku) + δ + u), the relative rounding of
-    one expectation, and `underflow` what its terms can lose below the smallest normal number.
+    one expectation, and `underflow` what its terms can lose below the smallest normal number. `rounding` is what the
+    operator itself costs, and `support` the actions that take part in it, [S, A] or [B, S, A], or None for all.
     """
 
     mdp: MDP
-    operator: Any
+    operator: Operator
+    rounding: Rounding
+    support: Any
     reward: Rewards
     centre: LaneScalars
     span: LaneScalars
@@ -76,9 +81,10 @@ class Batch:
         """Q = r̃ + γPh."""
         return self.reward + self.discount * self.mdp.expect(h)
 
-    def value(self, q: Rewards) -> Values:
-        """The operator over legal actions; 0 in terminal states."""
-        return self.pin(self.operator.value(q, self.mdp.legal))
+    def value(self, q: Rewards) -> tuple[Values, LaneScalars]:
+        """The operator over legal actions, 0 in terminal states; and the error it measured in itself."""
+        value, measured = self.operator.value(q, self.mdp.legal)
+        return self.pin(value), measured
 
     def pin(self, values: Values) -> Values:
         terminal = self.mdp.terminal
@@ -92,12 +98,13 @@ class Batch:
         return values - middle
 
 
-def prepare(mdp: MDP, operator: Any, rewards: Rewards) -> Batch:
+def prepare(mdp: MDP, operator: Operator, rewards: Rewards) -> Batch:
     """Checks and centres every lane of `rewards`, [B, S, A]."""
     u = unit_roundoff(mdp.dtype)
-    decisions = mdp.decisions
-    finite = jnp.all(jnp.isfinite(rewards) | ~decisions, axis=(-2, -1))
-    operator, sound = operator.checked(mdp, finite)
+    operator, sound = operator.checked(mdp, jnp.ones_like(rewards[:, 0, 0], bool))
+    support = operator.support(mdp)
+    decisions = mdp.decisions if support is mdp.legal else mdp.decisions & support
+    sound &= jnp.all(jnp.isfinite(rewards) | ~decisions, axis=(-2, -1))
 
     high = jnp.max(jnp.where(decisions, rewards, -jnp.inf), axis=(-2, -1))
     low = jnp.min(jnp.where(decisions, rewards, jnp.inf), axis=(-2, -1))
@@ -121,6 +128,8 @@ def prepare(mdp: MDP, operator: Any, rewards: Rewards) -> Batch:
     return Batch(
         mdp=mdp,
         operator=operator,
+        rounding=operator.rounding(reward, mdp.legal),
+        support=support,
         reward=reward,
         centre=centre,
         span=high - low,

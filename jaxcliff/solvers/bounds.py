@@ -9,7 +9,7 @@ transition row, δ the largest row-sum defect and L the number of discounted ste
 
 so Q* = q + γL(lo + hi)/2 ± (ρ + w/2) with w = γL(hi − lo), up to the rounding of that sum. The gap V* − Q* does not pay
 for the shift: its error is at most 2ρ + w. Numbers below the smallest normal one may be flushed to zero, which adds a
-constant of that size to ρ; an operator that rounds (an average) adds its own. Where an episode can end, the 0 of its
+constant of that size to ρ; an operator that rounds (an average, a log-sum-exp) adds its own `slack`. Where an episode can end, the 0 of its
 end belongs to [lo, hi]. The *span* hi − lo shrinks with mixing, on many chains ten to a hundred times sooner than ‖g‖.
 (MacQueen 1966 and Porteus 1971 for the exact part; the rounding terms are tested against rational arithmetic.)
 """
@@ -36,12 +36,12 @@ class Certificate:
     noise: LaneScalars
 
 
-def certify(batch: Batch, h: Values, v: Values) -> Certificate:
-    """The certificate of h, given v = op(backup(h))."""
+def certify(batch: Batch, h: Values, v: Values, measured: LaneScalars) -> Certificate:
+    """The certificate of h, given v = op(backup(h)) and the error measured while computing v."""
     u = unit_roundoff(h.dtype)
     h_norm = jnp.max(jnp.abs(h), axis=-1)
     q_norm = batch.peak + h_norm
-    slack = batch.operator.slack(q_norm)
+    slack = batch.rounding.relative * q_norm + batch.rounding.absolute + measured
     rho = batch.drift * h_norm + u * (batch.peak + q_norm) + jnp.where(q_norm > 0, batch.underflow, 0)
     g = v - h
     lowest, highest = jnp.min(g, axis=-1), jnp.max(g, axis=-1)
@@ -54,7 +54,7 @@ def certify(batch: Batch, h: Values, v: Values) -> Certificate:
     middle = reach * (low + high) / 2
     level = batch.centre * batch.steps
     offset = middle + level
-    shift_error = 6 * u * (jnp.abs(middle) + jnp.abs(level)) + u * (q_norm + jnp.abs(offset))
+    shift_error = 6 * u * (jnp.abs(middle) + jnp.abs(level)) + u * (q_norm + batch.rounding.bonus + jnp.abs(offset))
     return Certificate(
         offset=offset,
         error_bound=(rho + slack + width / 2 + shift_error) * (1 + 16 * u),

@@ -5,13 +5,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxcliff._numerics import unit_roundoff
 from jaxcliff._types import Policies
 from jaxcliff.mdp import MDP
-from jaxcliff.solvers import linear
 from jaxcliff.solvers.operators import Average
 from jaxcliff.solvers.solution import Solution
-from jaxcliff.solvers.solve import choose_method, run
+from jaxcliff.solvers.solve import run
+from jaxcliff.solvers.visits import flow, visits
 
 
 def evaluate(
@@ -50,21 +49,11 @@ def occupancy(mdp: MDP, policy: Any, *, normalized: bool = False) -> Policies:
     what is left of it is below rounding. A policy that is no distribution over legal actions gives NaN.
     """
     policy = _as_policy(mdp, policy).astype(mdp.dtype)
-    lead = policy.shape[:-2]
     flat = policy.reshape(-1, *policy.shape[-2:])
     operator, sound = Average(flat).checked(mdp, jnp.isfinite(mdp.steps) & jnp.ones(len(flat), bool))
     flat = operator.probabilities
-    if mdp.terminal is not None:
-        flat = jnp.where(mdp.terminal[:, None], 0, flat)
-    start = mdp.initial if mdp.terminal is None else jnp.where(mdp.terminal, 0, mdp.initial)
-    start = jnp.broadcast_to(start, flat.shape[:-1])
-    if mdp.transitions is None:
-        states = start
-    elif choose_method(mdp) == "policy_iteration":
-        states = linear.visits(mdp, mdp.discount, flat, start)
-    else:
-        states = _visits_by_following(mdp, flat, start)
-    taken = jnp.where(sound[:, None, None], states[..., None] * flat, jnp.nan).reshape(*lead, *policy.shape[-2:])
+    states = visits(mdp, flat, jnp.broadcast_to(mdp.initial, flat.shape[:-1]))
+    taken = jnp.where(sound[:, None, None], states[..., None] * flat, jnp.nan).reshape(policy.shape)
     return taken / jnp.sum(taken, axis=(-2, -1), keepdims=True) if normalized else taken
 
 
@@ -75,35 +64,11 @@ def reachable(mdp: MDP) -> jax.Array:
 
     def spread(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         reached, _ = carry
-        flow = jnp.where(reached[:, None] & mdp.decisions, jnp.ones((), mdp.dtype), 0)
-        return reached | (_push(mdp, flow) > 0), reached
+        taken = jnp.where(reached[:, None] & mdp.decisions, jnp.ones((), mdp.dtype), 0)
+        return reached | (flow(mdp, taken) > 0), reached
 
     start = mdp.initial > 0
     return jax.lax.while_loop(lambda c: jnp.any(c[0] != c[1]), spread, (start, start & False))[0]
-
-
-def _push(mdp: MDP, flow: jax.Array) -> jax.Array:
-    """Σ_{s,a} flow(s, a) P(·|s, a): the transpose of `expect`."""
-    shape = jax.ShapeDtypeStruct(flow.shape[:-1], flow.dtype)
-    return jax.linear_transpose(mdp.expect, shape)(flow)[0]
-
-
-def _visits_by_following(mdp: MDP, policy: Policies, start: jax.Array) -> jax.Array:
-    u = unit_roundoff(mdp.dtype)
-    steps = jnp.where(jnp.isfinite(mdp.steps), mdp.steps, 0)  # the caller marks these as NaN; do not follow them
-
-    def follow(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        now, total = carry
-        now = mdp.discount * _push(mdp, now[..., None] * policy)
-        if mdp.terminal is not None:
-            now = jnp.where(mdp.terminal, 0, now)
-        return now, total + now
-
-    def alive(carry: tuple[jax.Array, jax.Array]) -> jax.Array:
-        now, total = carry
-        return jnp.any(jnp.sum(now, -1) * steps > u * jnp.sum(total, -1))
-
-    return jax.lax.while_loop(alive, follow, (start, start))[1]
 
 
 def _as_policy(mdp: MDP, policy: Any) -> Policies:

@@ -9,8 +9,7 @@ of all states undecided, the deflated one under one in a hundred.
 import jax
 import jax.numpy as jnp
 
-from jaxcliff._numerics import contract
-from jaxcliff._types import Policies, Rewards, Values
+from jaxcliff._types import Policies, Values
 from jaxcliff.mdp import MDP
 
 
@@ -24,19 +23,9 @@ def policy_system(mdp: MDP, discount: jax.Array, policy: Policies) -> jax.Array:
     return system if mdp.pinned else system + discount / mdp.num_states
 
 
-def policy_values(mdp: MDP, discount: jax.Array, policy: Policies, reward: Rewards) -> Values:
-    """V of each policy under its reward, up to a constant where no level is pinned."""
-    received = contract("bsa,bsa->bs", policy, reward)
+def policy_values(mdp: MDP, discount: jax.Array, policy: Policies, received: Values) -> Values:
+    """V of each policy that receives this much in each state, up to a constant where no level is pinned."""
     if mdp.terminal is not None:
         received = jnp.where(mdp.terminal, 0, received)
     lu, pivots, _ = jax.lax.linalg.lu(policy_system(mdp, discount, policy))
     return jax.scipy.linalg.lu_solve((lu, pivots), received[..., None])[..., 0]
-
-
-def visits(mdp: MDP, discount: jax.Array, policy: Policies, initial: Values) -> Values:
-    """dᵀ = μᵀ (I − γP_π)⁻¹: the discounted number of visits of each state."""
-    if not mdp.pinned:
-        total = jnp.sum(initial, axis=-1, keepdims=True)
-        initial = initial + discount / (1 - discount) * total / mdp.num_states
-    lu, pivots, _ = jax.lax.linalg.lu(policy_system(mdp, discount, policy))
-    return jax.scipy.linalg.lu_solve((lu, pivots), initial[..., None], trans=1)[..., 0]

@@ -8,18 +8,55 @@ import jax.numpy as jnp
 
 from jaxcliff._records import record
 from jaxcliff._types import LaneFlags, LaneScalars, Rewards, Values
+from jaxcliff.mdp import MDP
 from jaxcliff.solvers import bounds, passes
 from jaxcliff.solvers.batch import Batch, Status
+from jaxcliff.solvers.newton import newton
 from jaxcliff.solvers.policy_iteration import policy_iteration
 from jaxcliff.solvers.solution import Solution
 from jaxcliff.solvers.value_iteration import value_iteration
+from jaxcliff.transitions import Tree
+
+
+def _policy_iteration(batch: Batch, h: Values, tolerance: LaneScalars, limit: int) -> Any:
+    """A hard operator switches actions one certain step at a time; a smooth one has a derivative to follow."""
+    search = newton if batch.operator.kind == "regularized" else policy_iteration
+    return search(batch, h, tolerance, limit)
+
 
 SEARCHES: dict[str, Callable[..., Any]] = {
     "value_iteration": value_iteration,
-    "policy_iteration": policy_iteration,
+    "policy_iteration": _policy_iteration,
 }
 PASSES: dict[str, Callable[..., Any]] = {"backward": passes.backward, "bandit": passes.bandit}
+DIRECT_STATES = 64
 DEFAULT_LIMIT = {"value_iteration": 1_000_000, "policy_iteration": 1_000, "backward": 1, "bandit": 1}
+
+
+def choose_method(mdp: MDP) -> str:
+    """The method of `auto`; see `solve`."""
+    if mdp.transitions is None:
+        return "bandit"
+    if isinstance(mdp.transitions, Tree):
+        return "backward"
+    return "policy_iteration" if mdp.num_states <= DIRECT_STATES else "value_iteration"
+
+
+def check_method(mdp: MDP, method: str) -> str:
+    """The method, if this problem can be solved by it."""
+    if method not in DEFAULT_LIMIT:
+        raise ValueError(f"method must be 'auto' or one of {', '.join(DEFAULT_LIMIT)}, not {method!r}")
+    suits = {
+        "bandit": mdp.transitions is None,
+        "backward": isinstance(mdp.transitions, Tree),
+        "policy_iteration": mdp.transitions is not None,
+    }
+    if not suits.get(method, True):
+        kind = "no transitions" if mdp.transitions is None else type(mdp.transitions).__name__
+        raise ValueError(
+            f"method {method!r} does not fit a problem with {kind}; 'auto' would take {choose_method(mdp)!r}"
+        )
+    return method
 
 
 @record
@@ -43,15 +80,16 @@ def apply(method: str, limit: int, batch: Batch, tolerance: LaneScalars, init: A
 
 def _search(method: str, limit: int, batch: Batch, tolerance: LaneScalars, init: Any) -> _Found:
     """Searches for values, then certifies them by one backup of their own."""
-    start = batch.value(batch.reward)
+    start, _ = batch.value(batch.reward)
     if init is not None:
-        # No values lie farther out than L·span; a start that does would only cost precision (NaN compares false).
+        # No values lie farther out than L·(span + bonus); a start that does only costs precision (NaN compares false).
         size = jnp.max(jnp.abs(batch.centred(init)), axis=-1)
-        start = jnp.where((size <= 2 * batch.steps * batch.span)[:, None], init, start)
+        reach = 2 * batch.steps * (batch.span + batch.rounding.bonus)
+        start = jnp.where((size <= reach)[:, None], init, start)
     h, finished, count = SEARCHES[method](batch, start, tolerance, limit)
     q = batch.backup(h)
-    v = batch.value(q)
-    bound = bounds.certify(batch, h, v)
+    v, measured = batch.value(q)
+    bound = bounds.certify(batch, h, v, measured)
     return _Found(q, v, bound.offset, bound.error_bound, bound.gap_error[:, None], finished, count)
 
 
@@ -74,8 +112,8 @@ def _assemble(method: str, batch: Batch, tolerance: LaneScalars, found: _Found) 
         v = jnp.where(mdp.terminal, -offset[:, None], v)
     nan = jnp.asarray(jnp.nan, q.dtype)
     q = jnp.where(failed[:, None, None], nan, q)
-    if mdp.legal is not None:
-        q = jnp.where(mdp.legal, q, -jnp.inf)
+    if batch.support is not None:
+        q = jnp.where(batch.support, q, -jnp.inf)
     stopped = jnp.where(found.finished, int(Status.ROUNDING_FLOOR), int(Status.ITERATION_LIMIT))
     status = jnp.where(found.error_bound <= tolerance * batch.span, int(Status.CONVERGED), stopped)
     return Solution(

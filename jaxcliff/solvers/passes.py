@@ -37,9 +37,10 @@ def backward(batch: Batch) -> tuple[Rewards, Values, LaneScalars, jax.Array]:
             q = q + batch.discount * children
             error = batch.discount * (error + u * jnp.max(jnp.abs(after), axis=-1)) + batch.underflow
         q_norm = jnp.max(jnp.abs(q), axis=(-2, -1))
-        after = operator.value(q, legal)
+        after, measured = operator.value(q, legal)
         error = (error + (u * q_norm if t < tree.depth - 1 else 0)) * (1 + 4 * u)
-        slack = operator.slack(q_norm)
+        rounding = operator.rounding(q, legal)
+        slack = rounding.relative * q_norm + rounding.absolute + measured
         levels.append((q, after, jnp.broadcast_to((2 * error + slack)[:, None], after.shape), error))
         error = (error + slack) * (1 + 4 * u)
     levels.reverse()
@@ -49,7 +50,7 @@ def backward(batch: Batch) -> tuple[Rewards, Values, LaneScalars, jax.Array]:
 
 
 def bandit(batch: Batch) -> tuple[Rewards, Values, LaneScalars, jax.Array]:
-    """Q is the reward; only averaging it under a policy can round."""
-    v = batch.value(batch.reward)
-    slack = batch.operator.slack(batch.peak)
+    """Q is the reward; only the operator can round."""
+    v, measured = batch.value(batch.reward)
+    slack = batch.rounding.relative * batch.peak + batch.rounding.absolute + measured
     return batch.reward, v, slack, slack[:, None]

@@ -43,11 +43,12 @@ def policy_iteration(
     operator, legal = batch.operator, batch.mdp.legal
 
     def improve(state: _Improvement) -> tuple[_Improvement, LaneFlags]:
-        h = batch.centred(policy_values(batch.mdp, batch.discount, state.policy, batch.reward))
+        received = contract("bsa,bsa->bs", state.policy, batch.reward)
+        h = batch.centred(policy_values(batch.mdp, batch.discount, state.policy, received))
         q = batch.backup(h)
-        own, best = contract("bsa,bsa->bs", state.policy, q), operator.value(q, legal)
+        own, (best, measured) = contract("bsa,bsa->bs", state.policy, q), operator.value(q, legal)
         advantage = (best - own) * (1 - 4 * u)
-        evaluation, optimum = (bounds.certify(batch, h, batch.pin(v)) for v in (own, best))
+        evaluation, optimum = (bounds.certify(batch, h, batch.pin(v), measured) for v in (own, best))
         certain = advantage > evaluation.gap_error[:, None]
         plausible = advantage > 2 * evaluation.noise[:, None]
         improves = jnp.any(certain, axis=-1)

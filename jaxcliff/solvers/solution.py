@@ -8,8 +8,13 @@ import numpy as np
 
 from jaxcliff._numerics import unit_roundoff
 from jaxcliff._records import is_concrete, record, static
-from jaxcliff._types import LaneFlags, LaneScalars, LaneStatus, Rewards, Values
+from jaxcliff._types import LaneFlags, LaneScalars, LaneStatus, Policies, Rewards, Values
 from jaxcliff.solvers.batch import Status
+
+
+def default_tie_tolerance(dtype: Any) -> float:
+    """Gaps up to this, in units of the reward's span, are ties: 1e-11 in float64, 1e-4 in float32."""
+    return 1e-11 if dtype == jnp.float64 else 1e-4
 
 
 @record
@@ -26,7 +31,8 @@ class Solution:
         status: int8 codes of `Status`.
         iterations: sweeps, or policy improvements, or 1 for a method without iteration.
         method: what solved it: "value_iteration", "policy_iteration", "backward" or "bandit".
-        kind: "optimum", or "evaluation" of a given policy.
+        kind: "optimum", "regularized" (a soft optimum), or "evaluation" of a given policy.
+        regularizer: what made it soft, one strength (and base) per lane; None for the other kinds.
     """
 
     centred_q: Rewards
@@ -39,6 +45,7 @@ class Solution:
     iterations: LaneStatus
     method: str = static()
     kind: str = static(default="optimum")
+    regularizer: Any = None
 
     @property
     def values(self) -> Values:
@@ -54,6 +61,29 @@ class Solution:
     def gaps(self) -> Rewards:
         """V(s) − Q(s, a), [*B, S, A]; +inf where an action is illegal."""
         return self.centred_values[..., None] - self.centred_q
+
+    @property
+    def policy(self) -> Policies:
+        """The policy of a soft optimum, [*B, S, A], a differentiable function of everything it was solved from.
+
+        Where the strength is 0 it is uniform over the actions that are not certainly suboptimal (the default tie
+        tolerance). A hard optimum has action sets instead, and a choice to make among them.
+        """
+        if self.regularizer is None:
+            raise AttributeError(
+                f"a solution of kind {self.kind!r} has no policy of its own: take optimal_actions(solution) and a selection "
+                "from jc.policies, or solve with a regularizer"
+            )
+        q, regularizer = self.centred_q, self.regularizer
+        legal = ~jnp.isneginf(q)
+        solved = self.ok[..., None, None]
+        finite = jnp.where(legal & solved, q, 0)  # a NaN would reach every gradient
+        limit = default_tie_tolerance(q.dtype) * self.span[..., None, None]
+        candidates = (legal & ~(self.gaps - self.gap_bound > limit)).astype(q.dtype)
+        hard = candidates / jnp.sum(candidates, axis=-1, keepdims=True)
+        soft = regularizer.strength[..., None] > 0
+        policy = jnp.where(soft, regularizer.policy(finite, legal), jax.lax.stop_gradient(hard))
+        return jnp.where(solved, policy, jnp.nan)
 
     @property
     def gap_bound(self) -> Rewards:

@@ -1,7 +1,5 @@
 """The one call: a decision problem and any number of rewards in, certified optimal values out."""
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,27 +8,19 @@ import numpy as np
 
 from jaxcliff._numerics import promoted
 from jaxcliff._records import is_concrete
-from jaxcliff._types import LaneScalars, Rewards
 from jaxcliff.mdp import MDP
-from jaxcliff.solvers import methods
-from jaxcliff.solvers.batch import prepare
-from jaxcliff.solvers.operators import Greedy
-from jaxcliff.solvers.policy_iteration import block_size
-from jaxcliff.solvers.solution import Solution
-from jaxcliff.transitions import Tree
-
-DIRECT_STATES = 64
-
-
-def default_tie_tolerance(dtype: Any) -> float:
-    """Gaps up to this, in units of the reward's span, are ties: 1e-11 in float64, 1e-4 in float32."""
-    return 1e-11 if dtype == jnp.float64 else 1e-4
+from jaxcliff.solvers.derivatives import differentiable
+from jaxcliff.solvers.methods import DEFAULT_LIMIT, check_method, choose_method
+from jaxcliff.solvers.operators import Greedy, Operator
+from jaxcliff.solvers.regularizers import Regularizer
+from jaxcliff.solvers.solution import Solution, default_tie_tolerance
 
 
 def solve(
     mdp: MDP,
     rewards: Any = None,
     *,
+    regularizer: Any = None,
     method: str = "auto",
     tolerance: Any = None,
     init: Any = None,
@@ -56,6 +46,8 @@ def solve(
         mdp: the problem.
         rewards: [..., S, A], any leading axes; the problem's own reward if not given. Illegal entries and
             terminal states are ignored. Numbers of higher precision than the problem's raise its precision.
+        regularizer: `Entropy`, `KL`, `Sparsemax` or `FDivergence`; None is the hard optimum. Then `sol.policy` is the
+            one optimal policy, and the values include the regulariser's bonus.
         method: one of the above.
         tolerance: relative to the span of each lane's reward, a number or one per lane; a quarter of the
             default tie tolerance (2.5e-12 in float64, 2.5e-5 in float32), so that ties are decided wherever
@@ -73,10 +65,17 @@ def solve(
         >>> bool(sol.ok), sol.method
         (True, 'policy_iteration')
     """
-    return run(mdp, Greedy(), rewards, method, tolerance, init, max_iterations)
+    if not (regularizer is None or isinstance(regularizer, Regularizer)):
+        raise TypeError(
+            f"regularizer must be jc.Entropy, jc.KL, jc.Sparsemax, jc.FDivergence or None, not {type(regularizer).__name__}"
+        )
+    operator = Greedy() if regularizer is None else regularizer
+    return run(mdp, operator, rewards, method, tolerance, init, max_iterations)
 
 
-def run(mdp: MDP, operator: Any, rewards: Any, method: str, tolerance: Any, init: Any, max_iterations: Any) -> Solution:
+def run(
+    mdp: MDP, operator: Operator, rewards: Any, method: str, tolerance: Any, init: Any, max_iterations: Any
+) -> Solution:
     """`solve` for any operator: checks shapes, chooses the method, gives every argument its lane axes."""
     if mdp.reward.ndim != 2:
         raise ValueError("this is a stack of problems: map over it with jax.vmap(jc.solve)(stack)")
@@ -86,122 +85,56 @@ def run(mdp: MDP, operator: Any, rewards: Any, method: str, tolerance: Any, init
     if reward.ndim < 2 or reward.shape[-2:] != mdp.reward.shape:
         s, a = mdp.reward.shape
         raise ValueError(f"rewards must have shape [..., {s}, {a}] (states, actions), not {list(reward.shape)}")
-    dtype = promoted(mdp.dtype, *(x.dtype for x in (reward, *jax.tree.leaves(operator)) if _is_float(x)))
+    dtype = promoted(mdp.dtype, *_dtypes(reward, *jax.tree.leaves(operator)))
     mdp, reward = mdp.astype(dtype), reward.astype(dtype)
     method = choose_method(mdp) if method == "auto" else check_method(mdp, method)
-    limit = methods.DEFAULT_LIMIT[method] if max_iterations is None else max_iterations
+    limit = DEFAULT_LIMIT[method] if max_iterations is None else max_iterations
     if not isinstance(limit, int) or limit < 1:
         raise ValueError(f"max_iterations must be a whole number of at least 1, not {limit}")
     if is_concrete(tolerance) and not np.all(np.asarray(0 if tolerance is None else tolerance) >= 0):
         raise ValueError(f"tolerance must not be negative or NaN, but it is {tolerance}")
     tolerance = jnp.asarray(default_tie_tolerance(dtype) / 4 if tolerance is None else tolerance).astype(dtype)
     init = None if init is None else jnp.asarray(init).astype(dtype)
-    operator = jax.tree.map(lambda x: x.astype(dtype), operator)
-
-    trailing = [x.shape[:-2] for x in jax.tree.leaves(operator)]
-    trailing += [tolerance.shape, () if init is None else init.shape[:-1]]
     if init is not None and init.shape[-1:] != (mdp.num_states,):
         raise ValueError(f"init must have shape [..., {mdp.num_states}], not {list(init.shape)}")
+
+    operator = jax.tree.map(lambda x: jnp.asarray(x).astype(dtype), operator)
+    fields = {name: _aligned(mdp, name, getattr(operator, name), n) for name, n in operator.trailing.items()}
+    shapes = {name: x.shape[: x.ndim - operator.trailing[name]] for name, x in fields.items()}
+    shapes |= {"rewards": reward.shape[:-2], "tolerance": tolerance.shape, "init": () if init is None else init.shape[:-1]}
     try:
-        lanes = jnp.broadcast_shapes(reward.shape[:-2], *trailing)
+        lanes = jnp.broadcast_shapes(*shapes.values())
     except ValueError:
-        raise ValueError(
-            f"the lane axes of rewards {reward.shape[:-2]}, tolerance {tolerance.shape} and init or policy "
-            f"{trailing} do not align from the right"
-        ) from None
-    return _solver(method, limit)(
+        found = ", ".join(f"{name} {shape}" for name, shape in shapes.items() if shape)
+        raise ValueError(f"these lane axes do not align from the right: {found}") from None
+    if fields:
+        per_lane = {k: jnp.broadcast_to(x, lanes + x.shape[x.ndim - operator.trailing[k] :]) for k, x in fields.items()}
+        operator = operator.replace(**per_lane)  # type: ignore[attr-defined]
+    solution = differentiable(method, limit)(
         mdp,
-        jax.tree.map(lambda x: jnp.broadcast_to(x, lanes + x.shape[-2:]), operator),
+        operator,
         jnp.broadcast_to(reward, lanes + reward.shape[-2:]),
         jnp.broadcast_to(tolerance, lanes),
         None if init is None else jnp.broadcast_to(init, lanes + init.shape[-1:]),
     )
+    return solution.replace(regularizer=operator) if operator.kind == "regularized" else solution  # type: ignore[attr-defined]
 
 
-def _is_float(x: jax.Array) -> bool:
-    return bool(jnp.issubdtype(x.dtype, jnp.floating))
+def _dtypes(*values: Any) -> list[Any]:
+    """The floating dtypes that were asked for: a Python number asks for none."""
+    arrays = [x for x in values if hasattr(x, "dtype") and not getattr(x, "weak_type", False)]
+    return [x.dtype for x in arrays if jnp.issubdtype(x.dtype, jnp.floating)]
 
 
-def choose_method(mdp: MDP) -> str:
-    """The method of `auto`; see `solve`."""
-    if mdp.transitions is None:
-        return "bandit"
-    if isinstance(mdp.transitions, Tree):
-        return "backward"
-    return "policy_iteration" if mdp.num_states <= DIRECT_STATES else "value_iteration"
-
-
-def check_method(mdp: MDP, method: str) -> str:
-    """The method, if this problem can be solved by it."""
-    if method not in methods.DEFAULT_LIMIT:
-        raise ValueError(f"method must be 'auto' or one of {', '.join(methods.DEFAULT_LIMIT)}, not {method!r}")
-    suits = {
-        "bandit": mdp.transitions is None,
-        "backward": isinstance(mdp.transitions, Tree),
-        "policy_iteration": mdp.transitions is not None,
-    }
-    if not suits.get(method, True):
-        kind = "no transitions" if mdp.transitions is None else type(mdp.transitions).__name__
+def _aligned(mdp: MDP, name: str, value: jax.Array, trailing: int) -> jax.Array:
+    """A field of an operator with its axes (states) or (states, actions) written out."""
+    s, a = mdp.reward.shape
+    if trailing == 2:
+        if value.shape[-2:] != (s, a):
+            raise ValueError(f"{name} must have shape [..., {s}, {a}] (states, actions), not {list(value.shape)}")
+        return value
+    if value.shape[-1:] not in ((), (1,), (s,)):
         raise ValueError(
-            f"method {method!r} does not fit a problem with {kind}; 'auto' would take {choose_method(mdp)!r}"
+            f"{name} must be a number, [{s}] (one per state) or [B, 1] (one per lane), not of shape {list(value.shape)}"
         )
-    return method
-
-
-@functools.cache
-def _solver(method: str, limit: int) -> Callable[..., Solution]:
-    """The compiled solver of one method, with its own rule for vmap.
-
-    A mapped axis of rewards (or tolerances, starts, policies) is folded into the lane axes, so that transitions
-    stay shared and a backup stays one matrix product. Only a mapped problem is mapped over as such.
-    """
-
-    def plain(mdp: MDP, operator: Any, rewards: Rewards, tolerance: LaneScalars, init: Any) -> Solution:
-        return _solve_lanes(method, limit, mdp, operator, rewards, tolerance, init)
-
-    folded = jax.custom_batching.custom_vmap(plain)
-
-    @folded.def_vmap
-    def rule(axis_size: int, mapped: Any, *args: Any) -> tuple[Solution, Any]:
-        leaves, structure = jax.tree.flatten(args)
-        flags = jax.tree.leaves(mapped)
-        if any(jax.tree.leaves(mapped[0])):
-            axes = [0 if flag else None for flag in flags]
-            out = jax.vmap(lambda *xs: plain(*jax.tree.unflatten(structure, xs)), axes)(*leaves)
-        else:
-            shared = len(jax.tree.leaves(args[0]))
-            for i in range(shared, len(leaves)):
-                if not flags[i]:
-                    leaves[i] = jnp.broadcast_to(leaves[i], (axis_size, *leaves[i].shape))
-            out = folded(*jax.tree.unflatten(structure, leaves))
-        return out, jax.tree.map(lambda _: True, out)
-
-    return jax.jit(folded)
-
-
-def _solve_lanes(
-    method: str, limit: int, mdp: MDP, operator: Any, rewards: Rewards, tolerance: LaneScalars, init: Any
-) -> Solution:
-    """Flattens the lane axes, solves (in blocks where lanes need matrices), and gives them their shape back."""
-    lead = rewards.shape[:-2]
-    lanes = tolerance.size
-    per_lane = jax.tree.map(lambda x: x.reshape(lanes, *x.shape[len(lead) :]), (operator, rewards, tolerance, init))
-
-    def one_block(args: Any) -> Solution:
-        operator, rewards, tolerance, init = args
-        return methods.apply(method, limit, prepare(mdp, operator, rewards), tolerance, init)
-
-    size = block_size(mdp.num_states) if method == "policy_iteration" else lanes
-    if lanes <= size:
-        out = one_block(per_lane)
-    else:
-        blocks = -(-lanes // size)
-        padded = jax.tree.map(
-            lambda x: jnp.pad(x, [(0, blocks * size - lanes)] + [(0, 0)] * (x.ndim - 1)).reshape(
-                blocks, size, *x.shape[1:]
-            ),
-            per_lane,
-        )
-        out = jax.lax.map(one_block, padded)
-        out = jax.tree.map(lambda x: x.reshape(blocks * size, *x.shape[2:])[:lanes], out)
-    return jax.tree.map(lambda x: x.reshape(*lead, *x.shape[1:]), out)
+    return jnp.broadcast_to(value, value.shape[:-1] + (s,))

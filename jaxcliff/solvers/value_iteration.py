@@ -29,8 +29,8 @@ def value_iteration(batch: Batch, h: Values, tolerance: LaneScalars, limit: int)
     milestone = jnp.minimum(2 * batch.steps + 1, 2.0**30).astype(jnp.int32)
 
     def sweep(state: _Sweep) -> tuple[_Sweep, LaneFlags]:
-        v = batch.value(batch.backup(state.h))
-        bound = bounds.certify(batch, state.h, v)
+        v, measured = batch.value(batch.backup(state.h))
+        bound = bounds.certify(batch, state.h, v, measured)
         at_milestone = state.count % milestone == milestone - 1
         finished = (
             (bound.error_bound <= tolerance * batch.span)

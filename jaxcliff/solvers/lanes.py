@@ -1,0 +1,74 @@
+"""Lane axes: compiled solvers that fold every mapped axis of rewards into one batch, and cut large batches into blocks."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxcliff._types import LaneScalars, Rewards
+from jaxcliff.mdp import MDP
+from jaxcliff.solvers import methods
+from jaxcliff.solvers.batch import prepare
+from jaxcliff.solvers.policy_iteration import block_size
+from jaxcliff.solvers.solution import Solution
+
+
+@functools.cache
+def compiled(method: str, limit: int) -> Callable[..., Solution]:
+    """The compiled solver of one method, with its own rule for vmap.
+
+    A mapped axis of rewards (or tolerances, starts, policies) is folded into the lane axes, so that transitions
+    stay shared and a backup stays one matrix product. Only a mapped problem is mapped over as such.
+    """
+
+    def plain(mdp: MDP, operator: Any, rewards: Rewards, tolerance: LaneScalars, init: Any) -> Solution:
+        return _solve_lanes(method, limit, mdp, operator, rewards, tolerance, init)
+
+    folded = jax.custom_batching.custom_vmap(plain)
+
+    @folded.def_vmap
+    def rule(axis_size: int, mapped: Any, *args: Any) -> tuple[Solution, Any]:
+        leaves, structure = jax.tree.flatten(args)
+        flags = jax.tree.leaves(mapped)
+        if any(jax.tree.leaves(mapped[0])):
+            axes = [0 if flag else None for flag in flags]
+            out = jax.vmap(lambda *xs: plain(*jax.tree.unflatten(structure, xs)), axes)(*leaves)
+        else:
+            shared = len(jax.tree.leaves(args[0]))
+            for i in range(shared, len(leaves)):
+                if not flags[i]:
+                    leaves[i] = jnp.broadcast_to(leaves[i], (axis_size, *leaves[i].shape))
+            out = folded(*jax.tree.unflatten(structure, leaves))
+        return out, jax.tree.map(lambda _: True, out)
+
+    return jax.jit(folded)
+
+
+def _solve_lanes(
+    method: str, limit: int, mdp: MDP, operator: Any, rewards: Rewards, tolerance: LaneScalars, init: Any
+) -> Solution:
+    """Flattens the lane axes, solves (in blocks where lanes need matrices), and gives them their shape back."""
+    lead = rewards.shape[:-2]
+    lanes = tolerance.size
+    per_lane = jax.tree.map(lambda x: x.reshape(lanes, *x.shape[len(lead) :]), (operator, rewards, tolerance, init))
+
+    def one_block(args: Any) -> Solution:
+        operator, rewards, tolerance, init = args
+        return methods.apply(method, limit, prepare(mdp, operator, rewards), tolerance, init)
+
+    size = block_size(mdp.num_states) if method == "policy_iteration" else lanes
+    if lanes <= size:
+        out = one_block(per_lane)
+    else:
+        blocks = -(-lanes // size)
+        padded = jax.tree.map(
+            lambda x: jnp.pad(x, [(0, blocks * size - lanes)] + [(0, 0)] * (x.ndim - 1)).reshape(
+                blocks, size, *x.shape[1:]
+            ),
+            per_lane,
+        )
+        out = jax.lax.map(one_block, padded)
+        out = jax.tree.map(lambda x: x.reshape(blocks * size, *x.shape[2:])[:lanes], out)
+    return jax.tree.map(lambda x: x.reshape(*lead, *x.shape[1:]), out)
