@@ -12,6 +12,7 @@ from jaxcliff.mdp import MDP, Labels, inverse_bellman
 from jaxcliff.policies import ActionSets, optimal_actions
 from jaxcliff.solvers.batch import Status
 from jaxcliff.solvers.evaluate import evaluate, occupancy, reachable
+from jaxcliff.solvers.jacobian import SoftJacobian, soft_jacobian
 from jaxcliff.solvers.regularizers import KL, Entropy, FDivergence, Sparsemax
 from jaxcliff.solvers.solution import Solution
 from jaxcliff.solvers.solve import solve
@@ -35,6 +36,7 @@ __all__ = [
     "Entropy",
     "FDivergence",
     "Labels",
+    "SoftJacobian",
     "Solution",
     "Sparsemax",
     "Status",
@@ -50,6 +52,7 @@ __all__ = [
     "policies",
     "problems",
     "reachable",
+    "soft_jacobian",
     "solve",
     "studies",
     "theory",

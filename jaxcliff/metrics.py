@@ -1,14 +1,41 @@
-"""How far apart two policies, or two sets of optimal actions, are."""
+"""How far apart two policies, or two sets of optimal actions, are; what a policy earns, and what it leaves on the table."""
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 
-from jaxcliff._types import Policies, StateFlags, Values
+from jaxcliff._types import LaneScalars, Policies, StateFlags, Values
+from jaxcliff.mdp import MDP
 from jaxcliff.policies import ActionSets
+from jaxcliff.solvers.evaluate import evaluate, occupancy
+from jaxcliff.solvers.solve import solve
 
 
 def total_variation(policy: Policies, other: Policies) -> Values:
     """TV(s) = ½ Σ_a |π(a|s) − π'(a|s)| for every state, [*B, S]."""
     return 0.5 * jnp.sum(jnp.abs(policy - other), axis=-1)
+
+
+def largest_total_variation(policy: Policies, other: Policies, states: Any = None) -> LaneScalars:
+    """max_s TV(s), over all states or those marked in a boolean [S] (terminal states differ by nothing anyway)."""
+    distance = total_variation(policy, other)
+    return jnp.max(distance if states is None else jnp.where(states, distance, 0), axis=-1)
+
+
+def visited_total_variation(mdp: MDP, policy: Policies, other: Policies) -> LaneScalars:
+    """Σ_s d(s) TV(s), weighted by how often `policy` visits each state, as shares that sum to 1."""
+    states = jnp.sum(occupancy(mdp, policy, normalized=True), axis=-1)
+    return jnp.sum(states * total_variation(policy, other), axis=-1)
+
+
+def kl_divergence(policy: Policies, other: Policies) -> Values:
+    """KL(π‖π')(s) = Σ_a π log(π/π') for every state, [*B, S]; infinite where π goes and π' does not."""
+    policy, other = jnp.broadcast_arrays(policy, other)
+    goes = policy > 0
+    ratio = jnp.where(goes, policy, 1) / jnp.where(goes & (other > 0), other, 1)
+    terms = jnp.where(goes, policy * jnp.log(ratio), 0)
+    return jnp.where(jnp.any(goes & ~(other > 0), axis=-1), jnp.inf, jnp.sum(terms, axis=-1)) + 0 * jnp.sum(policy + other, -1)
 
 
 def flips(before: ActionSets, after: ActionSets) -> tuple[StateFlags, StateFlags]:
@@ -20,3 +47,58 @@ def flips(before: ActionSets, after: ActionSets) -> tuple[StateFlags, StateFlags
     flipped = jnp.any(changed, axis=-1)
     unsure = jnp.any(before.undecided | after.undecided, axis=-1)
     return flipped, unsure & ~flipped
+
+
+def hausdorff(before: ActionSets, after: ActionSets, distance: Any = None) -> tuple[Values, Values]:
+    """The Hausdorff distance between the sets of optimal actions of every state: a lower and an upper bound, [*B, S] each.
+
+    The bounds differ only where an action is undecided. `distance` is a metric between actions, [A, A]; without it two
+    actions are 1 apart, and the distance says whether the sets differ.
+    """
+    actions = before.gap.shape[-1]
+    dtype = before.gap.dtype
+    metric = 1 - jnp.eye(actions, dtype=dtype) if distance is None else jnp.asarray(distance).astype(dtype)
+    if metric.shape != (actions, actions):
+        raise ValueError(f"distance must be a matrix between {actions} actions, not of shape {list(metric.shape)}")
+    certain = [acts.optimal for acts in (before, after)]
+    possible = [acts.optimal | acts.undecided for acts in (before, after)]
+
+    def excess(of: jax.Array, to: jax.Array) -> Values:
+        """max over `of` of the distance to the nearest of `to`; the metric's largest where `to` may be empty."""
+        nearest = jnp.min(jnp.where(to[..., None, :], metric, jnp.max(metric)), axis=-1)
+        return jnp.max(jnp.where(of, nearest, 0), axis=-1)
+
+    lower = jnp.maximum(excess(certain[0], possible[1]), excess(certain[1], possible[0]))
+    upper = jnp.maximum(excess(possible[0], certain[1]), excess(possible[1], certain[0]))
+    return lower, jnp.maximum(lower, upper)
+
+
+def entropy(policy: Policies) -> Values:
+    """H(s) = −Σ_a π log π for every state, [*B, S], in nats."""
+    return -jnp.sum(jnp.where(policy > 0, policy * jnp.log(jnp.where(policy > 0, policy, 1)), 0 * policy), axis=-1)
+
+
+def discounted_entropy(mdp: MDP, policy: Policies) -> LaneScalars:
+    """Σ_s d(s) H(s): the expected discounted sum of entropies along an episode."""
+    return jnp.sum(jnp.sum(occupancy(mdp, policy), axis=-1) * entropy(policy), axis=-1)
+
+
+def expected_return(mdp: MDP, policy: Policies, rewards: Any = None) -> LaneScalars:
+    """J(π) = Σ_s initial(s) V^π(s)."""
+    return jnp.sum(mdp.initial * evaluate(mdp, policy, rewards).values, axis=-1)
+
+
+def regret(mdp: MDP, policy: Policies, rewards: Any = None) -> LaneScalars:
+    """How much less a policy earns than the best one does, under the problem's reward or under a second one.
+
+    A policy that is optimal for one reward has no regret under it, however it breaks ties: harm shows under another.
+    """
+    best = jnp.sum(mdp.initial * solve(mdp, rewards).values, axis=-1)
+    return best - expected_return(mdp, policy, rewards)
+
+
+def sensitivity(policy: Policies, other: Policies, norm: Any) -> LaneScalars:
+    """max_s TV(s)/‖ΔR‖: how much policy a change of reward of this (realised) norm bought; 0 where nothing changed."""
+    moved = largest_total_variation(policy, other)
+    norm = jnp.asarray(norm).astype(moved.dtype)
+    return jnp.where(norm > 0, moved / jnp.where(norm > 0, norm, 1), jnp.where(moved > 0, jnp.inf, 0))

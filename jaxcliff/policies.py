@@ -21,8 +21,11 @@ import numpy as np
 
 from jaxcliff._records import is_concrete, record
 from jaxcliff._types import ActionFlags, LaneScalars, Policies, Rewards, StateFlags
+from jaxcliff.mdp import MDP
 from jaxcliff.solvers.operators import mask_illegal
+from jaxcliff.solvers.regularizers import KL
 from jaxcliff.solvers.solution import Solution, default_tie_tolerance
+from jaxcliff.solvers.solve import solve
 
 
 @record
@@ -149,6 +152,44 @@ def random(acts: ActionSets, *, key: jax.Array, undecided: str = "include") -> P
     draw = jax.random.uniform(key, candidates.shape, acts.gap.dtype)
     chosen = jnp.argmax(mask_illegal(draw, candidates), axis=-1)
     return _normalized(acts, _one_hot(chosen, acts) * candidates.astype(acts.gap.dtype))
+
+
+def entropy_limit(acts: ActionSets, mdp: MDP, *, undecided: str = "include") -> Policies:
+    """The limit α → 0 of the entropy-regularised policy: optimal actions, weighed by what is optimal after them.
+
+        π(a|s) ∝ 1{a optimal} e^{γ(PH)(s,a)},   H(s) = log Σ_{a optimal} e^{γ(PH)(s,a)}
+
+    At discount 1 with deterministic transitions it is uniform over optimal *trajectories*. It equals `uniform` in bandits,
+    not in general. A choice within a state depends on the states after it; a lane in which one has no candidate is NaN.
+    """
+    return _trajectory_limit(acts, mdp, jnp.ones_like(acts.gap), undecided)
+
+
+def kl_limit(acts: ActionSets, mdp: MDP, base: Any, *, undecided: str = "include") -> Policies:
+    """The limit β → 0 of the KL-regularised policy: the optimal policy whose *trajectories* are closest to the base's.
+
+        π(a|s) ∝ 1{a optimal} b(a|s) e^{−γ(PK)(s,a)},   K(s) = −log Σ_{a optimal} b(a|s) e^{−γ(PK)(s,a)}
+
+    On a tree at discount 1 it is the base conditioned on an optimal outcome, and K the price in nats. It equals `closest_to`
+    in bandits, not in general. The action sets must be those of the problem without the actions of base mass 0; a lane in
+    which a state has no candidate with mass is NaN.
+    """
+    return _trajectory_limit(acts, mdp, jnp.asarray(base).astype(acts.gap.dtype), undecided)
+
+
+def _trajectory_limit(acts: ActionSets, mdp: MDP, weight: jax.Array, undecided: str) -> Policies:
+    """Restricted to optimal actions the reward no longer matters, and the bonus of the regulariser decides alone.
+
+    H is the value of KL regularisation of strength 1 towards the restricted weights, with their lost mass as reward.
+    """
+    mass = jnp.where(acts.candidates(undecided), weight, 0)
+    total = jnp.sum(mass, axis=-1, keepdims=True)
+    covered = total > 0
+    reward = jnp.broadcast_to(jnp.log(jnp.where(covered, total, 1)), mass.shape)
+    base = mass / jnp.where(covered, total, 1)  # a row of zeros is no distribution: its lane ends as NaN
+    limit = solve(mdp, reward, regularizer=KL(jnp.ones((), mass.dtype), base)).policy
+    solved = jnp.any(jnp.isfinite(acts.gap_bound), axis=-1, keepdims=True)
+    return jnp.where(solved, limit, jnp.nan)
 
 
 def _one_hot(actions: jax.Array, acts: ActionSets) -> Policies:

@@ -260,6 +260,8 @@ def _install_rows(self: Any, p: jax.Array) -> None:
         return
     # Inside a transformation nothing can be refused, nor a sum be exact: the defect is measured, with its rounding.
     count = jnp.sum(p != 0, axis=-1).astype(p.dtype)
+    total = jnp.sum(p, axis=-1, keepdims=True)
+    p = p / jnp.where(jnp.abs(total - 1) <= ROW_SUM_TOLERANCE, total, 1)
     rounding = 2 * unit_roundoff(p.dtype) * count
     drift = jnp.where(count > 0, jnp.abs(jnp.sum(p, axis=-1) - 1) + rounding, 0).max()
     assign(self, probabilities=p, defect=jax.lax.stop_gradient(drift), support=count.max().astype(jnp.int32))

@@ -69,9 +69,9 @@ class CressieRead:
         """f*(f'(u))."""
         return jnp.log(u) if self.order == 0 else (u**self.order - 1) / self.order
 
-    def inverse_curvature(self, u: Policies) -> Policies:
-        """1/f''(u) = g'; an action left out does not move: 0."""
-        return jnp.where(u > 0, jnp.where(u > 0, u, 1) ** (2 - self.order), 0)
+    def slope(self, mass: Policies, u: Policies) -> Policies:
+        """b/f''(u) = b·g', given mass = b·u; an action left out does not move: 0."""
+        return jnp.where(u > 0, mass * jnp.where(u > 0, u, 1) ** (1 - self.order), 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,9 +108,9 @@ class JensenShannon:
         """f*(f'(u))."""
         return jnp.log((u + 1) / 2)
 
-    def inverse_curvature(self, u: Policies) -> Policies:
-        """1/f''(u) = g'."""
-        return u * (u + 1)
+    def slope(self, mass: Policies, u: Policies) -> Policies:
+        """b/f''(u) = b·g', given mass = b·u."""
+        return mass * (u + 1)
 
 
 Divergence = CressieRead | JensenShannon
@@ -143,8 +143,9 @@ def level(divergence: Divergence, x: Policies, base: Policies) -> Values:
 
     def newton(w: Values) -> tuple[Values, jax.Array]:
         ratio = divergence.ratio(x, w)
-        excess = jnp.sum(base * ratio, axis=-1) - 1
-        slope = jnp.sum(base * divergence.inverse_curvature(ratio), axis=-1)
+        mass = base * ratio
+        excess = jnp.sum(mass, axis=-1) - 1
+        slope = jnp.sum(divergence.slope(mass, ratio), axis=-1)
         further = w + divergence.rate(w) * excess / slope
         climbs = (excess > u) & (further != w) & jnp.isfinite(further)
         return jnp.where(climbs, further, w), ~climbs
@@ -158,7 +159,7 @@ def _level_tangent(divergence: Divergence, primals: Any, tangents: Any) -> tuple
     dx, dbase = tangents
     w = level(divergence, x, base)
     ratio = divergence.ratio(x, w)
-    weight = base * divergence.inverse_curvature(ratio)
+    weight = divergence.slope(base * ratio, ratio)
     change = jnp.sum(weight * dx + ratio * dbase, axis=-1) / jnp.sum(weight, axis=-1)
     return w, divergence.rate(w) * change
 
@@ -184,7 +185,7 @@ def soft_maximum(divergence: Divergence, x: Policies, base: Policies) -> tuple[V
     shift = 3 * u * jnp.abs(x)
     blur = divergence.blur * u * (1 + jnp.abs(multiplier))
     rounding = blur + jnp.sum(mass * shift + sums * (base * jnp.abs(conjugate) + base + mass), axis=-1)
-    drift = jnp.sum(base * divergence.inverse_curvature(ratio) * shift + sums * mass, axis=-1)
+    drift = jnp.sum(divergence.slope(mass, ratio) * shift + sums * mass, axis=-1)
     residual = jnp.abs(jnp.sum(mass, axis=-1) - 1) + drift
     width = jnp.abs(divergence.multiplier(divergence.start(x, base, inside)))
     return value, rounding + residual * width

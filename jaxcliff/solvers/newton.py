@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from jaxcliff._numerics import contract
 from jaxcliff._records import record
-from jaxcliff._types import LaneFlags, LaneScalars, Values
+from jaxcliff._types import LaneFlags, LaneScalars, LaneStatus, Values
 from jaxcliff.solvers import bounds
 from jaxcliff.solvers.batch import Batch
 from jaxcliff.solvers.linear import policy_values
@@ -30,10 +30,10 @@ class _Step:
     h: Values
     best: Values  # the values with the smallest certified bound so far
     bound: LaneScalars
-    stale: LaneFlags  # how many steps ago the bound last fell by a tenth
+    stale: LaneStatus  # how many steps ago the bound last fell by a tenth
 
 
-def newton(batch: Batch, h: Values, tolerance: LaneScalars, limit: int) -> tuple[Values, LaneFlags, Values]:
+def newton(batch: Batch, h: Values, tolerance: LaneScalars, limit: int) -> tuple[Values, LaneFlags, LaneStatus]:
     """Iterates from h; returns the best h, which lanes finished, and steps per lane."""
     operator, legal = batch.operator, batch.mdp.legal
 

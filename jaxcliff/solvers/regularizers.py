@@ -199,7 +199,7 @@ class FDivergence(_WithBase):
         base = _normalized(self.base)
         inside = base > 0
         ratio = policy / jnp.where(inside, base, 1)
-        return jnp.where(inside, base * divergence(self.divergence).inverse_curvature(ratio), 0)
+        return divergence(self.divergence).slope(jnp.where(inside, policy, 0), ratio)
 
     def rounding(self, q: Rewards, legal: Any) -> Rounding:
         """The value lies between the mean and the maximum of q; the rest of its error is measured."""

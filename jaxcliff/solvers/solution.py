@@ -74,16 +74,7 @@ class Solution:
                 f"a solution of kind {self.kind!r} has no policy of its own: take optimal_actions(solution) and a selection "
                 "from jc.policies, or solve with a regularizer"
             )
-        q, regularizer = self.centred_q, self.regularizer
-        legal = ~jnp.isneginf(q)
-        solved = self.ok[..., None, None]
-        finite = jnp.where(legal & solved, q, 0)  # a NaN would reach every gradient
-        limit = default_tie_tolerance(q.dtype) * self.span[..., None, None]
-        candidates = (legal & ~(self.gaps - self.gap_bound > limit)).astype(q.dtype)
-        hard = candidates / jnp.sum(candidates, axis=-1, keepdims=True)
-        soft = regularizer.strength[..., None] > 0
-        policy = jnp.where(soft, regularizer.policy(finite, legal), jax.lax.stop_gradient(hard))
-        return jnp.where(solved, policy, jnp.nan)
+        return _soft_policy(self)
 
     @property
     def gap_bound(self) -> Rewards:
@@ -132,6 +123,20 @@ class Solution:
         ending = f"{bad} not ok: see .summary()" if bad else "all ok"
         shape = list(self.centred_q.shape)
         return f"Solution({self.kind} {shape}, {self.method}, {self.centred_q.dtype}, {ending})"
+
+
+@jax.jit
+def _soft_policy(solution: Solution) -> Policies:
+    q, regularizer = solution.centred_q, solution.regularizer
+    legal = ~jnp.isneginf(q)
+    solved = solution.ok[..., None, None]
+    finite = jnp.where(legal & solved, q, 0)  # a NaN would reach every gradient
+    limit = default_tie_tolerance(q.dtype) * solution.span[..., None, None]
+    candidates = (legal & ~(solution.gaps - solution.gap_bound > limit)).astype(q.dtype)
+    hard = candidates / jnp.sum(candidates, axis=-1, keepdims=True)
+    soft = regularizer.strength[..., None] > 0
+    policy = jnp.where(soft, regularizer.policy(finite, legal), jax.lax.stop_gradient(hard))
+    return jnp.where(solved, policy, jnp.nan)
 
 
 def _at_most(bound: float) -> str:

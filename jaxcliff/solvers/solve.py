@@ -9,7 +9,8 @@ import numpy as np
 from jaxcliff._numerics import promoted
 from jaxcliff._records import is_concrete
 from jaxcliff.mdp import MDP
-from jaxcliff.solvers.derivatives import differentiable
+from jaxcliff.solvers.derivatives import attach
+from jaxcliff.solvers.lanes import compiled
 from jaxcliff.solvers.methods import DEFAULT_LIMIT, check_method, choose_method
 from jaxcliff.solvers.operators import Greedy, Operator
 from jaxcliff.solvers.regularizers import Regularizer
@@ -110,14 +111,13 @@ def run(
     if fields:
         per_lane = {k: jnp.broadcast_to(x, lanes + x.shape[x.ndim - operator.trailing[k] :]) for k, x in fields.items()}
         operator = operator.replace(**per_lane)  # type: ignore[attr-defined]
-    solution = differentiable(method, limit)(
-        mdp,
-        operator,
-        jnp.broadcast_to(reward, lanes + reward.shape[-2:]),
-        jnp.broadcast_to(tolerance, lanes),
-        None if init is None else jnp.broadcast_to(init, lanes + init.shape[-1:]),
-    )
-    return solution.replace(regularizer=operator) if operator.kind == "regularized" else solution  # type: ignore[attr-defined]
+    reward = jnp.broadcast_to(reward, lanes + reward.shape[-2:])
+    tolerance = jnp.broadcast_to(tolerance, lanes)
+    init = None if init is None else jnp.broadcast_to(init, lanes + init.shape[-1:])
+    solution = compiled(method, limit)(*jax.lax.stop_gradient((mdp, operator, reward, tolerance, init)))
+    q, v = attach(mdp, operator, reward, solution)
+    regularizer = operator if operator.kind == "regularized" else None
+    return solution.replace(centred_q=q, centred_values=v, regularizer=regularizer)  # type: ignore[attr-defined]
 
 
 def _dtypes(*values: Any) -> list[Any]:

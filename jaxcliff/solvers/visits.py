@@ -29,8 +29,7 @@ def visits(mdp: MDP, policy: Policies, start: Values) -> Values:
 
 def flow(mdp: MDP, taken: Policies) -> Values:
     """Σ_{s,a} taken(s, a) P(·|s, a): the transpose of `expect`."""
-    shape = jax.ShapeDtypeStruct(taken.shape[:-1], taken.dtype)
-    return jax.linear_transpose(mdp.expect, shape)(taken)[0]
+    return jax.vjp(mdp.expect, taken[..., 0])[1](taken)[0]  # linear: any point has the same derivative
 
 
 def _by_solving(mdp: MDP, policy: Policies, start: Values) -> Values:

@@ -1,0 +1,179 @@
+"""Several rewards into one: what a policy that is trained on a mixture really follows.
+
+Components are [..., N, S, A], weights [..., N, S] (or [..., N, 1], the same in every state). The linear mixture
+
+    R_eff(s, a) = Σ_k w_k(s) R_k(s, a)
+
+is the *effective reward*; constants, tables, Bayes' rule and gates make the weights. The other aggregators are not linear.
+Each is applied entry by entry, and moves by at most its Lipschitz constant times max_k ‖ΔR_k‖: 1 for a mixture whose
+weights do not move, the worst case and the soft minimum; `lipschitz` gives the local constant of any of them.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcliff._numerics import contract
+from jaxcliff._records import is_concrete
+from jaxcliff._types import Rewards
+from jaxcliff.mdp import MDP
+from jaxcliff.transitions import Tree
+
+
+def linear(rewards: Any, weights: Any) -> Rewards:
+    """R_eff = Σ_k w_k(s) R_k(s, a), [..., S, A].
+
+    Args:
+        rewards: components, [..., N, S, A].
+        weights: [..., N, S] or [..., N, 1], from `constant`, `per_state`, `posterior`, `prompts`, `softmax_gate`, `hard_gate`.
+
+    >>> import jax.numpy as jnp, jaxcliff as jc
+    >>> helpful, honest = jnp.asarray([[1.0, 0.0]]), jnp.asarray([[0.0, 1.0]])
+    >>> jc.aggregate.linear(jnp.stack([helpful, honest]), jc.aggregate.constant([0.75, 0.25])).tolist()
+    [[0.75, 0.25]]
+    """
+    rewards, weights = _components(rewards), jnp.asarray(weights)
+    n, s, _ = rewards.shape[-3:]
+    if weights.ndim < 2 or weights.shape[-2] != n or weights.shape[-1] not in (1, s):
+        raise ValueError(f"weights of {n} rewards must have shape [..., {n}, {s}] or [..., {n}, 1], not {list(weights.shape)}")
+    weights = jnp.broadcast_to(weights.astype(rewards.dtype), (*weights.shape[:-1], s))
+    return contract("...ns,...nsa->...sa", weights, rewards)
+
+
+def constant(weights: Any) -> jax.Array:
+    """Weights w_k, the same in every state: [N] (or [..., N]) to [..., N, 1]."""
+    return _distribution(jnp.asarray(weights)[..., None], "weights")
+
+
+def per_state(weights: Any) -> jax.Array:
+    """A table of weights w_k(s), [..., N, S]."""
+    return _distribution(jnp.asarray(weights), "weights")
+
+
+def posterior(prior: Any, visits: Any) -> jax.Array:
+    """Bayes' rule, w_k(s) = p_k d_k(s) / Σ_j p_j d_j(s): who is likely to be served in state s, [N, S].
+
+    With d_k the visits of a policy that starts as class k does, the mixture is exact for that policy: its return under R_eff
+    is Σ_k p_k J_k. In a general problem d_k, hence w, depends on the policy; on a tree it does not (`prompts`). States that
+    no class visits get the prior.
+    """
+    prior = _distribution(jnp.asarray(prior)[..., None], "the prior")
+    joint = prior * jnp.asarray(visits).astype(prior.dtype)
+    total = jnp.sum(joint, axis=-2, keepdims=True)
+    return jnp.where(total > 0, joint / jnp.where(total > 0, total, 1), prior)
+
+
+def prompts(mdp: MDP, prior: Any, starts: Any) -> jax.Array:
+    """The posterior weights of a token tree, w_k(s) = P(k | prompt of s), [N, S]: the same for every policy.
+
+    Args:
+        mdp: a problem on a `Tree`.
+        prior: p_k, [N].
+        starts: D_k, [N, S]: the distribution over prompts (states) from which class k starts. No prompt may continue another.
+    """
+    tree = mdp.transitions
+    if not isinstance(tree, Tree):
+        raise ValueError("only on a Tree does every state belong to one prompt; elsewhere use posterior(prior, visits)")
+    starts = jnp.asarray(starts).astype(mdp.dtype)
+    if starts.ndim != 2 or starts.shape[1] != mdp.num_states:
+        raise ValueError(f"starts must have shape [N, {mdp.num_states}], not {list(starts.shape)}")
+    sizes, edges = tree.level_sizes, tree.level_starts
+    reach = [starts[:, : edges[1]]]
+    for t in range(1, tree.depth):
+        inherited = jnp.repeat(reach[-1], tree.vocabulary, axis=1)
+        own = starts[:, edges[t] : edges[t + 1]]
+        if is_concrete(own, inherited):
+            both = np.asarray(jnp.any(own > 0, 0) & jnp.any(inherited > 0, 0))
+            if both.any():
+                state = mdp.labels.state(edges[t] + int(np.flatnonzero(both)[0]))
+                raise ValueError(f"{state} is a prompt and continues another; then the weights depend on the policy")
+        reach.append(inherited + own)
+        assert reach[-1].shape[1] == sizes[t]
+    return posterior(prior, jnp.concatenate(reach, axis=1))
+
+
+def softmax_gate(scores: Any, sharpness: Any = 1.0) -> jax.Array:
+    """Weights ∝ exp(sharpness · score), from the scores of each component, [..., N, S]."""
+    scores = jnp.asarray(scores)
+    return jax.nn.softmax(jnp.asarray(sharpness).astype(scores.dtype) * scores, axis=-2)
+
+
+def hard_gate(scores: Any) -> jax.Array:
+    """All weight to the component with the highest score, the first at a tie, [..., N, S].
+
+    The one aggregator without a Lipschitz constant: where scores tie, R_eff itself jumps, and so does every policy that
+    follows it, regularised or not.
+    """
+    scores = jnp.asarray(scores)
+    return jnp.moveaxis(jax.nn.one_hot(jnp.argmax(scores, axis=-2), scores.shape[-2], dtype=scores.dtype), -1, -2)
+
+
+def worst_case(rewards: Any) -> Rewards:
+    """min_k R_k(s, a)."""
+    return jnp.min(_components(rewards), axis=-3)
+
+
+def soft_min(rewards: Any, temperature: Any) -> Rewards:
+    """−τ log mean_k exp(−R_k/τ): between the mean (τ → ∞) and the worst case (τ → 0)."""
+    rewards = _components(rewards)
+    temperature = _positive("temperature", temperature, rewards.dtype)
+    return -temperature * (jax.nn.logsumexp(-rewards / temperature, axis=-3) - np.log(rewards.shape[-3]))
+
+
+def mean_minus_variance(rewards: Any, penalty: Any) -> Rewards:
+    """mean_k R_k − penalty · variance_k R_k (of the population): disagreement is paid for."""
+    rewards = _components(rewards)
+    return jnp.mean(rewards, axis=-3) - jnp.asarray(penalty).astype(rewards.dtype) * jnp.var(rewards, axis=-3)
+
+
+def lexicographic(rewards: Any, epsilon: Any) -> Rewards:
+    """Σ_k ε^k R_k, k = 0, 1, …: the first reward decides, the next breaks its ties, if ε is small enough."""
+    rewards = _components(rewards)
+    epsilon = _positive("epsilon", epsilon, rewards.dtype)
+    powers = epsilon ** jnp.arange(rewards.shape[-3]).astype(rewards.dtype)
+    return contract("n,...nsa->...sa", powers, rewards)
+
+
+def lipschitz(aggregate: Callable[[Any], Rewards], rewards: Any) -> Rewards:
+    """The local Lipschitz constant Σ_k |∂R_eff/∂R_k| of an aggregator at a tuple of rewards, [..., S, A].
+
+    `aggregate` maps components to a reward entry by entry, with whatever else it takes filled in:
+    `lipschitz(lambda r: soft_min(r, 0.1), rewards)`. A gate that looks at the rewards counts as it moves.
+    """
+    rewards = _components(rewards)
+    reward, pull = jax.vjp(aggregate, rewards)
+    (slope,) = pull(jnp.ones_like(reward))
+    return jnp.sum(jnp.abs(slope), axis=-3)
+
+
+def _components(rewards: Any) -> jax.Array:
+    rewards = jnp.asarray(rewards)
+    if rewards.ndim < 3:
+        raise ValueError(f"several rewards have shape [..., N, S, A]; this is {list(rewards.shape)}")
+    return rewards if jnp.issubdtype(rewards.dtype, jnp.floating) else rewards.astype(jnp.result_type(float))
+
+
+def _distribution(weights: jax.Array, name: str) -> jax.Array:
+    """Weights over the axis before the last, checked where there are numbers to read."""
+    if weights.ndim < 2:
+        raise ValueError(f"{name} must have shape [..., N, S], not {list(weights.shape)}")
+    if not jnp.issubdtype(weights.dtype, jnp.floating):
+        weights = weights.astype(jnp.result_type(float))
+    if is_concrete(weights):
+        numbers = np.asarray(weights)
+        total = numbers.sum(-2)
+        if not ((numbers >= 0).all() and (np.abs(total - 1) <= 1e-5).all()):
+            raise ValueError(
+                f"{name} must be a distribution over the rewards; the smallest is {numbers.min():g} and "
+                f"they sum to between {total.min():g} and {total.max():g}"
+            )
+    return weights
+
+
+def _positive(name: str, value: Any, dtype: Any) -> jax.Array:
+    if is_concrete(value) and not (np.ndim(value) == 0 and 0 < float(value) < np.inf):
+        raise ValueError(f"the {name} must be one positive number, not {value}")
+    return jnp.asarray(value).astype(dtype)

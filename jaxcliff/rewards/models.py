@@ -1,0 +1,132 @@
+"""Small reward models and gates, fitted to preferences or returns, or to anything that can be differentiated.
+
+A model reads features of state-action pairs, [S, A, F], and returns a reward, [S, A]; a gate reads features of states,
+[S, F], and returns weights over N components, [N, S]. Both are flax NNX modules, so that what they learn stays in them.
+Because the solver has implicit derivatives, a loss may look *through* the policy that a reward produces.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+from jaxcliff._records import is_concrete, record
+from jaxcliff._types import Rewards
+
+
+class RewardModel(nnx.Module):
+    """R(s, a) = network(features of (s, a)): linear without hidden layers, else tanh layers of the given widths."""
+
+    def __init__(self, features: int, hidden: Sequence[int] = (32,), *, rngs: nnx.Rngs):
+        self.network = _Network(features, hidden, 1, rngs)
+
+    def __call__(self, features: Any) -> Rewards:
+        """Features [..., S, A, F] to a reward [..., S, A]."""
+        return self.network(jnp.asarray(features))[..., 0]
+
+
+class Gate(nnx.Module):
+    """Weights w_k(s) of N components from features of the state: a softmax over a network."""
+
+    def __init__(self, features: int, components: int, hidden: Sequence[int] = (32,), *, rngs: nnx.Rngs):
+        self.network = _Network(features, hidden, components, rngs)
+
+    def __call__(self, features: Any) -> jax.Array:
+        """Features [..., S, F] to weights [..., N, S]."""
+        return jnp.moveaxis(jax.nn.softmax(self.network(jnp.asarray(features)), axis=-1), -1, -2)
+
+
+class _Network(nnx.Module):
+    def __init__(self, inputs: int, hidden: Sequence[int], outputs: int, rngs: nnx.Rngs):
+        widths = [inputs, *hidden, outputs]
+        pairs = zip(widths[:-1], widths[1:], strict=True)
+        self.layers = nnx.List([nnx.Linear(a, b, precision="highest", rngs=rngs) for a, b in pairs])
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        *body, last = self.layers
+        for layer in body:
+            x = jnp.tanh(layer(x))
+        return last(x)
+
+
+@record
+class Trajectories:
+    """n trajectories of T steps: states and actions, [n, T], and the weight of each step (γᵗ, 0 after the end)."""
+
+    states: Any
+    actions: Any
+    weights: Any
+
+    def __post_init__(self) -> None:
+        shapes = [np.shape(x) for x in (self.states, self.actions, self.weights)]
+        if len(set(shapes)) != 1 or len(shapes[0]) != 2:
+            raise ValueError(f"states, actions and weights must share one shape [n, T], not {shapes}")
+
+    def returns(self, reward: Rewards) -> jax.Array:
+        """Σ_t weight · R(s_t, a_t), [n]."""
+        s, a = reward.shape
+        if is_concrete(self.states, self.actions):
+            states, actions = np.asarray(self.states), np.asarray(self.actions)
+            if states.size and not (0 <= states.min() and states.max() < s and 0 <= actions.min() and actions.max() < a):
+                raise ValueError(f"a trajectory leaves the {s} states and {a} actions of the reward")
+        return jnp.sum(jnp.asarray(self.weights).astype(reward.dtype) * reward[self.states, self.actions], axis=-1)
+
+
+def preference_loss(reward: Rewards, preferred: Trajectories, rejected: Trajectories) -> jax.Array:
+    """Bradley-Terry: the mean of −log σ(G(preferred) − G(rejected)) over pairs of trajectories."""
+    return jnp.mean(jax.nn.softplus(rejected.returns(reward) - preferred.returns(reward)))
+
+
+def return_loss(reward: Rewards, trajectories: Trajectories, returns: Any) -> jax.Array:
+    """The mean squared error of the returns of trajectories."""
+    predicted = trajectories.returns(reward)
+    return jnp.mean((predicted - jnp.asarray(returns).astype(predicted.dtype)) ** 2)
+
+
+def fit(
+    model: nnx.Module,
+    loss: Callable[[Any], jax.Array],
+    *,
+    steps: int = 500,
+    optimizer: optax.GradientTransformation | None = None,
+) -> jax.Array:
+    """Changes the parameters of a model to make `loss(model)` small; returns the loss before every step, [steps].
+
+    The default optimiser is Adam with learning rate 1e-2. If a step meets a loss or a gradient that is not finite, the
+    parameters stay as they were before it, and a sentence says which step it was.
+
+        fit(model, lambda m: preference_loss(m(features), preferred, rejected))
+    """
+    optimizer = optax.adam(1e-2) if optimizer is None else optimizer
+    structure, parameters, rest = nnx.split(model, nnx.Param, ...)
+
+    def objective(parameters: Any) -> jax.Array:
+        return loss(nnx.merge(structure, parameters, rest))
+
+    def step(carry: Any, _: None) -> tuple[Any, jax.Array]:
+        parameters, state, alive = carry
+        value, gradient = jax.value_and_grad(objective)(parameters)
+        alive = alive & jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(gradient))
+        update, moved = optimizer.update(gradient, state, parameters)
+        proposed = (optax.apply_updates(parameters, update), moved)
+        parameters, state = jax.tree.map(lambda new, old: jnp.where(alive, new, old), proposed, (parameters, state))
+        return (parameters, state, alive), value
+
+    @jax.jit
+    def train(parameters: Any) -> tuple[Any, jax.Array]:
+        start = (parameters, optimizer.init(parameters), jnp.asarray(True))
+        (parameters, _, alive), losses = jax.lax.scan(step, start, None, length=steps)
+        return parameters, alive, losses
+
+    parameters, alive, losses = train(parameters)
+    nnx.update(model, parameters)
+    if not alive:
+        numbers = np.asarray(losses)
+        bad = np.flatnonzero(~np.isfinite(numbers))
+        at = int(bad[0]) if len(bad) else int(np.argmax(numbers == numbers[-1]))
+        raise FloatingPointError(f"the loss or its gradient is not finite at step {at}; the model keeps its last good parameters")
+    return losses

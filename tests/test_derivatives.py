@@ -1,0 +1,265 @@
+"""Implicit derivatives: against central differences, closed forms, and under every JAX transformation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, PartitionSpec
+
+import jaxcliff as jc
+from tests.cases import KINDS, STRUCTURES, lanes
+from tests.conftest import needs_x64
+from tests.regularizers import REGULARIZERS, draw_base
+
+pytestmark = needs_x64
+F = jnp.dtype(jnp.float64)
+
+
+def draw(name, rng):
+    mdp = KINDS[name].draw(rng, F)
+    if name not in ("proper", "ending_tree", "contexts"):
+        mdp = mdp.replace(discount=0.9)
+    return mdp, draw_base(rng, mdp)
+
+
+def along(fn, arguments, directions, step=1e-5):
+    """Central difference with one Richardson step."""
+
+    def slope(h):
+        up = [x + h * d for x, d in zip(arguments, directions, strict=True)]
+        down = [x - h * d for x, d in zip(arguments, directions, strict=True)]
+        return (fn(*up) - fn(*down)) / (2 * h)
+
+    return float((4 * slope(step / 2) - slope(step)) / 3)
+
+
+def directions_for(rng, mdp, base, arguments):
+    """A direction for reward, strength, base, discount and transitions; rows of distributions keep their support."""
+    reward, strength, base, discount, p = arguments
+    tilt = np.asarray(base) * rng.normal(size=base.shape)
+    tilt -= np.asarray(base) * tilt.sum(-1, keepdims=True)
+    chain = np.asarray(p) * rng.normal(size=p.shape)
+    return (rng.normal(size=reward.shape), 0.3, tilt, -0.1, chain)
+
+
+@pytest.mark.parametrize(("name", "regularizer"), [(STRUCTURES[i % 5], r) for i, r in enumerate(REGULARIZERS)])
+def test_values_and_policies_against_central_differences(name, regularizer, rng):
+    """With respect to reward, strength, base policy, discount and transitions, each and all, forward and reverse."""
+    mdp, base = draw(name, rng)
+    weigh_v = jnp.asarray(rng.normal(size=mdp.num_states))
+    weigh_pi = jnp.asarray(rng.normal(size=mdp.reward.shape))
+    moves_p = isinstance(mdp.transitions, jc.Dense | jc.Successors)
+    p = mdp.transitions.probabilities if moves_p else jnp.zeros(1)
+    # At discount 1 a changed chain has no known horizon, and a bandit has no discount.
+    moves_chain = moves_p and float(mdp.discount) < 1
+    moves_discount = 0 < float(mdp.discount) < 1
+
+    def objective(reward, strength, base, discount, p):
+        changed = mdp.replace(reward=jnp.where(mdp.decisions, reward, 0))
+        if moves_discount:
+            changed = changed.replace(discount=discount)
+        if moves_chain:
+            rows = p / jnp.where(jnp.sum(p, -1, keepdims=True) > 0, jnp.sum(p, -1, keepdims=True), 1)
+            kind = type(mdp.transitions)
+            model = kind(rows) if kind is jc.Dense else kind(mdp.transitions.states, rows)
+            changed = changed.replace(transitions=model)
+        soft = jc.solve(changed, regularizer=REGULARIZERS[regularizer](strength, base), tolerance=1e-15)
+        return jnp.sum(weigh_v * soft.values) + jnp.sum(weigh_pi * soft.policy)
+
+    arguments = (mdp.reward, jnp.asarray(0.4), base, mdp.discount, p)
+    everywhere = directions_for(rng, mdp, base, arguments)
+    objective = jax.jit(objective)
+    gradient = jax.jit(jax.grad(objective, argnums=(0, 1, 2, 3, 4)))(*arguments)
+    forward = jax.jit(lambda a, d: jax.jvp(objective, a, d)[1])
+    for i in range(5):
+        direction = [jnp.asarray(d) if i == j else jnp.zeros(jnp.shape(d)) for j, d in enumerate(everywhere)]
+        expected = along(objective, arguments, direction)
+        size = 1 + abs(expected)
+        reverse = float(jnp.sum(gradient[i] * direction[i]))
+        assert reverse == pytest.approx(expected, rel=1e-5, abs=1e-7 * size), f"argument {i}"
+        assert float(forward(arguments, tuple(direction))) == pytest.approx(reverse, rel=1e-9, abs=1e-10 * size)
+
+
+def test_the_gradient_of_a_hard_optimum_is_its_occupancy(rng):
+    """dJ*/dR = d, dJ*/dγ and dV*/dP in closed form, to 1e-9, on every structure."""
+    for name in STRUCTURES:
+        mdp, _ = draw(name, rng)
+
+        def best(reward, mdp=mdp):
+            return jnp.sum(mdp.initial * jc.solve(mdp, reward).values)
+
+        policy = jc.policies.first(jc.optimal_actions(jc.solve(mdp)))
+        taken = np.asarray(jc.occupancy(mdp, policy))
+        np.testing.assert_allclose(jax.grad(best)(mdp.reward), taken, rtol=1e-9, atol=1e-11)
+
+    mdp, _ = draw("garnet", rng)
+    policy = jc.policies.first(jc.optimal_actions(jc.solve(mdp)))
+    states = np.asarray(jc.occupancy(mdp, policy))
+    values = jc.solve(mdp).values
+
+    def of_discount(g):
+        return jnp.sum(mdp.initial * jc.solve(mdp.replace(discount=g)).values)
+
+    closed = float(jnp.sum(states * mdp.expect(values)))
+    assert float(jax.grad(of_discount)(mdp.discount)) == pytest.approx(closed, rel=1e-9)
+
+    def of_chain(p):
+        return jnp.sum(mdp.initial * jc.solve(mdp.replace(transitions=jc.Successors(mdp.transitions.states, p))).values)
+
+    p = mdp.transitions.probabilities
+    after = np.asarray(values)[np.asarray(mdp.transitions.states)] - np.asarray(mdp.expect(values))[..., None]
+    np.testing.assert_allclose(jax.grad(of_chain)(p), 0.9 * states[..., None] * after, rtol=1e-8, atol=1e-9)
+
+
+def test_at_a_tie_the_gradient_is_the_occupancy_of_the_first_best_action():
+    mdp = jc.problems.bandit(jnp.asarray([1.0, 1.0, 0.0], F))
+    gradient = jax.grad(lambda r: jc.solve(mdp, r).values.sum())(mdp.reward)
+    assert gradient.tolist() == [[1.0, 0.0, 0.0]]
+
+
+@pytest.mark.parametrize("regularizer", ["entropy", "kl", "sparsemax", "jensen_shannon"])
+def test_the_soft_jacobian_is_the_derivative_and_its_closed_form(regularizer, rng):
+    """matrix = forward mode = reverse mode = W·(A of the changed reward), to 1e-9; products agree with it."""
+    for name in ("masked", "ending_tree", "contexts"):
+        mdp, base = draw(name, rng)
+        reg = REGULARIZERS[regularizer](0.5, base)
+
+        def policy(reward, mdp=mdp, reg=reg):
+            return jc.solve(mdp, reward, regularizer=reg).policy
+
+        soft = jc.solve(mdp, regularizer=reg)
+        slope = jc.soft_jacobian(mdp, soft)
+        matrix = slope.matrix()
+        np.testing.assert_allclose(matrix, jax.jacrev(policy)(mdp.reward), atol=1e-9)
+        np.testing.assert_allclose(matrix, jax.jacfwd(policy)(mdp.reward), atol=1e-9)
+        change = jnp.where(mdp.decisions, jnp.asarray(rng.normal(size=(2, *mdp.reward.shape))), 0)
+        np.testing.assert_allclose(slope.apply(change), jnp.einsum("saij,bij->bsa", matrix, change), atol=1e-9)
+        np.testing.assert_allclose(slope.transpose(change), jnp.einsum("saij,bsa->bij", matrix, change), atol=1e-9)
+        if regularizer == "entropy":
+            after = jc.evaluate(mdp, soft.policy, change)
+            advantage = jnp.where(jnp.isfinite(after.q_values), after.q_values, 0) - after.values[..., None]
+            closed = jnp.where(mdp.decisions, soft.policy * advantage / 0.5, 0)
+            np.testing.assert_allclose(slope.apply(change), closed, atol=1e-9)
+
+
+def test_the_hypergradient_formula(rng):
+    """dJ_U/dR along dR is (1/α) E_d[A_U·A_dR]: autodiff through the soft map, to 1e-8."""
+    mdp, _ = draw("garnet", rng)
+    alpha, target = 0.3, jnp.asarray(rng.normal(size=mdp.reward.shape))
+
+    def earned(reward):
+        return jc.metrics.expected_return(mdp, jc.solve(mdp, reward, regularizer=jc.Entropy(alpha)).policy, target)
+
+    gradient = jax.grad(earned)(mdp.reward)
+    policy = jc.solve(mdp, regularizer=jc.Entropy(alpha)).policy
+    of_target = jc.evaluate(mdp, policy, target)
+    for _ in range(5):
+        change = jnp.asarray(rng.normal(size=mdp.reward.shape))
+        of_change = jc.evaluate(mdp, policy, change)
+        weights = jc.occupancy(mdp, policy)
+        formula = float(jnp.sum(weights * of_target.gaps * of_change.gaps)) / alpha
+        assert float(jnp.sum(gradient * change)) == pytest.approx(formula, rel=1e-8)
+
+
+def test_a_failed_lane_leaves_the_gradients_of_what_is_shared_finite(rng):
+    mdp, base = draw("masked", rng)
+    rewards = np.array(lanes(rng, mdp))
+    rewards[1] = np.nan
+    rewards[2, 0, 1] = np.inf
+    good = jnp.asarray(np.nan_to_num(np.where([[[True]], [[False]], [[False]], [[True]]], rewards, 0.0)))
+
+    def total(strength, base, discount, shift, rewards, mask):
+        soft = jc.solve(
+            mdp.replace(discount=discount), rewards + shift, regularizer=jc.KL(strength, base), method="value_iteration"
+        )
+        values = jnp.where(soft.ok[:, None], soft.values, 0) * mask[:, None]
+        policy = jnp.where(soft.ok[:, None, None], soft.policy, 0) * mask[:, None, None]
+        return jnp.sum(values) + jnp.sum(policy * jnp.arange(4.0))
+
+    shared = (jnp.asarray(0.5), base, mdp.discount, jnp.zeros(mdp.reward.shape))
+    mask = jnp.asarray([1.0, 0.0, 0.0, 1.0])
+    broken = jax.grad(total, argnums=(0, 1, 2, 3))(*shared, jnp.asarray(rewards), mask)
+    whole = jax.grad(total, argnums=(0, 1, 2, 3))(*shared, good, mask)
+    for one, other in zip(broken, whole, strict=True):
+        assert np.isfinite(np.asarray(one)).all()
+        np.testing.assert_allclose(one, other, atol=1e-8)
+
+    def squares(shift):
+        return jnp.nansum(jc.solve(mdp, rewards + shift).values ** 2)
+
+    assert np.isfinite(np.asarray(jax.grad(squares)(shared[3]))).all()
+
+
+def test_under_vmap_of_grad_grad_of_vmap_and_twice(rng):
+    mdp, _ = draw("garnet", rng)
+    rewards = jnp.asarray(rng.normal(size=(3, *mdp.reward.shape)))
+
+    def score(reward):
+        soft = jc.solve(mdp, reward, regularizer=jc.Entropy(0.5))
+        return jnp.sum(soft.values) + jnp.sum(soft.policy[:, 0])
+
+    one = jnp.stack([jax.grad(score)(r) for r in rewards])
+    np.testing.assert_allclose(jax.vmap(jax.grad(score))(rewards), one, atol=1e-9)
+    np.testing.assert_allclose(jax.grad(lambda rs: jnp.sum(jax.vmap(score)(rs)))(rewards), one, atol=1e-9)
+    nested = jax.vmap(jax.vmap(jax.grad(score)))(rewards[None])
+    np.testing.assert_allclose(nested[0], one, atol=1e-9)
+    by_strength = jax.vmap(jax.grad(lambda a: jc.solve(mdp, regularizer=jc.Entropy(a)).values.sum()))(jnp.asarray([0.1, 1.0]))
+    for a, slope in zip((0.1, 1.0), by_strength, strict=True):
+        policy = jc.solve(mdp, regularizer=jc.Entropy(a)).policy
+        entropies = jnp.broadcast_to(jc.metrics.entropy(policy)[:, None], mdp.reward.shape)
+        assert float(slope) == pytest.approx(float(jc.evaluate(mdp, policy, entropies).values.sum()), rel=1e-9)
+    direction = jnp.asarray(rng.normal(size=mdp.reward.shape))
+    second = jax.jvp(jax.grad(score), (rewards[0],), (direction,))[1]
+    difference = (jax.grad(score)(rewards[0] + 1e-5 * direction) - jax.grad(score)(rewards[0] - 1e-5 * direction)) / 2e-5
+    np.testing.assert_allclose(second, difference, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["masked", "proper", "ending_tree"])
+def test_under_shard_map_with_varying_axes_checked(name, rng):
+    mdp, _ = draw(name, rng)
+    rewards = jnp.nan_to_num(lanes(rng, mdp))
+    mesh = jax.make_mesh((4,), ("x",), axis_types=(AxisType.Auto,))
+    spec = PartitionSpec("x")
+    for method in {"auto", "value_iteration"}:
+
+        def slope(rs, method=method):
+            def score(rs):
+                soft = jc.solve(mdp, rs, regularizer=jc.Entropy(0.5), method=method)
+                return jnp.sum(soft.values) + jnp.sum(soft.policy[..., 0])
+
+            return jax.grad(score)(rs)
+
+        split = jax.jit(jax.shard_map(slope, mesh=mesh, in_specs=spec, out_specs=spec))(rewards)
+        np.testing.assert_allclose(split, slope(rewards), atol=1e-8)
+
+
+def test_large_chains_follow_instead_of_solving(rng):
+    """Above the size of direct solves: the same derivative by value iteration and by following the mass."""
+    mdp = jc.problems.garnet(jax.random.key(0), states=80, actions=3, branching=4, discount=0.95).astype(F)
+
+    def score(reward, method):
+        soft = jc.solve(mdp, reward, regularizer=jc.Entropy(0.5), method=method)
+        return jnp.sum(soft.policy[:, 0]) + jnp.sum(mdp.initial * soft.values)
+
+    gradient = jax.grad(score)(mdp.reward, "auto")
+    direct = jax.grad(score)(mdp.reward, "policy_iteration")
+    np.testing.assert_allclose(gradient, direct, atol=1e-9)
+    direction = jnp.asarray(rng.normal(size=mdp.reward.shape))
+    expected = along(lambda r: score(r, "policy_iteration"), [mdp.reward], [direction])
+    assert float(jnp.sum(gradient * direction)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_evaluation_is_differentiable_too(rng):
+    """dJ(π)/dπ along a change of the policy is Σ d·Q of that change: the policy gradient theorem."""
+    mdp, base = draw("masked", rng)
+
+    def earned(policy):
+        return jc.metrics.expected_return(mdp, policy)
+
+    tilt = np.asarray(base) * rng.normal(size=base.shape)
+    tilt -= np.asarray(base) * tilt.sum(-1, keepdims=True)
+    gradient = jax.grad(earned)(base)
+    values = jc.evaluate(mdp, base)
+    states = jc.occupancy(mdp, base).sum(-1)
+    theorem = float(jnp.sum(states[:, None] * tilt * jnp.where(mdp.decisions, values.q_values, 0)))
+    assert float(jnp.sum(gradient * tilt)) == pytest.approx(theorem, rel=1e-9)
