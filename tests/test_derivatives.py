@@ -42,7 +42,13 @@ def directions_for(rng, mdp, base, arguments):
     return (rng.normal(size=reward.shape), 0.3, tilt, -0.1, chain)
 
 
-@pytest.mark.parametrize(("name", "regularizer"), [(STRUCTURES[i % 5], r) for i, r in enumerate(REGULARIZERS)])
+QUICK = [("garnet", "kl"), ("proper", "entropy"), ("ending_tree", "sparsemax"), ("contexts", "jensen_shannon")]
+WIDE = [(name, r) for name in STRUCTURES for r in REGULARIZERS if (name, r) not in QUICK]
+
+
+@pytest.mark.parametrize(
+    ("name", "regularizer"), [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in WIDE)]
+)
 def test_values_and_policies_against_central_differences(name, regularizer, rng):
     """With respect to reward, strength, base policy, discount and transitions, each and all, forward and reverse."""
     mdp, base = draw(name, rng)
@@ -81,8 +87,8 @@ def test_values_and_policies_against_central_differences(name, regularizer, rng)
 
 
 def test_the_gradient_of_a_hard_optimum_is_its_occupancy(rng):
-    """dJ*/dR = d, dJ*/dγ and dV*/dP in closed form, to 1e-9, on every structure."""
-    for name in STRUCTURES:
+    """dJ*/dR = d, dJ*/dγ and dV*/dP in closed form, to 1e-9."""
+    for name in ("proper", "ending_tree", "masked"):
         mdp, _ = draw(name, rng)
 
         def best(reward, mdp=mdp):
@@ -90,7 +96,7 @@ def test_the_gradient_of_a_hard_optimum_is_its_occupancy(rng):
 
         policy = jc.policies.first(jc.optimal_actions(jc.solve(mdp)))
         taken = np.asarray(jc.occupancy(mdp, policy))
-        np.testing.assert_allclose(jax.grad(best)(mdp.reward), taken, rtol=1e-9, atol=1e-11)
+        np.testing.assert_allclose(jax.jit(jax.grad(best))(mdp.reward), taken, rtol=1e-9, atol=1e-11)
 
     mdp, _ = draw("garnet", rng)
     policy = jc.policies.first(jc.optimal_actions(jc.solve(mdp)))
@@ -101,14 +107,14 @@ def test_the_gradient_of_a_hard_optimum_is_its_occupancy(rng):
         return jnp.sum(mdp.initial * jc.solve(mdp.replace(discount=g)).values)
 
     closed = float(jnp.sum(states * mdp.expect(values)))
-    assert float(jax.grad(of_discount)(mdp.discount)) == pytest.approx(closed, rel=1e-9)
+    assert float(jax.jit(jax.grad(of_discount))(mdp.discount)) == pytest.approx(closed, rel=1e-9)
 
     def of_chain(p):
         return jnp.sum(mdp.initial * jc.solve(mdp.replace(transitions=jc.Successors(mdp.transitions.states, p))).values)
 
     p = mdp.transitions.probabilities
     after = np.asarray(values)[np.asarray(mdp.transitions.states)] - np.asarray(mdp.expect(values))[..., None]
-    np.testing.assert_allclose(jax.grad(of_chain)(p), 0.9 * states[..., None] * after, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(jax.jit(jax.grad(of_chain))(p), 0.9 * states[..., None] * after, rtol=1e-8, atol=1e-9)
 
 
 def test_at_a_tie_the_gradient_is_the_occupancy_of_the_first_best_action():
@@ -120,7 +126,7 @@ def test_at_a_tie_the_gradient_is_the_occupancy_of_the_first_best_action():
 @pytest.mark.parametrize("regularizer", ["entropy", "kl", "sparsemax", "jensen_shannon"])
 def test_the_soft_jacobian_is_the_derivative_and_its_closed_form(regularizer, rng):
     """matrix = forward mode = reverse mode = W·(A of the changed reward), to 1e-9; products agree with it."""
-    for name in ("masked", "ending_tree", "contexts"):
+    for name in ("masked", "ending_tree") if regularizer == "entropy" else ("masked",):
         mdp, base = draw(name, rng)
         reg = REGULARIZERS[regularizer](0.5, base)
 
@@ -130,8 +136,8 @@ def test_the_soft_jacobian_is_the_derivative_and_its_closed_form(regularizer, rn
         soft = jc.solve(mdp, regularizer=reg)
         slope = jc.soft_jacobian(mdp, soft)
         matrix = slope.matrix()
-        np.testing.assert_allclose(matrix, jax.jacrev(policy)(mdp.reward), atol=1e-9)
-        np.testing.assert_allclose(matrix, jax.jacfwd(policy)(mdp.reward), atol=1e-9)
+        np.testing.assert_allclose(matrix, jax.jit(jax.jacrev(policy))(mdp.reward), atol=1e-9)
+        np.testing.assert_allclose(matrix, jax.jit(jax.jacfwd(policy))(mdp.reward), atol=1e-9)
         change = jnp.where(mdp.decisions, jnp.asarray(rng.normal(size=(2, *mdp.reward.shape))), 0)
         np.testing.assert_allclose(slope.apply(change), jnp.einsum("saij,bij->bsa", matrix, change), atol=1e-9)
         np.testing.assert_allclose(slope.transpose(change), jnp.einsum("saij,bsa->bij", matrix, change), atol=1e-9)
@@ -150,7 +156,7 @@ def test_the_hypergradient_formula(rng):
     def earned(reward):
         return jc.metrics.expected_return(mdp, jc.solve(mdp, reward, regularizer=jc.Entropy(alpha)).policy, target)
 
-    gradient = jax.grad(earned)(mdp.reward)
+    gradient = jax.jit(jax.grad(earned))(mdp.reward)
     policy = jc.solve(mdp, regularizer=jc.Entropy(alpha)).policy
     of_target = jc.evaluate(mdp, policy, target)
     for _ in range(5):
@@ -178,8 +184,8 @@ def test_a_failed_lane_leaves_the_gradients_of_what_is_shared_finite(rng):
 
     shared = (jnp.asarray(0.5), base, mdp.discount, jnp.zeros(mdp.reward.shape))
     mask = jnp.asarray([1.0, 0.0, 0.0, 1.0])
-    broken = jax.grad(total, argnums=(0, 1, 2, 3))(*shared, jnp.asarray(rewards), mask)
-    whole = jax.grad(total, argnums=(0, 1, 2, 3))(*shared, good, mask)
+    slope = jax.jit(jax.grad(total, argnums=(0, 1, 2, 3)))
+    broken, whole = slope(*shared, jnp.asarray(rewards), mask), slope(*shared, good, mask)
     for one, other in zip(broken, whole, strict=True):
         assert np.isfinite(np.asarray(one)).all()
         np.testing.assert_allclose(one, other, atol=1e-8)
@@ -198,29 +204,31 @@ def test_under_vmap_of_grad_grad_of_vmap_and_twice(rng):
         soft = jc.solve(mdp, reward, regularizer=jc.Entropy(0.5))
         return jnp.sum(soft.values) + jnp.sum(soft.policy[:, 0])
 
-    one = jnp.stack([jax.grad(score)(r) for r in rewards])
-    np.testing.assert_allclose(jax.vmap(jax.grad(score))(rewards), one, atol=1e-9)
-    np.testing.assert_allclose(jax.grad(lambda rs: jnp.sum(jax.vmap(score)(rs)))(rewards), one, atol=1e-9)
-    nested = jax.vmap(jax.vmap(jax.grad(score)))(rewards[None])
+    slope = jax.jit(jax.grad(score))
+    one = jnp.stack([slope(r) for r in rewards])
+    np.testing.assert_allclose(jax.vmap(slope)(rewards), one, atol=1e-9)
+    np.testing.assert_allclose(jax.jit(jax.grad(lambda rs: jnp.sum(jax.vmap(score)(rs))))(rewards), one, atol=1e-9)
+    nested = jax.jit(jax.vmap(jax.vmap(jax.grad(score))))(rewards[None])
     np.testing.assert_allclose(nested[0], one, atol=1e-9)
-    by_strength = jax.vmap(jax.grad(lambda a: jc.solve(mdp, regularizer=jc.Entropy(a)).values.sum()))(jnp.asarray([0.1, 1.0]))
-    for a, slope in zip((0.1, 1.0), by_strength, strict=True):
+    of_strength = jax.grad(lambda a: jc.solve(mdp, regularizer=jc.Entropy(a)).values.sum())
+    by_strength = jax.jit(jax.vmap(of_strength))(jnp.asarray([0.1, 1.0]))
+    for a, found in zip((0.1, 1.0), by_strength, strict=True):
         policy = jc.solve(mdp, regularizer=jc.Entropy(a)).policy
         entropies = jnp.broadcast_to(jc.metrics.entropy(policy)[:, None], mdp.reward.shape)
-        assert float(slope) == pytest.approx(float(jc.evaluate(mdp, policy, entropies).values.sum()), rel=1e-9)
+        assert float(found) == pytest.approx(float(jc.evaluate(mdp, policy, entropies).values.sum()), rel=1e-9)
     direction = jnp.asarray(rng.normal(size=mdp.reward.shape))
-    second = jax.jvp(jax.grad(score), (rewards[0],), (direction,))[1]
-    difference = (jax.grad(score)(rewards[0] + 1e-5 * direction) - jax.grad(score)(rewards[0] - 1e-5 * direction)) / 2e-5
+    second = jax.jit(lambda r, d: jax.jvp(jax.grad(score), (r,), (d,))[1])(rewards[0], direction)
+    difference = (slope(rewards[0] + 1e-5 * direction) - slope(rewards[0] - 1e-5 * direction)) / 2e-5
     np.testing.assert_allclose(second, difference, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["masked", "proper", "ending_tree"])
+@pytest.mark.parametrize("name", ["masked", "ending_tree"])
 def test_under_shard_map_with_varying_axes_checked(name, rng):
     mdp, _ = draw(name, rng)
     rewards = jnp.nan_to_num(lanes(rng, mdp))
     mesh = jax.make_mesh((4,), ("x",), axis_types=(AxisType.Auto,))
     spec = PartitionSpec("x")
-    for method in {"auto", "value_iteration"}:
+    for method in ("auto", "value_iteration") if name == "masked" else ("auto",):
 
         def slope(rs, method=method):
             def score(rs):
@@ -230,7 +238,7 @@ def test_under_shard_map_with_varying_axes_checked(name, rng):
             return jax.grad(score)(rs)
 
         split = jax.jit(jax.shard_map(slope, mesh=mesh, in_specs=spec, out_specs=spec))(rewards)
-        np.testing.assert_allclose(split, slope(rewards), atol=1e-8)
+        np.testing.assert_allclose(split, jax.jit(slope)(rewards), atol=1e-8)
 
 
 def test_large_chains_follow_instead_of_solving(rng):
@@ -241,11 +249,9 @@ def test_large_chains_follow_instead_of_solving(rng):
         soft = jc.solve(mdp, reward, regularizer=jc.Entropy(0.5), method=method)
         return jnp.sum(soft.policy[:, 0]) + jnp.sum(mdp.initial * soft.values)
 
-    gradient = jax.grad(score)(mdp.reward, "auto")
-    direct = jax.grad(score)(mdp.reward, "policy_iteration")
-    np.testing.assert_allclose(gradient, direct, atol=1e-9)
+    gradient = jax.jit(jax.grad(lambda r: score(r, "auto")))(mdp.reward)
     direction = jnp.asarray(rng.normal(size=mdp.reward.shape))
-    expected = along(lambda r: score(r, "policy_iteration"), [mdp.reward], [direction])
+    expected = along(jax.jit(lambda r: score(r, "policy_iteration")), [mdp.reward], [direction])
     assert float(jnp.sum(gradient * direction)) == pytest.approx(expected, rel=1e-6)
 
 
