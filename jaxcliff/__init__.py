@@ -19,8 +19,10 @@ from jaxcliff.solvers.solve import solve
 from jaxcliff.transitions import Dense, Successors, Tree
 
 _ROOMS = {
+    "aggregate": "jaxcliff.rewards.aggregate",
     "figures": "jaxcliff.figures",
     "metrics": "jaxcliff.metrics",
+    "models": "jaxcliff.rewards.models",
     "perturb": "jaxcliff.rewards.perturb",
     "policies": "jaxcliff.policies",
     "problems": "jaxcliff.problems",
@@ -42,10 +44,12 @@ __all__ = [
     "Status",
     "Successors",
     "Tree",
+    "aggregate",
     "evaluate",
     "figures",
     "inverse_bellman",
     "metrics",
+    "models",
     "occupancy",
     "optimal_actions",
     "perturb",

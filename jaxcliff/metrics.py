@@ -12,24 +12,24 @@ from jaxcliff.solvers.evaluate import evaluate, occupancy
 from jaxcliff.solvers.solve import solve
 
 
-def total_variation(policy: Policies, other: Policies) -> Values:
+def total_variation(policy: Any, other: Any) -> Values:
     """TV(s) = ½ Σ_a |π(a|s) − π'(a|s)| for every state, [*B, S]."""
     return 0.5 * jnp.sum(jnp.abs(policy - other), axis=-1)
 
 
-def largest_total_variation(policy: Policies, other: Policies, states: Any = None) -> LaneScalars:
+def largest_total_variation(policy: Any, other: Any, states: Any = None) -> LaneScalars:
     """max_s TV(s), over all states or those marked in a boolean [S] (terminal states differ by nothing anyway)."""
     distance = total_variation(policy, other)
     return jnp.max(distance if states is None else jnp.where(states, distance, 0), axis=-1)
 
 
-def visited_total_variation(mdp: MDP, policy: Policies, other: Policies) -> LaneScalars:
+def visited_total_variation(mdp: MDP, policy: Any, other: Any) -> LaneScalars:
     """Σ_s d(s) TV(s), weighted by how often `policy` visits each state, as shares that sum to 1."""
     states = jnp.sum(occupancy(mdp, policy, normalized=True), axis=-1)
     return jnp.sum(states * total_variation(policy, other), axis=-1)
 
 
-def kl_divergence(policy: Policies, other: Policies) -> Values:
+def kl_divergence(policy: Any, other: Any) -> Values:
     """KL(π‖π')(s) = Σ_a π log(π/π') for every state, [*B, S]; infinite where π goes and π' does not."""
     policy, other = jnp.broadcast_arrays(policy, other)
     goes = policy > 0
@@ -78,17 +78,17 @@ def entropy(policy: Policies) -> Values:
     return -jnp.sum(jnp.where(policy > 0, policy * jnp.log(jnp.where(policy > 0, policy, 1)), 0 * policy), axis=-1)
 
 
-def discounted_entropy(mdp: MDP, policy: Policies) -> LaneScalars:
+def discounted_entropy(mdp: MDP, policy: Any) -> LaneScalars:
     """Σ_s d(s) H(s): the expected discounted sum of entropies along an episode."""
     return jnp.sum(jnp.sum(occupancy(mdp, policy), axis=-1) * entropy(policy), axis=-1)
 
 
-def expected_return(mdp: MDP, policy: Policies, rewards: Any = None) -> LaneScalars:
-    """J(π) = Σ_s initial(s) V^π(s)."""
+def expected_return(mdp: MDP, policy: Any, rewards: Any = None) -> LaneScalars:
+    """J(π) = Σ_s initial(s) V^π(s); lane axes of policies and rewards align from the right."""
     return jnp.sum(mdp.initial * evaluate(mdp, policy, rewards).values, axis=-1)
 
 
-def regret(mdp: MDP, policy: Policies, rewards: Any = None) -> LaneScalars:
+def regret(mdp: MDP, policy: Any, rewards: Any = None) -> LaneScalars:
     """How much less a policy earns than the best one does, under the problem's reward or under a second one.
 
     A policy that is optimal for one reward has no regret under it, however it breaks ties: harm shows under another.
@@ -97,7 +97,7 @@ def regret(mdp: MDP, policy: Policies, rewards: Any = None) -> LaneScalars:
     return best - expected_return(mdp, policy, rewards)
 
 
-def sensitivity(policy: Policies, other: Policies, norm: Any) -> LaneScalars:
+def sensitivity(policy: Any, other: Any, norm: Any) -> LaneScalars:
     """max_s TV(s)/‖ΔR‖: how much policy a change of reward of this (realised) norm bought; 0 where nothing changed."""
     moved = largest_total_variation(policy, other)
     norm = jnp.asarray(norm).astype(moved.dtype)

@@ -65,3 +65,16 @@ def regularizer_law(name: str, strength: Any, policy: Any = None, base: Any = No
     if name not in least:
         raise ValueError(f"there is a law for entropy, kl, chi_square, {', '.join(least)}; not for {name!r}")
     return (least[name] + chi_square(policy, base)) / (2 * strength)
+
+
+def gate_constant(sharpness: Any, gate_lipschitz: Any, span: Any) -> Any:
+    """1 + ½·η·Lip(g)·span: how far an effective reward can move per unit, under a gate w = softmax(η g) that sees rewards.
+
+    Lip(g) bounds every score's change per unit of max_k ‖ΔR_k‖, span is max − min of the components. A hard gate is η → ∞.
+    """
+    return 1 + sharpness * gate_lipschitz * span / 2
+
+
+def mixture_bound(weights: Any, other: Any, span: Any) -> Any:
+    """½‖w − w'‖₁·span: how far R_eff can move when the weights of a mixture change, span the largest of max_k − min_k R_k."""
+    return jnp.sum(jnp.abs(weights - other), axis=-1) * span / 2

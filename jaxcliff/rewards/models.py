@@ -1,7 +1,8 @@
 """Small reward models and gates, fitted to preferences or returns, or to anything that can be differentiated.
 
 A model reads features of state-action pairs, [S, A, F], and returns a reward, [S, A]; a gate reads features of states,
-[S, F], and returns weights over N components, [N, S]. Both are flax NNX modules, so that what they learn stays in them.
+[S, F], and returns weights over N components, [N, S]. Both are flax NNX modules, so that what they learn stays in them; they
+compute in JAX's default precision (float64 where 64-bit mode is on).
 Because the solver has implicit derivatives, a loss may look *through* the policy that a reward produces.
 """
 
@@ -44,10 +45,13 @@ class _Network(nnx.Module):
     def __init__(self, inputs: int, hidden: Sequence[int], outputs: int, rngs: nnx.Rngs):
         widths = [inputs, *hidden, outputs]
         pairs = zip(widths[:-1], widths[1:], strict=True)
-        self.layers = nnx.List([nnx.Linear(a, b, precision="highest", rngs=rngs) for a, b in pairs])
+        self.dtype = jnp.result_type(float)
+        options = {"param_dtype": self.dtype, "precision": "highest", "rngs": rngs}
+        self.layers = nnx.List([nnx.Linear(a, b, **options) for a, b in pairs])
 
     def __call__(self, x: jax.Array) -> jax.Array:
         *body, last = self.layers
+        x = x.astype(self.dtype)
         for layer in body:
             x = jnp.tanh(layer(x))
         return last(x)
@@ -111,13 +115,14 @@ def fit(
         parameters, state, alive = carry
         value, gradient = jax.value_and_grad(objective)(parameters)
         alive = alive & jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(gradient))
-        update, moved = optimizer.update(gradient, state, parameters)
-        proposed = (optax.apply_updates(parameters, update), moved)
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes counters with floats
+            update, moved = optimizer.update(gradient, state, parameters)
+            proposed = (optax.apply_updates(parameters, update), moved)
         parameters, state = jax.tree.map(lambda new, old: jnp.where(alive, new, old), proposed, (parameters, state))
         return (parameters, state, alive), value
 
     @jax.jit
-    def train(parameters: Any) -> tuple[Any, jax.Array]:
+    def train(parameters: Any) -> tuple[Any, jax.Array, jax.Array]:
         start = (parameters, optimizer.init(parameters), jnp.asarray(True))
         (parameters, _, alive), losses = jax.lax.scan(step, start, None, length=steps)
         return parameters, alive, losses
