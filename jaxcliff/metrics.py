@@ -1,4 +1,4 @@
-"""How far apart two policies, or two sets of optimal actions, are; what a policy earns, and what it leaves on the table."""
+"""How far apart policies, or sets of optimal actions, are; what a policy earns, and what it leaves on the table."""
 
 from typing import Any
 
@@ -35,7 +35,9 @@ def kl_divergence(policy: Any, other: Any) -> Values:
     goes = policy > 0
     ratio = jnp.where(goes, policy, 1) / jnp.where(goes & (other > 0), other, 1)
     terms = jnp.where(goes, policy * jnp.log(ratio), 0)
-    return jnp.where(jnp.any(goes & ~(other > 0), axis=-1), jnp.inf, jnp.sum(terms, axis=-1)) + 0 * jnp.sum(policy + other, -1)
+    return jnp.where(jnp.any(goes & ~(other > 0), axis=-1), jnp.inf, jnp.sum(terms, axis=-1)) + 0 * jnp.sum(
+        policy + other, -1
+    )
 
 
 def flips(before: ActionSets, after: ActionSets) -> tuple[StateFlags, StateFlags]:
@@ -50,7 +52,7 @@ def flips(before: ActionSets, after: ActionSets) -> tuple[StateFlags, StateFlags
 
 
 def hausdorff(before: ActionSets, after: ActionSets, distance: Any = None) -> tuple[Values, Values]:
-    """The Hausdorff distance between the sets of optimal actions of every state: a lower and an upper bound, [*B, S] each.
+    """The Hausdorff distance between the sets of optimal actions per state: a lower and an upper bound, [*B, S] each.
 
     The bounds differ only where an action is undecided. `distance` is a metric between actions, [A, A]; without it two
     actions are 1 apart, and the distance says whether the sets differ.
@@ -64,7 +66,7 @@ def hausdorff(before: ActionSets, after: ActionSets, distance: Any = None) -> tu
     possible = [acts.optimal | acts.undecided for acts in (before, after)]
 
     def excess(of: jax.Array, to: jax.Array) -> Values:
-        """max over `of` of the distance to the nearest of `to`; the metric's largest where `to` may be empty."""
+        """Max over `of` of the distance to the nearest of `to`; the metric's largest where `to` may be empty."""
         nearest = jnp.min(jnp.where(to[..., None, :], metric, jnp.max(metric)), axis=-1)
         return jnp.max(jnp.where(of, nearest, 0), axis=-1)
 

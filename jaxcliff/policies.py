@@ -159,8 +159,9 @@ def entropy_limit(acts: ActionSets, mdp: MDP, *, undecided: str = "include") -> 
 
         π(a|s) ∝ 1{a optimal} e^{γ(PH)(s,a)},   H(s) = log Σ_{a optimal} e^{γ(PH)(s,a)}
 
-    At discount 1 with deterministic transitions it is uniform over optimal *trajectories*. It equals `uniform` in bandits,
-    not in general. A choice within a state depends on the states after it; a lane in which one has no candidate is NaN.
+    At discount 1 with deterministic transitions it is uniform over optimal *trajectories*. It equals `uniform` in
+    bandits, not in general. A choice within a state depends on the states after it; a lane in which one has no
+    candidate is NaN.
     """
     return _trajectory_limit(acts, mdp, jnp.ones_like(acts.gap), undecided)
 
@@ -170,9 +171,9 @@ def kl_limit(acts: ActionSets, mdp: MDP, base: Any, *, undecided: str = "include
 
         π(a|s) ∝ 1{a optimal} b(a|s) e^{−γ(PK)(s,a)},   K(s) = −log Σ_{a optimal} b(a|s) e^{−γ(PK)(s,a)}
 
-    On a tree at discount 1 it is the base conditioned on an optimal outcome, and K the price in nats. It equals `closest_to`
-    in bandits, not in general. The action sets must be those of the problem without the actions of base mass 0; a lane in
-    which a state has no candidate with mass is NaN.
+    On a tree at discount 1 it is the base conditioned on an optimal outcome, and K the price in nats. It equals
+    `closest_to` in bandits, not in general. The action sets must be those of the problem without the actions of base
+    mass 0; a lane in which a state has no candidate with mass is NaN.
     """
     return _trajectory_limit(acts, mdp, jnp.asarray(base).astype(acts.gap.dtype), undecided)
 

@@ -19,7 +19,7 @@ def uniform_jump(ties: Any) -> Any:
 
 
 def soft_jump(distance: Any, strength: Any, steps: Any) -> Any:
-    """tanh(‖ΔR‖·L/(2α)): no entropy- or KL-regularised policy moves farther in TV, in any state (sharpens Proposition 4.7).
+    """tanh(‖ΔR‖·L/(2α)): no entropy- or KL-regularised policy moves farther in TV (Proposition 4.7, sharper).
 
     Attained on the fork. Never vacuous, unlike `soft_jump_linear`; does not hold for sparsemax.
     """
@@ -68,13 +68,14 @@ def regularizer_law(name: str, strength: Any, policy: Any = None, base: Any = No
 
 
 def gate_constant(sharpness: Any, gate_lipschitz: Any, span: Any) -> Any:
-    """1 + ½·η·Lip(g)·span: how far an effective reward can move per unit, under a gate w = softmax(η g) that sees rewards.
+    """1 + ½·η·Lip(g)·span: how far R_eff can move per unit, under a gate w = softmax(η g) that looks at the rewards.
 
-    Lip(g) bounds every score's change per unit of max_k ‖ΔR_k‖, span is max − min of the components. A hard gate is η → ∞.
+    Lip(g) bounds every score's change per unit of max_k ‖ΔR_k‖, span is max − min of the components. A hard gate is η
+    → ∞.
     """
     return 1 + sharpness * gate_lipschitz * span / 2
 
 
 def mixture_bound(weights: Any, other: Any, span: Any) -> Any:
-    """½‖w − w'‖₁·span: how far R_eff can move when the weights of a mixture change, span the largest of max_k − min_k R_k."""
+    """½‖w − w'‖₁·span: how far R_eff can move with the weights of a mixture; span is the largest max_k − min_k R_k."""
     return jnp.sum(jnp.abs(weights - other), axis=-1) * span / 2

@@ -34,7 +34,9 @@ def draw_base(rng, mdp, count=None, sparse=False):
 def draw_strength(rng, mdp, count):
     """Strengths from 1e-6 to 1e6, [count, S]: the same in every state, or not, and sometimes 0."""
     one = 10 ** rng.uniform(-6, 6, size=(count, 1)) * np.ones((1, mdp.num_states))
-    own = 10 ** rng.uniform(-6, 6, size=(count, mdp.num_states)) * rng.choice([0.0, 1.0, 1.0], size=(count, mdp.num_states))
+    own = 10 ** rng.uniform(-6, 6, size=(count, mdp.num_states)) * rng.choice(
+        [0.0, 1.0, 1.0], size=(count, mdp.num_states)
+    )
     strength = np.where(rng.random((count, 1)) < 0.7, one, own)
     strength[0] = 10 ** rng.uniform(-2, 0)
     return jnp.asarray(strength).astype(mdp.dtype)

@@ -1,7 +1,7 @@
 """Independent reference for regularised problems: 60 digits, from the definitions of the regularisers.
 
-Every multiplier is found by bisection, every fixed point by soft policy iteration in arb arithmetic. Reads only the stored
-floats and shares no code with the solvers.
+Every multiplier is found by bisection, every fixed point by soft policy iteration in arb arithmetic. Reads only the
+stored floats and shares no code with the solvers.
 """
 
 import flint
@@ -126,12 +126,16 @@ def solve(problem, regularizer, strength, base):
     value = dict.fromkeys(states, flint.arb(0))
     for _ in range(300):
         q = {
-            (s, a): (arb(problem.reward[s, a]) + gamma * sum((x * value[t] for t, x in rows[s, a].items()), flint.arb(0))).mid()
+            (s, a): (
+                arb(problem.reward[s, a]) + gamma * sum((x * value[t] for t, x in rows[s, a].items()), flint.arb(0))
+            ).mid()
             for s in states
             for a in actions[s]
         }
         soft = {
-            s: soften(regularizer, [q[s, a] for a in actions[s]], [arb(base[s, a]) for a in actions[s]], arb(strength[s]))
+            s: soften(
+                regularizer, [q[s, a] for a in actions[s]], [arb(base[s, a]) for a in actions[s]], arb(strength[s])
+            )
             for s in states
         }
         change = max(abs(soft[s][0] - value[s]) for s in states)

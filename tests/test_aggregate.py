@@ -19,7 +19,8 @@ def components(rng, shape=(5, 4), count=()):
 def objective(mdp, policy, rewards, prior, starts):
     """J = Σ_k p_k E_{D_k, π} Σ γᵗ R_k: every class starts in its own way and is paid by its own reward."""
     return sum(
-        p * jc.metrics.expected_return(mdp.replace(initial=d), policy, r) for p, d, r in zip(prior, starts, rewards, strict=True)
+        p * jc.metrics.expected_return(mdp.replace(initial=d), policy, r)
+        for p, d, r in zip(prior, starts, rewards, strict=True)
     )
 
 
@@ -44,7 +45,7 @@ def test_on_a_tree_the_posterior_mixture_is_the_objective_itself(rng):
 
 @needs_x64
 def test_elsewhere_the_exact_weights_depend_on_the_policy(rng):
-    """The same start for all classes: prior weights are exact. Different starts: only the weights of that very policy."""
+    """The same start for all: prior weights are exact. Different starts: only the weights of that very policy."""
     mdp = jc.problems.garnet(jax.random.key(0), states=8, actions=3, branching=3, discount=0.9).astype(F)
     rewards = jnp.asarray(rng.normal(size=(N, *mdp.reward.shape)))
     prior = rng.dirichlet(np.ones(N))
@@ -102,7 +103,7 @@ def test_lipschitz_constants_hold_and_are_attained(name, rng):
     norm = np.abs(np.asarray((rewards + step) - rewards, float)).max((-3, -2, -1))
     # The constants of the last two are convex along a segment: its ends are the worst.
     bound = [max(constant(np.asarray(x, float)) for x in pair) for pair in zip(rewards, rewards + step, strict=True)]
-    noise = 1e-5 if F == jnp.float32 else 1e-12
+    noise = 1e-5 if jnp.float32 == F else 1e-12
     assert (moved <= np.asarray(bound) * norm + noise * (1 + np.abs(before).max() + np.abs(after).max())).all()
 
     here = rewards[0]
@@ -112,13 +113,13 @@ def test_lipschitz_constants_hold_and_are_attained(name, rng):
         return
     np.testing.assert_allclose(local.max(), constant(np.asarray(here, float)), rtol=1e-5)
     slope = jax.vjp(aggregate, here)[1](jnp.ones(here.shape[1:], F))[0]
-    small = 1e-3 if F == jnp.float32 else 1e-6
+    small = 1e-3 if jnp.float32 == F else 1e-6
     attained = np.abs(np.asarray(aggregate(here + small * jnp.sign(slope)) - aggregate(here), float)).max() / small
-    assert attained == pytest.approx(local.max(), rel=2e-3 if F == jnp.float32 else 1e-5)
+    assert attained == pytest.approx(local.max(), rel=2e-3 if jnp.float32 == F else 1e-5)
 
 
 def test_the_gate_attains_its_constant_for_two_rewards():
-    """w = softmax(η g), g moving at its Lipschitz rate against the difference of rewards: slope 1 + ½·η·Lip·span at w = ½."""
+    """w = softmax(η g), g moving at its Lipschitz rate with the difference of rewards: 1 + ½·η·Lip·span at w = ½."""
     span = 4.0
 
     def aggregate(rewards):
@@ -132,13 +133,15 @@ def test_the_gate_attains_its_constant_for_two_rewards():
 
 
 def test_a_hard_gate_has_no_constant():
-    """An arbitrarily small change of scores moves R_eff by the whole difference of the rewards, and a soft policy with it."""
+    """Any change of scores can move R_eff by the whole difference of the rewards, and soft policies with it."""
     rewards = jnp.asarray([[[1.0, 0.0]], [[0.0, 1.0]]], F)
     for tilt in (1e-3, 1e-6):
         weights = [jc.aggregate.hard_gate(jnp.asarray([[s], [0.0]], F)) for s in (tilt, -tilt)]
         one, two = (jc.aggregate.linear(rewards, w) for w in weights)
         assert float(jnp.abs(one - two).max()) == 1
-        policies = [jc.solve(jc.problems.bandit(jnp.zeros(2, F)), r, regularizer=jc.Entropy(0.1)).policy for r in (one, two)]
+        policies = [
+            jc.solve(jc.problems.bandit(jnp.zeros(2, F)), r, regularizer=jc.Entropy(0.1)).policy for r in (one, two)
+        ]
         assert float(jc.metrics.largest_total_variation(*policies)) > 0.99
 
 
@@ -159,7 +162,7 @@ def test_soft_minimum_and_lexicographic_order(rng):
     rewards = components(rng)
     worst, mean = jc.aggregate.worst_case(rewards), jnp.mean(rewards, 0)
     np.testing.assert_allclose(jc.aggregate.soft_min(rewards, 1e-3), worst + 1e-3 * np.log(N), atol=1e-3)
-    np.testing.assert_allclose(jc.aggregate.soft_min(rewards, 1e4), mean, atol=1e-2 if F == jnp.float32 else 1e-3)
+    np.testing.assert_allclose(jc.aggregate.soft_min(rewards, 1e4), mean, atol=1e-2 if jnp.float32 == F else 1e-3)
     between = jc.aggregate.soft_min(rewards, 0.5)
     assert (between >= worst - 1e-6).all()
     assert (between <= mean + 1e-6).all()

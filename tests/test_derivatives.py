@@ -35,7 +35,7 @@ def along(fn, arguments, directions, step=1e-5):
 
 def directions_for(rng, mdp, base, arguments):
     """A direction for reward, strength, base, discount and transitions; rows of distributions keep their support."""
-    reward, strength, base, discount, p = arguments
+    reward, _, base, _, p = arguments
     tilt = np.asarray(base) * rng.normal(size=base.shape)
     tilt -= np.asarray(base) * tilt.sum(-1, keepdims=True)
     chain = np.asarray(p) * rng.normal(size=p.shape)
@@ -114,7 +114,27 @@ def test_the_gradient_of_a_hard_optimum_is_its_occupancy(rng):
 
     p = mdp.transitions.probabilities
     after = np.asarray(values)[np.asarray(mdp.transitions.states)] - np.asarray(mdp.expect(values))[..., None]
-    np.testing.assert_allclose(jax.jit(jax.grad(of_chain))(p), 0.9 * states[..., None] * after, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(jax.jit(jax.grad(of_chain))(p), 0.9 * states[..., None] * after, rtol=1e-9, atol=1e-9)
+
+
+def test_the_gradients_of_temperature_and_base_in_closed_form(rng):
+    """dJ/dα is the discounted entropy; dJ/db of KL is d(s)·β(π/b − 1), a row of the base being divided by its sum."""
+    mdp, base = draw("garnet", rng)
+
+    def worth(strength, base, kind):
+        regularizer = jc.Entropy(strength) if kind == "entropy" else jc.KL(strength, base)
+        return jnp.sum(mdp.initial * jc.solve(mdp, regularizer=regularizer).values)
+
+    slope = jax.jit(jax.grad(worth, argnums=(0, 1)), static_argnums=2)
+    policy = jc.solve(mdp, regularizer=jc.Entropy(0.3)).policy
+    closed = float(jc.metrics.discounted_entropy(mdp, policy))
+    assert float(slope(0.3, base, "entropy")[0]) == pytest.approx(closed, rel=1e-9)
+    policy = jc.solve(mdp, regularizer=jc.KL(0.3, base)).policy
+    states = np.asarray(jc.occupancy(mdp, policy)).sum(-1)
+    of_strength, of_base = slope(0.3, base, "kl")
+    paid = float(states @ np.asarray(jc.metrics.kl_divergence(policy, base)))
+    assert float(of_strength) == pytest.approx(-paid, rel=1e-9)
+    np.testing.assert_allclose(of_base, states[:, None] * 0.3 * (np.asarray(policy / base) - 1), rtol=1e-9, atol=1e-9)
 
 
 def test_at_a_tie_the_gradient_is_the_occupancy_of_the_first_best_action():

@@ -31,7 +31,9 @@ def test_distances_between_policies_are_what_they_say(rng):
     some = np.arange(mdp.num_states) == 3
     assert float(jc.metrics.largest_total_variation(one, two, jnp.asarray(some))) == pytest.approx(float(tv[3]))
     visited = np.asarray(jc.occupancy(mdp, one, normalized=True)).sum(-1)
-    assert float(jc.metrics.visited_total_variation(mdp, one, two)) == pytest.approx(float(visited @ np.asarray(tv)), rel=1e-5)
+    assert float(jc.metrics.visited_total_variation(mdp, one, two)) == pytest.approx(
+        float(visited @ np.asarray(tv)), rel=1e-5
+    )
     assert (np.asarray(jc.metrics.kl_divergence(one, one)) == 0).all()
     assert float(jc.metrics.sensitivity(one, two, 0.5)) == pytest.approx(2 * float(tv.max()))
     assert float(jc.metrics.sensitivity(one, one, 0.0)) == 0
@@ -53,7 +55,9 @@ def test_returns_and_regrets(rng):
     best = jc.solve(mdp, rewards)
     regret = np.asarray(jc.metrics.regret(mdp, policy, rewards))
     assert (regret > 0).all()
-    np.testing.assert_allclose(regret, np.asarray(best.values @ mdp.initial) - by_visits, rtol=1e4 * EPS, atol=100 * EPS)
+    np.testing.assert_allclose(
+        regret, np.asarray(best.values @ mdp.initial) - by_visits, rtol=1e4 * EPS, atol=100 * EPS
+    )
     own = jc.policies.uniform(jc.optimal_actions(best))
     assert (np.abs(np.asarray(jc.metrics.regret(mdp, own, rewards))) <= 1e3 * EPS).all()
     entropy = np.asarray(taken.sum(-1) @ np.asarray(jc.metrics.entropy(policy)))

@@ -47,9 +47,7 @@ def test_planted_preferences_are_recovered(hidden, planted, rng):
     halves = [jax.tree.map(lambda x, i=i: x[i::2], walks) for i in range(2)]
     margin = np.asarray(halves[0].returns(reward) - halves[1].returns(reward), float)
     wins = rng.random(len(margin)) < 1 / (1 + np.exp(-margin))
-    better, worse = (
-        jax.tree.map(lambda a, b, w=w: np.where(w[:, None], a, b), *halves) for w in (wins, ~wins)
-    )
+    better, worse = (jax.tree.map(lambda a, b, w=w: np.where(w[:, None], a, b), *halves) for w in (wins, ~wins))
     train, test = (lambda x: jax.tree.map(lambda y: y[:250], x)), slice(250, None)
     model = models.RewardModel(5, hidden, rngs=nnx.Rngs(0))
     losses = models.fit(model, lambda m: models.preference_loss(m(features), train(better), train(worse)), steps=400)
@@ -67,7 +65,7 @@ def test_planted_preferences_are_recovered(hidden, planted, rng):
 
 
 def test_planted_returns_are_recovered(planted):
-    mdp, features, reward, walks = planted
+    _, features, reward, walks = planted
     model = models.RewardModel(5, (), rngs=nnx.Rngs(1))
     target = walks.returns(reward)
     models.fit(model, lambda m: models.return_loss(m(features), walks, target), steps=800, optimizer=optax.adam(3e-2))
@@ -89,7 +87,7 @@ def test_a_gate_learns_which_reward_applies_where(rng):
 
 
 def test_a_reward_designed_through_the_soft_map_reaches_its_target_policy(rng):
-    """Minimise the cross-entropy of a target policy under the policy that the reward produces, by implicit gradients."""
+    """Minimise the cross-entropy of a target policy under the policy that the reward produces."""
     mdp = jc.problems.garnet(jax.random.key(5), states=12, actions=3, branching=3, discount=0.9).astype(F)
     target = np.eye(3)[rng.integers(3, size=12)]
     features = jnp.eye(36, dtype=F).reshape(12, 3, 36)

@@ -61,12 +61,14 @@ def test_the_value_is_what_the_policy_earns_and_pays(name, regularizer, rng):
         return jc.evaluate(mdp, policy, received)
 
     own = worth(soft.policy)
-    reach = np.asarray(soft.error_bound + own.error_bound)[:, None] + 50 * np.finfo(F).eps * np.abs(np.asarray(own.values))
-    assert (np.abs(np.asarray(soft.values - own.values)) <= 4 * reach).all()
+    reach = np.asarray(soft.error_bound + own.error_bound)[:, None] + 50 * np.finfo(F).eps * np.abs(
+        np.asarray(own.values)
+    )
+    assert (np.abs(np.asarray(soft.values - own.values)) <= reach).all()
     other = rng.dirichlet(np.ones(mdp.num_actions), size=(LANES, mdp.num_states)) * legal
     mixed = 0.9 * np.asarray(soft.policy) + 0.1 * other / other.sum(-1, keepdims=True)
     worse = worth(jnp.asarray(mixed / mixed.sum(-1, keepdims=True), F))
-    assert (np.asarray(worse.values) <= np.asarray(soft.values) + 4 * reach).all()
+    assert (np.asarray(worse.values) <= np.asarray(soft.values) + reach).all()
 
 
 @pytest.mark.parametrize("regularizer", ["entropy", "kl"])
@@ -79,7 +81,7 @@ def test_the_first_order_condition_holds(regularizer, rng):
     price = 0.3 * np.log(np.where(inside, np.asarray(soft.policy) / np.where(inside, weight, 1), 1))
     level = np.asarray(soft.q_values) - price
     error = np.abs(np.where(inside, level - np.asarray(soft.values)[:, None], 0))
-    assert error.max() <= 4 * float(soft.error_bound) + 50 * np.finfo(F).eps * np.abs(level[inside]).max()
+    assert error.max() <= 2 * float(soft.error_bound) + 50 * np.finfo(F).eps * np.abs(level[inside]).max()
 
 
 @pytest.mark.parametrize("regularizer", REGULARIZERS)
@@ -216,7 +218,9 @@ def test_no_entropy_or_kl_policy_moves_farther_than_the_tanh_bound(rng):
             bound = jc.theory.soft_jump(jc.perturb.realised_norm(mdp, jnp.asarray(step)), alpha[:, 0], mdp.steps)
             worst = max(worst, float((moved / bound).max()))
             assert (moved <= bound + 1e-10).all()
-            linear = jc.theory.soft_jump_linear(jc.perturb.realised_norm(mdp, jnp.asarray(step)), alpha[:, 0], mdp.steps)
+            linear = jc.theory.soft_jump_linear(
+                jc.perturb.realised_norm(mdp, jnp.asarray(step)), alpha[:, 0], mdp.steps
+            )
             assert (bound <= linear).all()
     assert worst > 0.5, "a test of a bound that nothing comes near"
 
@@ -288,7 +292,9 @@ def test_sparsemax_stays_within_its_own_constant_and_attains_it(rng):
         bound = jc.theory.sparsemax_jump(np.abs(step).max((-2, -1)), np.asarray(alpha)[:, 0], actions)
         assert (np.asarray(jc.metrics.largest_total_variation(one, two)) <= bound + 1e-12).all()
         corner = np.where(np.arange(actions) < actions // 2, 0.01, -0.01)
-        pair = jc.solve(mdp, jnp.asarray(np.stack([-corner, corner]))[:, None] / 2, regularizer=jc.Sparsemax(1.0)).policy
+        pair = jc.solve(
+            mdp, jnp.asarray(np.stack([-corner, corner]))[:, None] / 2, regularizer=jc.Sparsemax(1.0)
+        ).policy
         moved = float(jc.metrics.total_variation(pair[0], pair[1])[0])
         assert moved == pytest.approx(float(jc.theory.sparsemax_jump(0.01, 1.0, actions)), rel=1e-9)
 
@@ -366,6 +372,11 @@ def test_a_bad_lane_of_strengths_or_bases_fails_alone(rng):
     strengths = jnp.asarray([1.0, -1.0, jnp.nan, 1.0], F)
     bases = jnp.stack([base, base, base, 2 * base])
     sol = jax.jit(solve)(strengths, bases)
-    assert sol.status.tolist() == [0, *[int(jc.Status.INVALID_REWARD)] * 3] or sol.ok.tolist() == [True, False, False, False]
+    assert sol.status.tolist() == [0, *[int(jc.Status.INVALID_REWARD)] * 3] or sol.ok.tolist() == [
+        True,
+        False,
+        False,
+        False,
+    ]
     assert np.isnan(np.asarray(sol.policy[1:])).all()
     assert np.isfinite(np.asarray(sol.policy[0])).all()

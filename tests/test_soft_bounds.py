@@ -15,13 +15,14 @@ WIDE = 7  # problems of every structure and regulariser in the wide version, LAN
 
 
 def check_lane(sol, i, reference):
-    """One lane against (Q, V, π) at 60 digits; returns error/bound of values and of gaps, and the error of the policy."""
+    """One lane against (Q, V, π) at 60 digits; returns error/bound of values and gaps, and the error of the policy."""
     arb = soft_oracle.arb
     q_true, v_true, pi_true = reference
     q, v, gaps, policy = (np.asarray(x[i]) for x in (sol.q_values, sol.values, sol.gaps, sol.policy))
     bound, gap_bound = float(sol.error_bound[i]), np.asarray(sol.gap_bound[i])
     worst = max(
-        max(float(abs(arb(q[k]) - x)) for k, x in q_true.items()), max(float(abs(arb(v[s]) - x)) for s, x in v_true.items())
+        max(float(abs(arb(q[k]) - x)) for k, x in q_true.items()),
+        max(float(abs(arb(v[s]) - x)) for s, x in v_true.items()),
     )
     assert worst <= bound, f"lane {i}: error {worst:.3e} exceeds bound {bound:.3e}"
     worst_gap = 0.0
@@ -71,6 +72,7 @@ def test_errors_stay_within_their_bounds(name, regularizer, rng):
 def test_errors_stay_within_their_bounds_widely(name, regularizer, rng, dtype):
     values, gaps, policies = np.array(check(name, regularizer, dtype, rng, problems=WIDE)).T
     print(
-        f"{name} {regularizer} {dtype.name}: {len(values)} certificates; error/bound of values at most {values.max():.3f} "
-        f"(median {np.median(values):.1e}), of gaps {gaps.max():.3f}; policies within {policies.max():.0e}"
+        f"{name} {regularizer} {dtype.name}: {len(values)} certificates; error/bound of values at most "
+        f"{values.max():.3f} (median {np.median(values):.1e}), of gaps {gaps.max():.3f}; "
+        f"policies within {policies.max():.0e}"
     )

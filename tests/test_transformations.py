@@ -10,8 +10,8 @@ import pytest
 from jax.sharding import AxisType, PartitionSpec
 
 import jaxcliff as jc
-from jaxcliff.solvers.methods import DEFAULT_LIMIT
 from jaxcliff.solvers.lanes import compiled
+from jaxcliff.solvers.methods import DEFAULT_LIMIT
 from tests.cases import KINDS, LANES, STRUCTURE_METHODS, STRUCTURES, lanes
 from tests.conftest import X64
 

@@ -4,9 +4,9 @@ Components are [..., N, S, A], weights [..., N, S] (or [..., N, 1], the same in 
 
     R_eff(s, a) = Σ_k w_k(s) R_k(s, a)
 
-is the *effective reward*; constants, tables, Bayes' rule and gates make the weights. The other aggregators are not linear.
-Each is applied entry by entry, and moves by at most its Lipschitz constant times max_k ‖ΔR_k‖: 1 for a mixture whose
-weights do not move, the worst case and the soft minimum; `lipschitz` gives the local constant of any of them.
+is the *effective reward*; constants, tables, Bayes' rule and gates make the weights. The other aggregators are not
+linear. Each is applied entry by entry, and moves by at most its Lipschitz constant times max_k ‖ΔR_k‖: 1 for a mixture
+whose weights do not move, the worst case and the soft minimum; `lipschitz` gives the local constant of any of them.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,8 @@ def linear(rewards: Any, weights: Any) -> Rewards:
 
     Args:
         rewards: components, [..., N, S, A].
-        weights: [..., N, S] or [..., N, 1], from `constant`, `per_state`, `posterior`, `prompts`, `softmax_gate`, `hard_gate`.
+        weights: [..., N, S] or [..., N, 1], from `constant`, `per_state`, `posterior`, `prompts`, `softmax_gate`,
+            `hard_gate`.
 
     >>> import jax.numpy as jnp, jaxcliff as jc
     >>> helpful, honest = jnp.asarray([[1.0, 0.0]]), jnp.asarray([[0.0, 1.0]])
@@ -38,7 +39,9 @@ def linear(rewards: Any, weights: Any) -> Rewards:
     rewards, weights = _components(rewards), jnp.asarray(weights)
     n, s, _ = rewards.shape[-3:]
     if weights.ndim < 2 or weights.shape[-2] != n or weights.shape[-1] not in (1, s):
-        raise ValueError(f"weights of {n} rewards must have shape [..., {n}, {s}] or [..., {n}, 1], not {list(weights.shape)}")
+        raise ValueError(
+            f"weights of {n} rewards must have shape [..., {n}, {s}] or [..., {n}, 1], not {list(weights.shape)}"
+        )
     weights = jnp.broadcast_to(weights.astype(rewards.dtype), (*weights.shape[:-1], s))
     return contract("...ns,...nsa->...sa", weights, rewards)
 
@@ -56,9 +59,9 @@ def per_state(weights: Any) -> jax.Array:
 def posterior(prior: Any, visits: Any) -> jax.Array:
     """Bayes' rule, w_k(s) = p_k d_k(s) / Σ_j p_j d_j(s): who is likely to be served in state s, [N, S].
 
-    With d_k the visits of a policy that starts as class k does, the mixture is exact for that policy: its return under R_eff
-    is Σ_k p_k J_k. In a general problem d_k, hence w, depends on the policy; on a tree it does not (`prompts`). States that
-    no class visits get the prior.
+    With d_k the visits of a policy that starts as class k does, the mixture is exact for that policy: its return under
+    R_eff is Σ_k p_k J_k. In a general problem d_k, hence w, depends on the policy; on a tree it does not (`prompts`).
+    States that no class visits get the prior.
     """
     prior = _distribution(jnp.asarray(prior)[..., None], "the prior")
     joint = prior * jnp.asarray(visits).astype(prior.dtype)
@@ -72,7 +75,8 @@ def prompts(mdp: MDP, prior: Any, starts: Any) -> jax.Array:
     Args:
         mdp: a problem on a `Tree`.
         prior: p_k, [N].
-        starts: D_k, [N, S]: the distribution over prompts (states) from which class k starts. No prompt may continue another.
+        starts: D_k, [N, S]: the distribution over prompts (states) from which class k starts. No prompt may continue
+            another.
     """
     tree = mdp.transitions
     if not isinstance(tree, Tree):

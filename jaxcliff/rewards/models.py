@@ -1,11 +1,12 @@
 """Small reward models and gates, fitted to preferences or returns, or to anything that can be differentiated.
 
 A model reads features of state-action pairs, [S, A, F], and returns a reward, [S, A]; a gate reads features of states,
-[S, F], and returns weights over N components, [N, S]. Both are flax NNX modules, so that what they learn stays in them; they
-compute in JAX's default precision (float64 where 64-bit mode is on).
-Because the solver has implicit derivatives, a loss may look *through* the policy that a reward produces.
+[S, F], and returns weights over N components, [N, S]. Both are flax NNX modules, so that what they learn stays in
+them; they compute in JAX's default precision (float64 where 64-bit mode is on). Because the solver has implicit
+derivatives, a loss may look *through* the policy that a reward produces.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -44,10 +45,13 @@ class Gate(nnx.Module):
 class _Network(nnx.Module):
     def __init__(self, inputs: int, hidden: Sequence[int], outputs: int, rngs: nnx.Rngs):
         widths = [inputs, *hidden, outputs]
-        pairs = zip(widths[:-1], widths[1:], strict=True)
         self.dtype = jnp.result_type(float)
-        options = {"param_dtype": self.dtype, "precision": "highest", "rngs": rngs}
-        self.layers = nnx.List([nnx.Linear(a, b, **options) for a, b in pairs])
+        self.layers = nnx.List(
+            [
+                nnx.Linear(a, b, param_dtype=self.dtype, precision="highest", rngs=rngs)
+                for a, b in itertools.pairwise(widths)
+            ]
+        )
 
     def __call__(self, x: jax.Array) -> jax.Array:
         *body, last = self.layers
@@ -75,7 +79,9 @@ class Trajectories:
         s, a = reward.shape
         if is_concrete(self.states, self.actions):
             states, actions = np.asarray(self.states), np.asarray(self.actions)
-            if states.size and not (0 <= states.min() and states.max() < s and 0 <= actions.min() and actions.max() < a):
+            if states.size and not (
+                states.min() >= 0 and states.max() < s and actions.min() >= 0 and actions.max() < a
+            ):
                 raise ValueError(f"a trajectory leaves the {s} states and {a} actions of the reward")
         return jnp.sum(jnp.asarray(self.weights).astype(reward.dtype) * reward[self.states, self.actions], axis=-1)
 
@@ -106,7 +112,7 @@ def fit(
         fit(model, lambda m: preference_loss(m(features), preferred, rejected))
     """
     optimizer = optax.adam(1e-2) if optimizer is None else optimizer
-    structure, parameters, rest = nnx.split(model, nnx.Param, ...)
+    structure, parameters, rest = nnx.split(model, nnx.Param, ...)  # type: ignore[misc]
 
     def objective(parameters: Any) -> jax.Array:
         return loss(nnx.merge(structure, parameters, rest))
@@ -133,5 +139,7 @@ def fit(
         numbers = np.asarray(losses)
         bad = np.flatnonzero(~np.isfinite(numbers))
         at = int(bad[0]) if len(bad) else int(np.argmax(numbers == numbers[-1]))
-        raise FloatingPointError(f"the loss or its gradient is not finite at step {at}; the model keeps its last good parameters")
+        raise FloatingPointError(
+            f"the loss or its gradient is not finite at step {at}; the model keeps its last good parameters"
+        )
     return losses

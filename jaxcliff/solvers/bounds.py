@@ -9,9 +9,10 @@ transition row, δ the largest row-sum defect and L the number of discounted ste
 
 so Q* = q + γL(lo + hi)/2 ± (ρ + w/2) with w = γL(hi − lo), up to the rounding of that sum. The gap V* − Q* does not pay
 for the shift: its error is at most 2ρ + w. Numbers below the smallest normal one may be flushed to zero, which adds a
-constant of that size to ρ; an operator that rounds (an average, a log-sum-exp) adds its own `slack`. Where an episode can end, the 0 of its
-end belongs to [lo, hi]. The *span* hi − lo shrinks with mixing, on many chains ten to a hundred times sooner than ‖g‖.
-(MacQueen 1966 and Porteus 1971 for the exact part; the rounding terms are tested against rational arithmetic.)
+constant of that size to ρ; an operator that rounds (an average, a log-sum-exp) adds its own `slack`. Where an episode
+can end, the 0 of its end belongs to [lo, hi]. The *span* hi − lo shrinks with mixing, on many chains ten to a hundred
+times sooner than ‖g‖. (MacQueen 1966 and Porteus 1971 for the exact part; the rounding terms are tested against
+rational arithmetic.)
 """
 
 import jax.numpy as jnp

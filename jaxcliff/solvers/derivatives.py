@@ -4,10 +4,10 @@ V is the fixed point of V = op(R + γPV). Its derivative along any change of R, 
 
     dV = (I − γP_π)⁻¹ [Σ_a π (dR + dγ PV + γ dP V) + ∂op],     dQ = dR + dγ PV + γ dP V + γP dV
 
-with π the operator's policy. Forward mode solves it as the values of π under another reward, reverse mode by the visits of π.
-So dV*/dR of a hard optimum is the discounted occupancy of its policy. Where actions tie, V* has a kink, and this is the
-occupancy of the first best action: one element of the subdifferential, an extreme one. Q of an optimum that is unique
-has the derivative stated; statuses, bounds and iteration counts have derivative 0.
+with π the operator's policy. Forward mode solves it as the values of π under another reward, reverse mode by the
+visits of π. So dV*/dR of a hard optimum is the discounted occupancy of its policy. Where actions tie, V* has a kink,
+and this is the occupancy of the first best action: one element of the subdifferential, an extreme one. Q of an optimum
+that is unique has the derivative stated; statuses, bounds and iteration counts have derivative 0.
 """
 
 import functools
@@ -41,7 +41,9 @@ def _attach_tangent(primals: Any, tangents: Any) -> tuple[Any, Any]:
     changes = jax.tree.leaves(tangents[:3], is_leaf=lambda t: isinstance(t, SymbolicZero))
     moving = tuple(i for i, t in enumerate(changes) if not isinstance(t, SymbolicZero))
     values = v + solution.offset[..., None]
-    return (q, v), _tangent(structure, moving, leaves, [changes[i] for i in moving], values, solution.ok, ~jnp.isneginf(q))
+    return (q, v), _tangent(
+        structure, moving, leaves, [changes[i] for i in moving], values, solution.ok, ~jnp.isneginf(q)
+    )
 
 
 attach.defjvp(_attach_tangent, symbolic_zeros=True)
@@ -49,7 +51,13 @@ attach.defjvp(_attach_tangent, symbolic_zeros=True)
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _tangent(
-    structure: Any, moving: tuple[int, ...], leaves: Any, changes: Any, values: Values, ok: LaneFlags, legal: ActionFlags
+    structure: Any,
+    moving: tuple[int, ...],
+    leaves: Any,
+    changes: Any,
+    values: Values,
+    ok: LaneFlags,
+    legal: ActionFlags,
 ) -> tuple[Rewards, Values]:
     """(dQ, dV) of every lane; 0 in lanes that were not solved, whose numbers enter nothing."""
 
@@ -109,4 +117,3 @@ def _propagate(mdp: MDP, policy: Policies, received: Values) -> Values:
     return jax.lax.custom_linear_solve(
         residual, received, lambda _, received: evaluate(received), lambda _, start: count(start)
     )
-

@@ -4,10 +4,10 @@ With x = (q − max q)/β, the best policy is π = b·g(x − λ), g = (f')⁻¹
 
     N(λ) = Σ b g(x − λ) = 1,      V = max q + β·D(λ),      D(λ) = λ + Σ b f*(x − λ),      D' = 1 − N
 
-λ itself would lose every digit where a rare action takes all (g has a pole). Each divergence therefore has its own *level*
-w, a function of λ from which g is computed without cancellation. N is convex in w, so that Newton's method from a w with
-N ≥ 1 climbs to the root without passing it; it starts where the first action alone would have mass 1. D is flat at its
-minimum: an error r in N costs at most |r|·|λ₀| in D, because the root lies between the start λ₀ and 0.
+λ itself would lose every digit where a rare action takes all (g has a pole). Each divergence therefore has its own
+*level* w, a function of λ from which g is computed without cancellation. N is convex in w, so that Newton's method
+from a w with N ≥ 1 climbs to the root without passing it; it starts where the first action alone would have mass 1. D
+is flat at its minimum: an error r in N costs at most |r|·|λ₀| in D, because the root lies between the start λ₀ and 0.
 """
 
 import dataclasses
@@ -28,8 +28,9 @@ NEWTON_STEPS = 100
 class CressieRead:
     """The α-divergence of an order from −2 to 2: f'(u) = (uᵖ − 1)/p with p = order − 1; f''(1) = 1.
 
-    Order 2 is χ² with f = (u − 1)²/2, order 0 forward KL (b‖π), order ½ four times the squared Hellinger distance; order 1
-    is the KL of `jc.KL`. The level is w = 1 − pλ, and g(x − λ) = (w + px)^{1/p}: for p < 0 a sum of positive numbers.
+    Order 2 is χ² with f = (u − 1)²/2, order 0 forward KL (b‖π), order ½ four times the squared Hellinger distance;
+    order 1 is the KL of `jc.KL`. The level is w = 1 − pλ, and g(x − λ) = (w + px)^{1/p}: for p < 0 a sum of positive
+    numbers.
     """
 
     order: float
@@ -179,7 +180,8 @@ def soft_maximum(divergence: Divergence, x: Policies, base: Policies) -> tuple[V
     multiplier = divergence.multiplier(w)
     value = multiplier + jnp.sum(base * conjugate, axis=-1)
 
-    # The rounding of x changes N by b/f'' and D by π times itself; that of g, f*, the base and the sums by their weight.
+    # The rounding of x changes N by b/f'' and D by π times itself; that of g, f*, the base and the sums by their
+    # weight.
     u = unit_roundoff(x.dtype)
     sums = u * (2 * x.shape[-1] + 48 + divergence.blur)
     shift = 3 * u * jnp.abs(x)

@@ -2,8 +2,8 @@
 
     dπ(a|s) = W(s, a)·(dQ(s, a) − ⟨dQ(s, ·)⟩_W),   dQ = dR + γ P (I − γP_π)⁻¹ Σ_a π dR
 
-W = b/(β f''(π/b)) is the regulariser's softness, and ⟨·⟩_W the mean with weights W. For entropy W = π/α, and the derivative
-is (1/α)·π·A^π of the changed reward: one policy evaluation.
+W = b/(β f''(π/b)) is the regulariser's softness, and ⟨·⟩_W the mean with weights W. For entropy W = π/α, and the
+derivative is (1/α)·π·A^π of the changed reward: one policy evaluation.
 """
 
 import itertools
@@ -62,7 +62,7 @@ class SoftJacobian:
         return jnp.where(self.mdp.decisions, gradient, 0).reshape(weight.shape)
 
     def matrix(self) -> jax.Array:
-        """The full derivative, [S, A, S, A]: of π(a|s), first two axes, with respect to R, last two. Small problems only."""
+        """The full derivative of π (first two axes) with respect to R (last two), [S, A, S, A]. Small problems only."""
         s, a = self.policy.shape
         if (s * a) ** 2 > LARGEST_MATRIX:
             raise ValueError(
@@ -94,10 +94,10 @@ class SoftJacobian:
         return jnp.sum(self.softness, axis=-1) / 2
 
     def local_constant(self) -> Bracket:
-        """max TV(dπ(s))/‖dQ(s, ·)‖, [S]: the law times max_B 4p(1 − p), p = W(B)/W over sets B of actions.
+        """Max TV(dπ(s))/‖dQ(s, ·)‖, [S]: the law times max_B 4p(1 − p), p = W(B)/W over sets B of actions.
 
-        Exact up to ten actions. Beyond, exact where one action has half of W or more; else `lower` is that of a set found
-        greedily and `upper` the law itself.
+        Exact up to ten actions. Beyond, exact where one action has half of W or more; else `lower` is that of a set
+        found greedily and `upper` the law itself.
         """
         total = jnp.sum(self.softness, axis=-1, keepdims=True)
         share = self.softness / jnp.where(total > 0, total, 1)
@@ -139,7 +139,9 @@ def soft_jacobian(mdp: MDP, solution: Solution) -> SoftJacobian:
 def _shaped(mdp: MDP, change: Any) -> jax.Array:
     change = jnp.asarray(change).astype(mdp.dtype)
     if change.ndim < 2 or change.shape[-2:] != mdp.reward.shape:
-        raise ValueError(f"expected [..., {mdp.num_states}, {mdp.num_actions}] (states, actions), not {list(change.shape)}")
+        raise ValueError(
+            f"expected [..., {mdp.num_states}, {mdp.num_actions}] (states, actions), not {list(change.shape)}"
+        )
     return change
 
 
@@ -150,7 +152,7 @@ def _subsets(a: int, dtype: Any) -> jax.Array:
 
 
 def _ascend(rows: jax.Array) -> jax.Array:
-    """max over sets B of ‖Σ_B rows‖₁ from below: B and the signs it wants, in turn, from every single action."""
+    """Max over sets B of ‖Σ_B rows‖₁ from below: B and the signs it wants, in turn, from every single action."""
 
     def improve(_: Any, chosen: jax.Array) -> jax.Array:
         signs = jnp.sign(contract("ba,ai->bi", chosen, rows))

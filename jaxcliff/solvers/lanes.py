@@ -1,4 +1,4 @@
-"""Lane axes: compiled solvers that fold every mapped axis of rewards into one batch, and cut large batches into blocks."""
+"""Lane axes: compiled solvers that fold mapped axes of rewards into one batch, and cut large batches into blocks."""
 
 import functools
 from collections.abc import Callable

@@ -102,7 +102,8 @@ def _pass(method: str, batch: Batch) -> _Found:
 
 def _assemble(method: str, batch: Batch, tolerance: LaneScalars, found: _Found) -> Solution:
     """Status, terminal states, illegal actions and failed lanes, the same way for every method."""
-    mdp, q, v, offset = batch.mdp, found.q, found.v, found.offset
+    mdp, q, v = batch.mdp, found.q, found.v
+    offset = jax.lax.optimization_barrier(found.offset)  # one number: computed twice, it could round in two ways
     finite = jnp.isfinite(found.error_bound) & jnp.all(jnp.isfinite(v + offset[:, None]), axis=-1)
     failure = jnp.where(batch.failed | finite, batch.status, int(Status.OUT_OF_RANGE))
     failed = failure > int(Status.ROUNDING_FLOOR)

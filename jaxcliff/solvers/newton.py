@@ -1,13 +1,13 @@
 """Newton's method on a regularised Bellman equation, known as soft policy iteration.
 
-A regularised maximum is convex, and its derivative is its policy: op(q') ≥ op(q) + π·(q' − q). Solving the linear equation on
-the right for its fixed point is one step:
+A regularised maximum is convex, and its derivative is its policy: op(q') ≥ op(q) + π·(q' − q). Solving the linear
+equation on the right for its fixed point is one step:
 
     V ← (I − γP_π)⁻¹ [Σ π r̃ + (op(q) − Σ π q)]
 
-the value of the current policy with the bonus of its own regulariser. The values rise to the optimum, quadratically near
-it. A lane has finished when its bound is within the tolerance, or its change is below the noise of one backup, or a few
-steps in a row have not lowered the bound by a tenth; a few sweeps of value iteration then shrink what is left.
+the value of the current policy with the bonus of its own regulariser. The values rise to the optimum, quadratically
+near it. A lane has finished when its bound is within the tolerance, or its change is below the noise of one backup, or
+a few steps in a row have not lowered the bound by a tenth; a few sweeps of value iteration then shrink what is left.
 """
 
 import jax.numpy as jnp

@@ -1,7 +1,8 @@
 """What happens to the action values of a state: the best one counts (`Greedy`), or a policy's mean (`Average`).
 
 An operator is monotone and passes constants through, which is all that the error bound asks of it. It also says what
-its own arithmetic costs and which policy attains it. The regularised maxima are further operators, in a file of their own.
+its own arithmetic costs and which policy attains it. The regularised maxima are further operators, in a file of their
+own.
 """
 
 from typing import Any, ClassVar, NamedTuple, TypeVar

@@ -8,8 +8,8 @@
 | `FDivergence` | Σπq − β·Σ b f(π/b)     | b·(f')⁻¹((q − λ)/β); the choices of f: `divergences` |
 
 The strength is a number, [S] (per state) or [B, 1] (per lane): it broadcasts against [..., S]. Strength 0 is the hard
-maximum, another operator, selected without a division by zero. A base policy is [..., S, A]; an action of base mass 0 is
-illegal, and truth divides each row of a base by its exact sum.
+maximum, another operator, selected without a division by zero. A base policy is [..., S, A]; an action of base mass 0
+is illegal, and truth divides each row of a base by its exact sum.
 """
 
 from typing import Any, ClassVar
@@ -173,8 +173,8 @@ class KL(_WithBase):
 class FDivergence(_WithBase):
     """Regularisation of strength β by an f-divergence from a base policy b: V = max Σπq − β Σ b f(π/b).
 
-    `divergence` is "jensen_shannon", "forward_kl", "chi_square", "hellinger", or the order of an α-divergence, a number from
-    −2 to 2 (2 is χ², 0 forward KL). KL(π‖b), order 1, is `jc.KL`.
+    `divergence` is "jensen_shannon", "forward_kl", "chi_square", "hellinger", or the order of an α-divergence, a
+    number from −2 to 2 (2 is χ², 0 forward KL). KL(π‖b), order 1, is `jc.KL`.
     """
 
     beta: Any
@@ -239,7 +239,7 @@ class Sparsemax(Regularizer):
 
 
 def _below(q: Rewards, top: Values, mass: Policies) -> Rewards:
-    """q − max q, at most 0; 0 where an action takes no part."""
+    """Q − max q, at most 0; 0 where an action takes no part."""
     return jnp.where(mass > 0, q - top[..., None], 0)
 
 
@@ -264,7 +264,7 @@ def _rounding_of_exponentials(q: Rewards, strength: Values, reach: Any, bonus: f
 
 
 def _rounding_of_sum(q: Rewards, bonus: Values) -> Rounding:
-    """max q + a term of size at most 2‖q‖ + bonus, whose own error is measured."""
+    """Max q + a term of size at most 2‖q‖ + bonus, whose own error is measured."""
     u = unit_roundoff(q.dtype)
     bonus = jnp.max(bonus, axis=-1)
     return Rounding(jnp.full_like(bonus, 8 * u), 8 * u * bonus, bonus)

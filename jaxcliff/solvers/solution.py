@@ -71,8 +71,8 @@ class Solution:
         """
         if self.regularizer is None:
             raise AttributeError(
-                f"a solution of kind {self.kind!r} has no policy of its own: take optimal_actions(solution) and a selection "
-                "from jc.policies, or solve with a regularizer"
+                f"a solution of kind {self.kind!r} has no policy of its own: take optimal_actions(solution) and a "
+                "selection from jc.policies, or solve with a regularizer"
             )
         return _soft_policy(self)
 

@@ -68,7 +68,8 @@ def solve(
     """
     if not (regularizer is None or isinstance(regularizer, Regularizer)):
         raise TypeError(
-            f"regularizer must be jc.Entropy, jc.KL, jc.Sparsemax, jc.FDivergence or None, not {type(regularizer).__name__}"
+            "regularizer must be jc.Entropy, jc.KL, jc.Sparsemax, jc.FDivergence or None, "
+            f"not {type(regularizer).__name__}"
         )
     operator = Greedy() if regularizer is None else regularizer
     return run(mdp, operator, rewards, method, tolerance, init, max_iterations)
@@ -102,7 +103,11 @@ def run(
     operator = jax.tree.map(lambda x: jnp.asarray(x).astype(dtype), operator)
     fields = {name: _aligned(mdp, name, getattr(operator, name), n) for name, n in operator.trailing.items()}
     shapes = {name: x.shape[: x.ndim - operator.trailing[name]] for name, x in fields.items()}
-    shapes |= {"rewards": reward.shape[:-2], "tolerance": tolerance.shape, "init": () if init is None else init.shape[:-1]}
+    shapes |= {
+        "rewards": reward.shape[:-2],
+        "tolerance": tolerance.shape,
+        "init": () if init is None else init.shape[:-1],
+    }
     try:
         lanes = jnp.broadcast_shapes(*shapes.values())
     except ValueError:
@@ -137,4 +142,4 @@ def _aligned(mdp: MDP, name: str, value: jax.Array, trailing: int) -> jax.Array:
         raise ValueError(
             f"{name} must be a number, [{s}] (one per state) or [B, 1] (one per lane), not of shape {list(value.shape)}"
         )
-    return jnp.broadcast_to(value, value.shape[:-1] + (s,))
+    return jnp.broadcast_to(value, (*value.shape[:-1], s))

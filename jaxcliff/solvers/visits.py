@@ -1,6 +1,7 @@
 """How often a policy visits each state: dᵀ = μᵀ(I − γP_π)⁻¹, the transpose of its values.
 
-Chains of at most `DIRECT_STATES` are solved, others (and trees) followed until what is left of the mass is below rounding.
+Chains of at most `DIRECT_STATES` are solved, others (and trees) followed until what is left of the mass is below
+rounding.
 """
 
 from typing import Any
