@@ -8,7 +8,9 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .PHONY: test test-wide atlas bench lint clean
 
-# Both switches of 64-bit mode; float32 is tested in both.
+# Both switches of 64-bit mode; float32 is tested in both. Most of the time is XLA's compiling, so its last
+# optimisations are off here, and on in test-wide.
+test: export XLA_FLAGS := --xla_backend_optimization_level=0
 test: $(DEV)
 	JAX_ENABLE_X64=1 $(BIN)/python -m pytest -n 2
 	JAX_ENABLE_X64=0 $(BIN)/python -m pytest -n 2

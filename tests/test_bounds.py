@@ -107,7 +107,7 @@ def test_the_certificate_asks_nothing_of_the_values_it_is_given(name, rng):
     h = rng.choice([0.1, 1, 10], size=(LANES, 1)) * (rng.normal(size=(LANES, mdp.num_states)) - 2)
     h = batch.centred(jnp.asarray(h).astype(dtype))
     q = batch.backup(h)
-    bound = certify(batch, h, batch.value(q))
+    bound = certify(batch, h, *batch.value(q))
     q = np.asarray(q + bound.offset[:, None, None])
     for i in range(LANES):
         truth, _ = Problem(mdp, rewards[i]).solve_exact()

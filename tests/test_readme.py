@@ -12,13 +12,17 @@ README = (ROOT / "README.md").read_text()
 
 
 @needs_x64
-def test_the_python_example_runs_and_prints_what_it_says():
-    (code, shown) = re.search(r"```python\n(.*?)```\s*```text\n(.*?)```", README, re.S).groups()
-    assert len([line for line in code.splitlines() if line.strip()]) <= 14
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        exec(compile(code, "README.md", "exec"), {})
-    assert out.getvalue() == shown
+def test_the_python_examples_run_and_print_what_they_say():
+    """One after the other, in one namespace."""
+    examples = re.findall(r"```python\n(.*?)```\s*```text\n(.*?)```", README, re.S)
+    assert len(examples) == README.count("```python")
+    names = {}
+    for code, shown in examples:
+        assert len([line for line in code.splitlines() if line.strip()]) <= 14
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            exec(compile(code, "README.md", "exec"), names)
+        assert out.getvalue() == shown
 
 
 def test_the_commands_are_targets_of_the_makefile():

@@ -200,11 +200,11 @@ def test_a_failed_lane_says_so_everywhere(rng):
 def test_valid_lanes_raise_no_nan(rng):
     """`debug_nans` stops at the first NaN that is computed anywhere."""
     with jax.debug_nans(True):
-        for name in STRUCTURES:
+        for name in ("proper", "ending_tree"):
             kind = KINDS[name]
             mdp = kind.draw(rng, F32)
             rewards = jnp.stack([mdp.reward, mdp.reward * 0])
-            for method in kind.methods:
+            for method in ("policy_iteration", kind.methods[-1]):
                 acts = jc.optimal_actions(jc.solve(mdp, rewards, method=method))
                 jc.policies.uniform(acts)
                 assert acts.legal.any(), name

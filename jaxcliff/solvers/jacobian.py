@@ -44,6 +44,7 @@ class SoftJacobian:
     policy: Policies
     softness: Policies
 
+    @jax.jit
     def apply(self, change: Any) -> Policies:
         """dπ for one change of reward or many, [..., S, A]; it sums to 0 over the actions of a state."""
         change = _shaped(self.mdp, change)
@@ -51,6 +52,7 @@ class SoftJacobian:
         dq = jnp.where(self.softness > 0, after.centred_q, 0)
         return self.softness * (dq - self._mean(dq))
 
+    @jax.jit
     def transpose(self, weight: Any) -> Rewards:
         """d/dR of Σ weight·π, for one weight or many, [..., S, A]: the gradient of whatever is read off the policy."""
         weight = _shaped(self.mdp, weight)
@@ -71,6 +73,7 @@ class SoftJacobian:
             )
         return self.transpose(jnp.eye(s * a, dtype=self.policy.dtype).reshape(s * a, s, a)).reshape(s, a, s, a)
 
+    @jax.jit
     def lipschitz(self) -> Bracket:
         """How far the policy of each state can move per unit of reward: max TV(dπ(s))/‖dR‖, locally.
 
@@ -93,6 +96,7 @@ class SoftJacobian:
         """½ Σ_a W(s, a), [S]: no policy of this regulariser moves faster in TV per unit of ‖dQ(s, ·)‖ from here."""
         return jnp.sum(self.softness, axis=-1) / 2
 
+    @jax.jit
     def local_constant(self) -> Bracket:
         """Max TV(dπ(s))/‖dQ(s, ·)‖, [S]: the law times max_B 4p(1 − p), p = W(B)/W over sets B of actions.
 

@@ -17,6 +17,7 @@ from jaxcliff.solvers.loop import iterate
 from jaxcliff.solvers.methods import choose_method
 
 
+@jax.jit
 def visits(mdp: MDP, policy: Policies, start: Values) -> Values:
     """Discounted visits of every state, [B, S], from a start [B, S] of any sign; terminal states count 0."""
     if mdp.terminal is not None:
