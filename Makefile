@@ -8,16 +8,19 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .PHONY: test test-wide atlas bench lint clean
 
-# Both switches of 64-bit mode; float32 is tested in both. Most of the time is XLA's compiling, so its last
-# optimisations are off here, and on in test-wide.
+# Everything with 64-bit mode on, which tests float32 too; and off, what the switch itself can change. Most of the time
+# is XLA's compiling, so its last optimisations are off here, and on in test-wide.
+SWITCHED := aggregate architecture builders metrics models problems readme regularizers soft_transformations studies \
+	transformations
 test: export XLA_FLAGS := --xla_backend_optimization_level=0
 test: $(DEV)
 	JAX_ENABLE_X64=1 $(BIN)/python -m pytest -n 2
-	JAX_ENABLE_X64=0 $(BIN)/python -m pytest -n 2
+	JAX_ENABLE_X64=0 $(BIN)/python -m pytest -n 2 $(SWITCHED:%=tests/test_%.py)
 
-# The wide sweeps of random instances: thousands of certificates, a hundred thousand decisions.
+# The wide sweeps of random instances: ten thousand certificates, a hundred thousand decisions; then all with 64-bit off.
 test-wide: $(DEV)
-	JAX_ENABLE_X64=1 $(BIN)/python -m pytest -m slow -s
+	JAX_ENABLE_X64=1 $(BIN)/python -m pytest -n 2 -m slow -rP
+	JAX_ENABLE_X64=0 $(BIN)/python -m pytest -n 2
 
 atlas: $(CORE)
 	$(BIN)/jaxcliff atlas

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import jaxcliff as jc
 
@@ -16,6 +17,10 @@ REGULARIZERS = {
     "order -1.5": lambda strength, base: jc.FDivergence(strength, base, -1.5),
     "order 1.5": lambda strength, base: jc.FDivergence(strength, base, 1.5),
 }
+
+# One of every kind of code path; the others run in the wide version.
+QUICK = ("entropy", "kl", "sparsemax", "jensen_shannon")
+EACH = [r if r in QUICK else pytest.param(r, marks=pytest.mark.slow) for r in REGULARIZERS]
 
 
 def draw_base(rng, mdp, count=None, sparse=False):

@@ -8,7 +8,7 @@ import pytest
 import jaxcliff as jc
 from tests.cases import KINDS, LANES, STRUCTURES, lanes
 from tests.conftest import X64, needs_x64
-from tests.regularizers import REGULARIZERS, draw_base
+from tests.regularizers import EACH, REGULARIZERS, draw_base
 
 F = jnp.dtype(jnp.float64 if X64 else jnp.float32)
 THRESHOLD = 1e-11 if X64 else 1e-4
@@ -84,18 +84,18 @@ def test_the_first_order_condition_holds(regularizer, rng):
     assert error.max() <= 2 * float(soft.error_bound) + 50 * np.finfo(F).eps * np.abs(level[inside]).max()
 
 
-@pytest.mark.parametrize("regularizer", REGULARIZERS)
+@pytest.mark.parametrize("regularizer", EACH)
 def test_strength_zero_is_the_hard_operator_per_lane_and_per_state(regularizer, rng):
     mdp, _, base = draw("garnet", rng)
     rewards = lanes(rng, mdp)
     strength = jnp.asarray(np.array([0.0, 0.5, 0.0, 1e-3]), F)[:, None]
     soft = jc.solve(mdp, rewards, regularizer=REGULARIZERS[regularizer](strength, base))
     hard = jc.solve(mdp, rewards)
+    expected, policy = jc.policies.uniform(jc.optimal_actions(hard)), soft.policy
     for i in (0, 2):
         reach = float(soft.error_bound[i] + hard.error_bound[i])
         np.testing.assert_allclose(soft.values[i], hard.values[i], atol=reach, rtol=0)
-        expected = jc.policies.uniform(jc.optimal_actions(hard[i]))
-        np.testing.assert_allclose(soft.policy[i], expected, atol=1e-6)
+        np.testing.assert_allclose(policy[i], expected[i], atol=1e-6)
     assert (np.abs(np.asarray(soft.values[1] - hard.values[1])) > 1e-3).any()
     assert np.isfinite(np.asarray(soft.policy)).all()
 
@@ -261,30 +261,32 @@ def regularizer_policy(one, q):
 
 
 @needs_x64
+@pytest.mark.parametrize(
+    "actions", [3, pytest.param(2, marks=pytest.mark.slow), pytest.param(5, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("regularizer", REGULARIZERS)
-def test_each_regularizer_stays_within_its_law_and_attains_its_constant(regularizer, rng):
+def test_each_regularizer_stays_within_its_law_and_attains_its_constant(regularizer, actions, rng):
     """Measured slopes of the operator at random points: the exact local constant to 1e-6, never above the law."""
-    for actions in (2, 3, 5):
-        base = jnp.asarray(rng.dirichlet(np.ones(actions), size=1))
-        strength = float(10 ** rng.uniform(-0.5, 0.5))
-        mdp = jc.problems.bandit(jnp.asarray(rng.normal(size=actions)))
-        soft = jc.solve(mdp, regularizer=REGULARIZERS[regularizer](strength, base))
-        slope = jc.soft_jacobian(mdp, soft)
-        law, constant = float(slope.law()[0]), slope.local_constant()
-        assert constant.lower == constant.upper
-        assert float(constant.upper[0]) <= law * (1 + 1e-12)
-        measured = attained(slope, np.asarray(mdp.reward), soft.regularizer, None)
-        assert measured == pytest.approx(float(constant.upper[0]), rel=1e-6)
-        if regularizer in ("entropy", "kl", "chi_square", "jensen_shannon", "forward_kl"):
-            named = jc.theory.regularizer_law(regularizer, strength, soft.policy, base)
-            assert float(np.asarray(named).reshape(-1)[0]) == pytest.approx(law, rel=1e-9)
-        if regularizer == "sparsemax":
-            assert law <= actions / (2 * strength) * (1 + 1e-12)
+    base = jnp.asarray(rng.dirichlet(np.ones(actions), size=1))
+    strength = float(10 ** rng.uniform(-0.5, 0.5))
+    mdp = jc.problems.bandit(jnp.asarray(rng.normal(size=actions)))
+    soft = jc.solve(mdp, regularizer=REGULARIZERS[regularizer](strength, base))
+    slope = jc.soft_jacobian(mdp, soft)
+    law, constant = float(slope.law()[0]), slope.local_constant()
+    assert constant.lower == constant.upper
+    assert float(constant.upper[0]) <= law * (1 + 1e-12)
+    measured = attained(slope, np.asarray(mdp.reward), soft.regularizer, None)
+    assert measured == pytest.approx(float(constant.upper[0]), rel=1e-6)
+    if regularizer in ("entropy", "kl", "chi_square", "jensen_shannon", "forward_kl"):
+        named = jc.theory.regularizer_law(regularizer, strength, soft.policy, base)
+        assert float(np.asarray(named).reshape(-1)[0]) == pytest.approx(law, rel=1e-9)
+    if regularizer == "sparsemax":
+        assert law <= actions / (2 * strength) * (1 + 1e-12)
 
 
 @needs_x64
 def test_sparsemax_stays_within_its_own_constant_and_attains_it(rng):
-    for actions in (2, 3, 4, 7):
+    for actions in (3, 4):
         alpha = jnp.asarray(10 ** rng.uniform(-1, 1, size=(500, 1)))
         q, step = rng.normal(size=(2, 500, 1, actions))
         mdp = jc.problems.bandit(jnp.zeros(actions))
