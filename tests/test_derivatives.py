@@ -43,7 +43,7 @@ def directions_for(rng, mdp, base, arguments):
 
 
 QUICK = [("garnet", "kl"), ("proper", "entropy"), ("ending_tree", "sparsemax"), ("contexts", "jensen_shannon")]
-WIDE = [(name, r) for name in STRUCTURES for r in REGULARIZERS if (name, r) not in QUICK]
+WIDE = [(STRUCTURES[i % 5], r) for i, r in enumerate(REGULARIZERS) if (STRUCTURES[i % 5], r) not in QUICK]
 
 
 @pytest.mark.parametrize(

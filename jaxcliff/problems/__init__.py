@@ -4,7 +4,9 @@ from jaxcliff.problems.arrays import from_arrays
 from jaxcliff.problems.bandits import bandit, contextual_bandit
 from jaxcliff.problems.chains import chain, gambler, river_swim
 from jaxcliff.problems.extremal import fork, self_return
+from jaxcliff.problems.files import load, save
 from jaxcliff.problems.grids import cliff_walking, gridworld
+from jaxcliff.problems.gymnasium import from_gymnasium
 from jaxcliff.problems.random import garnet, tie_planted
 from jaxcliff.problems.trees import token_tree
 
@@ -15,10 +17,13 @@ __all__ = [
     "contextual_bandit",
     "fork",
     "from_arrays",
+    "from_gymnasium",
     "gambler",
     "garnet",
     "gridworld",
+    "load",
     "river_swim",
+    "save",
     "self_return",
     "tie_planted",
     "token_tree",

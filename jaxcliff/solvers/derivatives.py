@@ -6,8 +6,8 @@ V is the fixed point of V = op(R + γPV). Its derivative along any change of R, 
 
 with π the operator's policy. Forward mode solves it as the values of π under another reward, reverse mode by the
 visits of π. So dV*/dR of a hard optimum is the discounted occupancy of its policy. Where actions tie, V* has a kink,
-and this is the occupancy of the first best action: one element of the subdifferential, an extreme one. Q of an optimum
-that is unique has the derivative stated; statuses, bounds and iteration counts have derivative 0.
+and this is the occupancy of the first best action: one element of the subdifferential, an extreme one. Statuses,
+bounds and iteration counts have derivative 0.
 """
 
 import functools

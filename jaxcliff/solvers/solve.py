@@ -49,7 +49,7 @@ def solve(
             terminal states are ignored. Numbers of higher precision than the problem's raise its precision.
         regularizer: `Entropy`, `KL`, `Sparsemax` or `FDivergence`; None is the hard optimum. Then `sol.policy` is the
             one optimal policy, and the values include the regulariser's bonus.
-        method: one of the above.
+        method: one of the above. With a regularizer, policy iteration is Newton's method.
         tolerance: relative to the span of each lane's reward, a number or one per lane; a quarter of the
             default tie tolerance (2.5e-12 in float64, 2.5e-5 in float32), so that ties are decided wherever
             the arithmetic can.
@@ -127,7 +127,7 @@ def run(
 
 def _dtypes(*values: Any) -> list[Any]:
     """The floating dtypes that were asked for: a Python number asks for none."""
-    arrays = [x for x in values if hasattr(x, "dtype") and not getattr(x, "weak_type", False)]
+    arrays = [jnp.asarray(x) for x in values if hasattr(x, "dtype") and not getattr(x, "weak_type", False)]
     return [x.dtype for x in arrays if jnp.issubdtype(x.dtype, jnp.floating)]
 
 

@@ -1,0 +1,156 @@
+"""Other people's problems: arrays in either order, sparse lists, Gymnasium tables, files; against the real packages."""
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import mdptoolbox.example
+import mdptoolbox.mdp
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+import jaxcliff as jc
+from tests.cases import KINDS, STRUCTURES
+from tests.conftest import X64
+
+F = jnp.dtype(jnp.float64 if X64 else jnp.float32)
+CLOSE = 1e-9 if X64 else 1e-4
+
+
+def model(rng, states=6, actions=3):
+    p = rng.dirichlet(np.ones(states), size=(states, actions)) * (rng.random((states, actions, states)) < 0.6)
+    p[..., 0] += 1e-3
+    return (p / p.sum(-1, keepdims=True)).astype(F), rng.normal(size=(states, actions, states)).astype(F)
+
+
+def test_every_form_of_the_same_arrays_is_the_same_problem(rng):
+    p, r = model(rng)
+    plain = jc.problems.from_arrays(p, (p * r).sum(-1), discount=0.9)
+    by_action = (p.transpose(1, 0, 2), r.transpose(1, 0, 2))
+    others = [
+        jc.problems.from_arrays(p, r, discount=0.9),
+        jc.problems.from_arrays(by_action[0], (p * r).sum(-1), discount=0.9, axes="ASS"),
+        jc.problems.from_arrays(*by_action, discount=0.9, axes="ASS"),
+        jc.problems.from_arrays([csr_matrix(x) for x in by_action[0]], (p * r).sum(-1), discount=0.9),
+        jc.problems.from_arrays(
+            [csr_matrix(x) for x in by_action[0]], [csr_matrix(x) for x in by_action[1]], discount=0.9
+        ),
+    ]
+    values = jc.solve(plain).values
+    for mdp in others:
+        assert mdp.dtype == F
+        np.testing.assert_allclose(mdp.reward, plain.reward, atol=CLOSE)
+        np.testing.assert_allclose(jc.solve(mdp).values, values, atol=CLOSE * 10)
+    assert isinstance(others[-1].transitions, jc.Successors)
+    assert others[-1].transitions.states.shape[-1] == int((p != 0).sum(-1).max())
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_the_forest_of_mdptoolbox(sparse):
+    p, r = mdptoolbox.example.forest(S=6, is_sparse=sparse)
+    mdp = jc.problems.from_arrays(p, r, discount=0.9, axes="ASS")
+    peer = mdptoolbox.mdp.PolicyIteration(p, r, 0.9)
+    peer.run()
+    np.testing.assert_allclose(jc.solve(mdp).values, peer.V, atol=1e-4)
+
+
+def walk(table, policy, discount, terminal):
+    """V of a policy by the definition of the table: an ending transition is worth its reward and nothing after it."""
+    n = len(table)
+    system, received = np.eye(n), np.zeros(n)
+    for s in range(n):
+        if s < len(terminal) and terminal[s]:
+            continue
+        for p, t, r, done in table[s][policy[s]]:
+            received[s] += p * r
+            if not done:
+                system[s, t] -= discount * p
+    return np.linalg.solve(system, received)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("FrozenLake-v1", {}),
+        ("FrozenLake-v1", {"map_name": "8x8", "is_slippery": False}),
+        ("CliffWalking-v1", {}),
+        ("Taxi-v4", {}),
+    ],
+)
+def test_gymnasium_tables_mean_the_same(name, options):
+    """The optimum of the import beats or equals its own policy, and the policy earns in the table what it says."""
+    env = gymnasium.make(name, **options).unwrapped
+    mdp = jc.problems.from_gymnasium(env, discount=0.95)
+    mdp = mdp.astype(F)
+    sol = jc.solve(mdp)
+    n = len(env.P)
+    policy = np.asarray(jnp.argmax(jc.policies.first(jc.optimal_actions(sol)), axis=-1))[:n]
+    terminal = np.asarray(mdp.terminal)
+    np.testing.assert_allclose(
+        np.asarray(sol.values)[:n][~terminal[:n]],
+        walk(env.P, policy, 0.95, terminal)[~terminal[:n]],
+        atol=1e-7 if X64 else 2e-2,
+    )
+    np.testing.assert_allclose(np.asarray(mdp.initial)[:n], env.initial_state_distrib, atol=1e-6)
+    if name == "CliffWalking-v1":
+        assert float(mdp.initial @ sol.values) == pytest.approx(-(1 - 0.95**13) / 0.05, rel=1e-4)
+        assert mdp.num_states == n
+    if name == "Taxi-v4":
+        assert mdp.num_states in (n, n + 1)
+
+
+def test_an_ending_transition_into_a_living_state_ends_elsewhere():
+    """State 1 is also passed through: ending there goes to an added terminal state, not to state 1."""
+    table = {
+        0: {0: [(1.0, 1, 5.0, True)], 1: [(1.0, 1, 0.0, False)]},
+        1: {0: [(1.0, 0, 1.0, False)], 1: [(1.0, 0, 1.0, False)]},
+    }
+    mdp = jc.problems.from_gymnasium(table, discount=0.5)
+    assert mdp.num_states == 3
+    assert mdp.terminal.tolist() == [False, False, True]
+    np.testing.assert_allclose(jc.solve(mdp).values, [5.0, 3.5, 0.0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", [*STRUCTURES, "grid", "bandit"])
+def test_a_saved_problem_comes_back_bit_for_bit(name, rng, tmp_path):
+    mdp = KINDS[name].draw(rng, F)
+    mdp = mdp.replace(labels=jc.Labels([f"s{i}" for i in range(mdp.num_states)], positions=mdp.labels.positions))
+    jc.problems.save(mdp, tmp_path / "problem.npz")
+    again = jc.problems.load(tmp_path / "problem.npz")
+    assert jax.tree.structure(again) == jax.tree.structure(mdp)
+    for one, other in zip(jax.tree.leaves(mdp), jax.tree.leaves(again), strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype
+    assert again.labels.states == mdp.labels.states
+    assert again.labels.positions == mdp.labels.positions
+    assert [p.name for p in tmp_path.iterdir()] == ["problem.npz"]
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda d: jc.problems.from_arrays(np.ones((2, 3, 3)) / 3, np.ones((3, 2)), 0.9), "would fit axes='ASS'"),
+        (lambda d: jc.problems.from_arrays(np.ones((2, 3, 4)), np.ones((2, 3)), 0.9), "do not fit axes='SAS'"),
+        (lambda d: jc.problems.from_arrays(np.ones((2, 2)), np.ones((2, 2)), 0.9), "or be sparse"),
+        (lambda d: jc.problems.from_arrays(np.ones((2, 1, 2)) / 2, np.ones((2, 1)), 0.9, axes="AS"), "axes must be"),
+        (lambda d: jc.problems.from_arrays(np.ones((2, 1, 2)) / 2, np.ones((2, 2, 2)), 0.9), "a reward per next state"),
+        (
+            lambda d: jc.problems.from_arrays([csr_matrix(np.eye(2)), csr_matrix(np.eye(3))], np.ones((2, 2)), 0.9),
+            "matrix of action 1",
+        ),
+        (lambda d: jc.problems.from_gymnasium(gymnasium.make("CartPole-v1"), 0.9), "CartPoleEnv has no table"),
+        (lambda d: jc.problems.from_gymnasium({0: {0: [(1.0, 7, 0.0, False)]}}, 0.9), "leads to state 7"),
+        (lambda d: jc.problems.from_gymnasium({1: {0: []}}, 0.9), "number its states"),
+        (lambda d: jc.problems.save(jc.problems.fork(), d / "fork.txt"), "saved as .npz"),
+        (lambda d: jc.problems.load(d / "missing.npz"), "there is no file"),
+        (lambda d: jc.problems.load(d / "text.npz"), "not a .npz file"),
+        (lambda d: jc.problems.load(d / "pickle.npz"), "not a .npz file of plain arrays"),
+        (lambda d: jc.problems.load(d / "other.npz"), "a problem needs 'reward'"),
+    ],
+)
+def test_bad_input_gets_a_sentence(call, sentence, tmp_path):
+    (tmp_path / "text.npz").write_text("reward,1")
+    np.savez(tmp_path / "pickle.npz", reward=np.array([{}], dtype=object))
+    np.savez(tmp_path / "other.npz", weights=np.ones(3))
+    with pytest.raises((ValueError, FileNotFoundError), match=sentence):
+        call(tmp_path)
