@@ -43,6 +43,7 @@ def from_arrays(
     """
     if axes not in AXES:
         raise ValueError(f"axes must be 'SAS' or 'ASS', not {axes!r}")
+    transitions: Dense | Successors
     if _is_sparse_list(probabilities):
         transitions, reward = _from_sparse(probabilities, reward)
     else:

@@ -31,7 +31,7 @@ def save(mdp: MDP, path: Any) -> None:
         raise ValueError(f"a problem is saved as .npz, not {path.name!r}")
     part = path.with_suffix(".npz.part")
     with part.open("wb") as file:
-        np.savez(file, **{name: np.asarray(value) for name, value in arrays.items()})
+        np.savez(file, **{name: np.asarray(value) for name, value in arrays.items()})  # type: ignore[arg-type]
     part.replace(path)  # a reader never sees half a file
 
 
