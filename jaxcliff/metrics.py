@@ -103,4 +103,5 @@ def sensitivity(policy: Any, other: Any, norm: Any) -> LaneScalars:
     """max_s TV(s)/‖ΔR‖: how much policy a change of reward of this (realised) norm bought; 0 where nothing changed."""
     moved = largest_total_variation(policy, other)
     norm = jnp.asarray(norm).astype(moved.dtype)
-    return jnp.where(norm > 0, moved / jnp.where(norm > 0, norm, 1), jnp.where(moved > 0, jnp.inf, 0))
+    still = jnp.where(moved > 0, jnp.inf, 0 * (moved + norm))  # 0, and NaN where either is
+    return jnp.where(norm > 0, moved / jnp.where(norm > 0, norm, 1), still)

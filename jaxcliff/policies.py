@@ -173,9 +173,20 @@ def kl_limit(acts: ActionSets, mdp: MDP, base: Any, *, undecided: str = "include
 
     On a tree at discount 1 it is the base conditioned on an optimal outcome, and K the price in nats. It equals
     `closest_to` in bandits, not in general. The action sets must be those of the problem without the actions of base
-    mass 0; a lane in which a state has no candidate with mass is NaN.
+    mass 0; a lane in which a state has no candidate with mass, or
+    whose base is no distribution over legal actions, is NaN.
     """
-    return _trajectory_limit(acts, mdp, jnp.asarray(base).astype(acts.gap.dtype), undecided)
+    base = jnp.asarray(base)
+    if base.ndim < 2 or base.shape[-2:] != acts.gap.shape[-2:]:
+        raise ValueError(
+            f"the base policy must have shape [..., {', '.join(map(str, acts.gap.shape[-2:]))}], not {list(base.shape)}"
+        )
+    base = jnp.where(mdp.decisions, base, 0).astype(acts.gap.dtype)
+    proper = (jnp.abs(jnp.sum(base, axis=-1) - 1) <= 1e-5) & jnp.all(base >= 0, axis=-1)
+    if mdp.terminal is not None:
+        proper |= mdp.terminal
+    sound = jnp.all(proper, axis=-1)[..., None, None]
+    return jnp.where(sound, _trajectory_limit(acts, mdp, base, undecided), jnp.nan)
 
 
 def _trajectory_limit(acts: ActionSets, mdp: MDP, weight: jax.Array, undecided: str) -> Policies:

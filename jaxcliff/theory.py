@@ -77,5 +77,9 @@ def gate_constant(sharpness: Any, gate_lipschitz: Any, span: Any) -> Any:
 
 
 def mixture_bound(weights: Any, other: Any, span: Any) -> Any:
-    """½‖w − w'‖₁·span: how far R_eff can move with the weights of a mixture; span is the largest max_k − min_k R_k."""
-    return jnp.sum(jnp.abs(weights - other), axis=-1) * span / 2
+    """½‖w − w'‖₁·span: how far R_eff can move with the weights of a mixture; span is the largest max_k − min_k R_k.
+
+    Weights are [N], or [..., N, S] as in `jc.aggregate`; then the bound is per state, [..., S].
+    """
+    change = jnp.abs(jnp.asarray(weights) - jnp.asarray(other))
+    return jnp.sum(change, axis=-2 if change.ndim > 1 else -1) * span / 2

@@ -109,6 +109,8 @@ def test_lipschitz_constants_hold_and_are_attained(name, rng):
     here = rewards[0]
     local = np.asarray(jc.aggregate.lipschitz(aggregate, here))
     if name == "softmax gate":
+        full = np.abs(np.asarray(jax.jacrev(aggregate)(here))).sum((2, 3, 4))
+        np.testing.assert_allclose(local, full, rtol=1e-4)
         assert (local <= constant(np.asarray(here, float)) + 1e-6).all()
         return
     np.testing.assert_allclose(local.max(), constant(np.asarray(here, float)), rtol=1e-5)
@@ -152,6 +154,10 @@ def test_mixtures_move_by_half_the_change_of_weights_times_the_span(rng):
         w, v = rng.dirichlet(np.ones(N), size=2)
         moved = np.abs(np.tensordot(w - v, rewards, 1)).max()
         assert moved <= float(jc.theory.mixture_bound(w, v, span)) + 1e-6
+        columns = [jc.aggregate.constant(x) for x in (w, v)]
+        assert float(jc.theory.mixture_bound(*columns, span)[0]) == pytest.approx(
+            np.abs(w - v).sum() * span / 2, rel=1e-5
+        )
     two = np.array([[[1.0]], [[-1.0]]])
     assert np.abs(np.tensordot([0.2, -0.2], two, 1)).max() == pytest.approx(
         float(jc.theory.mixture_bound(np.array([0.6, 0.4]), np.array([0.4, 0.6]), 2.0))
@@ -180,6 +186,9 @@ def test_soft_minimum_and_lexicographic_order(rng):
         (lambda r: jc.aggregate.constant([0.5, 0.6]), "sum to between 1.1 and 1.1"),
         (lambda r: jc.aggregate.constant([1.5, -0.5]), "the smallest is -0.5"),
         (lambda r: jc.aggregate.per_state([0.5, 0.5]), r"must have shape \[..., N, S\]"),
+        (lambda r: jc.aggregate.softmax_gate([1.0, 2.0]), r"scores of components have shape \[..., N, S\]"),
+        (lambda r: jc.aggregate.posterior([0.5, 0.5], np.ones((3, 5))), "visits of 2 classes"),
+        (lambda r: jc.aggregate.posterior([0.5, 0.5], -np.ones((2, 5))), "must not be negative"),
         (lambda r: jc.aggregate.soft_min(r, 0.0), "temperature must be one positive number"),
         (lambda r: jc.aggregate.lexicographic(r, -1.0), "epsilon must be one positive number"),
         (lambda r: jc.aggregate.prompts(jc.problems.fork(), [1.0], jnp.ones((1, 3))), "only on a Tree"),

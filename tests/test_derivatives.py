@@ -245,6 +245,43 @@ def test_under_vmap_of_grad_grad_of_vmap_and_twice(rng):
     np.testing.assert_allclose(second, difference, rtol=1e-5, atol=1e-5)
 
 
+def test_second_derivatives_are_symmetric_and_agree_with_differences(rng):
+    """With respect to reward and strength of a soft optimum, and to the policy of an evaluation."""
+    mdp, _ = draw("garnet", rng)
+    direction = jnp.asarray(rng.normal(size=mdp.reward.shape))
+
+    def worth(z):
+        soft = jc.solve(mdp, mdp.reward + z[0] * direction, regularizer=jc.Entropy(0.5 + z[1]), tolerance=1e-15)
+        return soft.values[0]
+
+    def earned(z):
+        tilt = jax.nn.softmax(z[0] * direction + z[1] * mdp.reward)
+        return jc.metrics.expected_return(mdp, tilt)
+
+    for score in (worth, earned):
+        slope, at, step = jax.jit(jax.grad(score)), jnp.asarray([0.1, 0.2]), 1e-5
+        bend = np.asarray(jax.jit(jax.jacfwd(jax.grad(score)))(at))
+        np.testing.assert_allclose(bend, bend.T, atol=1e-8 * np.abs(bend).max())
+        differences = [(slope(at + step * e) - slope(at - step * e)) / (2 * step) for e in jnp.eye(2)]
+        np.testing.assert_allclose(bend, differences, rtol=1e-5, atol=1e-5)
+
+
+def test_tiny_strengths_and_empty_batches_have_finite_gradients(rng):
+    mdp, base = draw("garnet", rng)
+    mdp, base = mdp.astype(jnp.float32), base.astype(jnp.float32)
+    for make in (jc.Entropy, lambda a: jc.KL(a, base), lambda a: jc.FDivergence(a, base, "forward_kl")):
+
+        def total(strength, reward, make=make):
+            soft = jc.solve(mdp, reward, regularizer=make(strength))
+            return jnp.sum(soft.values) + jnp.sum(soft.policy[:, 0])
+
+        slope = jax.jit(jax.grad(total, argnums=(0, 1)))
+        for strength in (0.0, 1e-30, 1e-20, 1e-6):
+            assert all(np.isfinite(np.asarray(x)).all() for x in slope(jnp.float32(strength), mdp.reward)), strength
+    none = jax.grad(lambda r: jnp.sum(jc.solve(mdp, r).values))(jnp.zeros((0, *mdp.reward.shape), jnp.float32))
+    assert none.shape == (0, *mdp.reward.shape)
+
+
 @pytest.mark.parametrize("name", ["masked", "ending_tree"])
 def test_under_shard_map_with_varying_axes_checked(name, rng):
     mdp, _ = draw(name, rng)

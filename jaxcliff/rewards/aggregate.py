@@ -64,7 +64,12 @@ def posterior(prior: Any, visits: Any) -> jax.Array:
     States that no class visits get the prior.
     """
     prior = _distribution(jnp.asarray(prior)[..., None], "the prior")
-    joint = prior * jnp.asarray(visits).astype(prior.dtype)
+    visits = jnp.asarray(visits).astype(prior.dtype)
+    if visits.ndim < 2 or visits.shape[-2] != prior.shape[-2]:
+        raise ValueError(f"visits of {prior.shape[-2]} classes have shape [N, S], not {list(visits.shape)}")
+    if is_concrete(visits) and not (np.asarray(visits) >= 0).all():
+        raise ValueError("visits must not be negative or NaN")
+    joint = prior * visits
     total = jnp.sum(joint, axis=-2, keepdims=True)
     return jnp.where(total > 0, joint / jnp.where(total > 0, total, 1), prior)
 
@@ -84,6 +89,7 @@ def prompts(mdp: MDP, prior: Any, starts: Any) -> jax.Array:
     starts = jnp.asarray(starts).astype(mdp.dtype)
     if starts.ndim != 2 or starts.shape[1] != mdp.num_states:
         raise ValueError(f"starts must have shape [N, {mdp.num_states}], not {list(starts.shape)}")
+    _distribution(starts.T, "the starts of every class")
     sizes, edges = tree.level_sizes, tree.level_starts
     reach = [starts[:, : edges[1]]]
     for t in range(1, tree.depth):
@@ -101,7 +107,7 @@ def prompts(mdp: MDP, prior: Any, starts: Any) -> jax.Array:
 
 def softmax_gate(scores: Any, sharpness: Any = 1.0) -> jax.Array:
     """Weights ∝ exp(sharpness · score), from the scores of each component, [..., N, S]."""
-    scores = jnp.asarray(scores)
+    scores = _scores(scores)
     return jax.nn.softmax(jnp.asarray(sharpness).astype(scores.dtype) * scores, axis=-2)
 
 
@@ -111,7 +117,7 @@ def hard_gate(scores: Any) -> jax.Array:
     The one aggregator without a Lipschitz constant: where scores tie, R_eff itself jumps, and so does every policy that
     follows it, regularised or not.
     """
-    scores = jnp.asarray(scores)
+    scores = _scores(scores)
     return jnp.moveaxis(jax.nn.one_hot(jnp.argmax(scores, axis=-2), scores.shape[-2], dtype=scores.dtype), -1, -2)
 
 
@@ -124,7 +130,7 @@ def soft_min(rewards: Any, temperature: Any) -> Rewards:
     """−τ log mean_k exp(−R_k/τ): between the mean (τ → ∞) and the worst case (τ → 0)."""
     rewards = _components(rewards)
     temperature = _positive("temperature", temperature, rewards.dtype)
-    return -temperature * (jax.nn.logsumexp(-rewards / temperature, axis=-3) - np.log(rewards.shape[-3]))
+    return -temperature * (jax.nn.logsumexp(-rewards / temperature, axis=-3) - float(np.log(rewards.shape[-3])))
 
 
 def mean_minus_variance(rewards: Any, penalty: Any) -> Rewards:
@@ -142,15 +148,19 @@ def lexicographic(rewards: Any, epsilon: Any) -> Rewards:
 
 
 def lipschitz(aggregate: Callable[[Any], Rewards], rewards: Any) -> Rewards:
-    """The local Lipschitz constant Σ_k |∂R_eff/∂R_k| of an aggregator at a tuple of rewards, [..., S, A].
+    """The local Lipschitz constant Σ |∂R_eff/∂R_k| of an aggregator at a tuple of rewards, [..., S, A].
 
-    `aggregate` maps components to a reward entry by entry, with whatever else it takes filled in:
-    `lipschitz(lambda r: soft_min(r, 0.1), rewards)`. A gate that looks at the rewards counts as it moves.
+    `aggregate` maps components to a reward, with whatever else it takes filled in, and never looks beyond a state:
+    `lipschitz(lambda r: soft_min(r, 0.1), rewards)`. A gate that looks at the rewards of its state counts as it moves.
     """
     rewards = _components(rewards)
     reward, pull = jax.vjp(aggregate, rewards)
-    (slope,) = pull(jnp.ones_like(reward))
-    return jnp.sum(jnp.abs(slope), axis=-3)
+
+    def of_action(a: jax.Array) -> jax.Array:
+        (slope,) = pull(jnp.zeros_like(reward).at[..., a].set(1))
+        return jnp.sum(jnp.abs(slope), axis=(-3, -1))
+
+    return jnp.moveaxis(jax.lax.map(of_action, jnp.arange(reward.shape[-1])), 0, -1)
 
 
 def _components(rewards: Any) -> jax.Array:
@@ -158,6 +168,13 @@ def _components(rewards: Any) -> jax.Array:
     if rewards.ndim < 3:
         raise ValueError(f"several rewards have shape [..., N, S, A]; this is {list(rewards.shape)}")
     return rewards if jnp.issubdtype(rewards.dtype, jnp.floating) else rewards.astype(jnp.result_type(float))
+
+
+def _scores(scores: Any) -> jax.Array:
+    scores = jnp.asarray(scores)
+    if scores.ndim < 2:
+        raise ValueError(f"scores of components have shape [..., N, S], not {list(scores.shape)}")
+    return scores if jnp.issubdtype(scores.dtype, jnp.floating) else scores.astype(jnp.result_type(float))
 
 
 def _distribution(weights: jax.Array, name: str) -> jax.Array:

@@ -46,6 +46,7 @@ class _Network(nnx.Module):
     def __init__(self, inputs: int, hidden: Sequence[int], outputs: int, rngs: nnx.Rngs):
         widths = [inputs, *hidden, outputs]
         self.dtype = jnp.result_type(float)
+        self.inputs = inputs
         self.layers = nnx.List(
             [
                 nnx.Linear(a, b, param_dtype=self.dtype, precision="highest", rngs=rngs)
@@ -54,6 +55,8 @@ class _Network(nnx.Module):
         )
 
     def __call__(self, x: jax.Array) -> jax.Array:
+        if x.shape[-1] != self.inputs:
+            raise ValueError(f"this network reads {self.inputs} features, not {x.shape[-1]}")
         *body, last = self.layers
         x = x.astype(self.dtype)
         for layer in body:
@@ -73,6 +76,9 @@ class Trajectories:
         shapes = [np.shape(x) for x in (self.states, self.actions, self.weights)]
         if len(set(shapes)) != 1 or len(shapes[0]) != 2:
             raise ValueError(f"states, actions and weights must share one shape [n, T], not {shapes}")
+        for name in ("states", "actions"):
+            if not jnp.issubdtype(jnp.asarray(getattr(self, name)).dtype, jnp.integer):
+                raise ValueError(f"{name} of a trajectory are integers, not {jnp.asarray(getattr(self, name)).dtype}")
 
     def returns(self, reward: Rewards) -> jax.Array:
         """Σ_t weight · R(s_t, a_t), [n]."""
@@ -88,12 +94,16 @@ class Trajectories:
 
 def preference_loss(reward: Rewards, preferred: Trajectories, rejected: Trajectories) -> jax.Array:
     """Bradley-Terry: the mean of −log σ(G(preferred) − G(rejected)) over pairs of trajectories."""
+    if len(preferred.states) != len(rejected.states) or not len(preferred.states):
+        raise ValueError(f"pairs of trajectories: {len(preferred.states)} preferred, {len(rejected.states)} rejected")
     return jnp.mean(jax.nn.softplus(rejected.returns(reward) - preferred.returns(reward)))
 
 
 def return_loss(reward: Rewards, trajectories: Trajectories, returns: Any) -> jax.Array:
     """The mean squared error of the returns of trajectories."""
     predicted = trajectories.returns(reward)
+    if np.shape(returns) != predicted.shape or not predicted.size:
+        raise ValueError(f"there are {predicted.size} trajectories, but returns of shape {list(np.shape(returns))}")
     return jnp.mean((predicted - jnp.asarray(returns).astype(predicted.dtype)) ** 2)
 
 
@@ -106,11 +116,15 @@ def fit(
 ) -> jax.Array:
     """Changes the parameters of a model to make `loss(model)` small; returns the loss before every step, [steps].
 
-    The default optimiser is Adam with learning rate 1e-2. If a step meets a loss or a gradient that is not finite, the
-    parameters stay as they were before it, and a sentence says which step it was.
+    The default optimiser is Adam with learning rate 1e-2. If a loss or a gradient is not finite, the model goes back to
+    the last parameters whose loss and gradient were, and a sentence says after how many steps that was.
 
         fit(model, lambda m: preference_loss(m(features), preferred, rejected))
     """
+    if not isinstance(steps, int) or steps < 1:
+        raise ValueError(f"steps must be a whole number of at least 1, not {steps}")
+    if not isinstance(model, nnx.Module):
+        raise TypeError(f"fit changes a flax nnx.Module, not a {type(model).__name__}")
     optimizer = optax.adam(1e-2) if optimizer is None else optimizer
     structure, parameters, rest = nnx.split(model, nnx.Param, ...)  # type: ignore[misc]
 
@@ -118,28 +132,29 @@ def fit(
         return loss(nnx.merge(structure, parameters, rest))
 
     def step(carry: Any, _: None) -> tuple[Any, jax.Array]:
-        parameters, state, alive = carry
+        parameters, state, good, count, alive = carry
         value, gradient = jax.value_and_grad(objective)(parameters)
         alive = alive & jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(gradient))
+        good = jax.tree.map(lambda new, old: jnp.where(alive, new, old), parameters, good)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes counters with floats
             update, moved = optimizer.update(gradient, state, parameters)
             proposed = (optax.apply_updates(parameters, update), moved)
         parameters, state = jax.tree.map(lambda new, old: jnp.where(alive, new, old), proposed, (parameters, state))
-        return (parameters, state, alive), value
+        return (parameters, state, good, count + alive, alive), value
 
     @jax.jit
     def train(parameters: Any) -> tuple[Any, jax.Array, jax.Array]:
-        start = (parameters, optimizer.init(parameters), jnp.asarray(True))
-        (parameters, _, alive), losses = jax.lax.scan(step, start, None, length=steps)
-        return parameters, alive, losses
+        start = (parameters, optimizer.init(parameters), parameters, jnp.asarray(0), jnp.asarray(True))
+        (last, state, good, count, alive), losses = jax.lax.scan(step, start, None, length=steps)
+        # One look more, at where the last step led.
+        (_, _, good, count, _), _ = step((last, state, good, count, alive), None)
+        return good, count, losses
 
-    parameters, alive, losses = train(parameters)
+    parameters, count, losses = train(parameters)
     nnx.update(model, parameters)
-    if not alive:
-        numbers = np.asarray(losses)
-        bad = np.flatnonzero(~np.isfinite(numbers))
-        at = int(bad[0]) if len(bad) else int(np.argmax(numbers == numbers[-1]))
+    if int(count) <= steps:
         raise FloatingPointError(
-            f"the loss or its gradient is not finite at step {at}; the model keeps its last good parameters"
+            f"the loss or its gradient is not finite after {int(count)} steps; "
+            "the model keeps the parameters before that"
         )
     return losses

@@ -61,32 +61,40 @@ def _tangent(
 ) -> tuple[Rewards, Values]:
     """(dQ, dV) of every lane; 0 in lanes that were not solved, whose numbers enter nothing."""
 
-    def backup(*moved: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def unpack(moved: Any) -> tuple[MDP, Operator, Rewards]:
         at = list(leaves)
         for i, leaf in zip(moving, moved, strict=True):
             at[i] = leaf
         mdp, operator, rewards = jax.tree.unflatten(structure, at)
-        operator, rewards = jax.tree.map(lambda x: x.reshape(-1, *x.shape[lead:]), (operator, rewards))
-        operator, _ = operator.checked(mdp, ok)
+        operator, rewards = jax.tree.map(lambda x: x.reshape(ok.size, *x.shape[lead:]), (operator, rewards))
+        return mdp, operator.checked(mdp, ok)[0], rewards
+
+    def backup(*moved: jax.Array) -> Rewards:
+        mdp, _, rewards = unpack(moved)
         after = mdp.expect(values)
         if isinstance(mdp.transitions, Dense | Successors):
             # Truth divides each row by its sum; so the derivative is that of the quotient.
             total = mdp.expect(jnp.ones_like(values[:1]))
             after = after / jnp.where(total > 0, total, 1)
-        q = jnp.where(counts, rewards + mdp.discount * after, 0)
-        return q, operator.value(jax.lax.stop_gradient(q), mdp.legal)[0]
+        return jnp.where(counts, rewards + mdp.discount * after, 0)
 
-    mdp, operator, _ = jax.tree.unflatten(structure, leaves)
+    def bonus(*moved: jax.Array) -> Values:
+        mdp, operator, _ = unpack(moved)
+        return operator.value(q, mdp.legal)[0]  # q is a constant here: its part of the derivative is π·dq
+
     lead, shape = ok.ndim, legal.shape
-    ok, legal, operator = jax.tree.map(lambda x: x.reshape(ok.size, *x.shape[lead:]), (ok, legal, operator))
-    values = jnp.where(ok[:, None], values.reshape(ok.size, -1), 0)
+    ok = ok.reshape(-1)
+    moved = [leaves[i] for i in moving]
+    mdp, operator, _ = unpack(moved)
+    legal = legal.reshape(ok.size, *mdp.reward.shape)
+    values = jnp.where(ok[:, None], values.reshape(ok.size, mdp.num_states), 0)
     counts = mdp.decisions & legal & ok[:, None, None]
-    operator, _ = operator.checked(mdp, ok)
 
-    (q, _), (dq, bonus) = jax.jvp(backup, [leaves[i] for i in moving], changes)
+    q, dq = jax.jvp(backup, moved, changes)
+    _, own = jax.jvp(bonus, moved, changes)
     policy = operator.policy(q, mdp.legal)
     free = ok[:, None] if mdp.terminal is None else ok[:, None] & ~mdp.terminal
-    dv = _propagate(mdp, policy, jnp.where(free, contract("bsa,bsa->bs", policy, dq) + bonus, 0))
+    dv = _propagate(mdp, policy, jnp.where(free, contract("bsa,bsa->bs", policy, dq) + own, 0))
     dv = jnp.where(free, dv, 0)
     dq = jnp.where(counts, dq + mdp.discount * mdp.expect(dv), 0)
     return dq.reshape(shape), dv.reshape(shape[:-1])

@@ -114,6 +114,19 @@ class JensenShannon:
         return mass * (u + 1)
 
 
+@dataclasses.dataclass(frozen=True)
+class Exponential:
+    """KL, and entropy, where the multiplier has a closed form: g = exp(x)/w with w = Σ b exp(x)."""
+
+    def ratio(self, x: Policies, w: Values) -> Policies:
+        """g(x − λ) = π/b."""
+        return jnp.exp(x) / w[..., None]
+
+    def slope(self, mass: Policies, u: Policies) -> Policies:
+        """b/f''(u) = b·g'."""
+        return mass
+
+
 Divergence = CressieRead | JensenShannon
 CHI_SQUARE = CressieRead(2.0)
 NAMED: dict[str, Divergence] = {
@@ -165,9 +178,48 @@ def _level_tangent(divergence: Divergence, primals: Any, tangents: Any) -> tuple
     return w, divergence.rate(w) * change
 
 
-def tilted(divergence: Divergence, x: Policies, base: Policies) -> Policies:
-    """b·g(x − λ), for x ≤ 0 and a base of mass 1."""
-    return base * divergence.ratio(x, level(divergence, x, base))
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def tilted(divergence: Divergence | Exponential, x: Policies, base: Policies) -> Policies:
+    """The policy b·g(x − λ), for x ≤ 0 and a base of mass 1."""
+    if isinstance(divergence, Exponential):
+        mass = base * jnp.exp(x)
+    else:
+        mass = base * divergence.ratio(x, level(divergence, x, base))
+    return mass / jnp.sum(mass, axis=-1, keepdims=True)
+
+
+@tilted.defjvp
+def _tilted_tangent(divergence: Any, primals: Any, tangents: Any) -> tuple[Policies, Policies]:
+    x, base = primals
+    dx, dbase = tangents
+    policy = tilted(divergence, x, base)
+    ratio = jnp.where(base > 0, policy / jnp.where(base > 0, base, 1), 0)
+    weight = divergence.slope(policy, ratio)
+    push = weight * dx + ratio * dbase
+    change = push - weight * (jnp.sum(push, axis=-1, keepdims=True) / jnp.sum(weight, axis=-1, keepdims=True))
+    # The heaviest action moves by what the others leave: its own difference is all rounding where it is nearly alone.
+    heaviest = jax.nn.one_hot(jnp.argmax(weight, axis=-1), x.shape[-1], dtype=bool)
+    rest = jnp.where(heaviest, 0, change)
+    return policy, jnp.where(heaviest, -jnp.sum(rest, axis=-1, keepdims=True), rest)
+
+
+@jax.custom_jvp
+def scaled(gap: Policies, strength: Values, lowest: jax.Array) -> Policies:
+    """gap/strength, [*B, S, A], but no lower than a number that is as good as −∞ to what follows."""
+    strength = strength[..., None]
+    far = gap < lowest * strength
+    return jnp.where(far, lowest, jnp.where(far, 0, gap) / strength)
+
+
+@scaled.defjvp
+def _scaled_tangent(primals: Any, tangents: Any) -> tuple[Policies, Policies]:
+    """Without the square of a strength that may be tiny."""
+    gap, strength, lowest = primals
+    dgap, dstrength, _ = tangents
+    x = scaled(gap, strength, lowest)
+    moves = x > lowest
+    change = (dgap - jnp.where(moves, x, 0) * dstrength[..., None]) / strength[..., None]
+    return x, jnp.where(moves, change, 0)
 
 
 def soft_maximum(divergence: Divergence, x: Policies, base: Policies) -> tuple[Values, Values]:

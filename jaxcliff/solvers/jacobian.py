@@ -50,14 +50,14 @@ class SoftJacobian:
         change = _shaped(self.mdp, change)
         after = evaluate(self.mdp, self.policy, change)
         dq = jnp.where(self.softness > 0, after.centred_q, 0)
-        return self.softness * (dq - self._mean(dq))
+        return self.softness * self._centred(dq)
 
     @jax.jit
     def transpose(self, weight: Any) -> Rewards:
         """d/dR of Σ weight·π, for one weight or many, [..., S, A]: the gradient of whatever is read off the policy."""
         weight = _shaped(self.mdp, weight)
         flat = weight.reshape(-1, *self.policy.shape)
-        pull = self.softness * (flat - self._mean(flat))
+        pull = self.softness * self._centred(flat)
         policy = jnp.broadcast_to(self.policy, flat.shape)
         states = visits(self.mdp, policy, self.mdp.discount * flow(self.mdp, jnp.where(self.mdp.decisions, pull, 0)))
         gradient = pull + states[..., None] * policy
@@ -115,10 +115,12 @@ class SoftJacobian:
         factor = 4 * part * (1 - part)
         return Bracket(self.law() * factor, self.law() * jnp.where(largest >= 0.5, 4 * largest * (1 - largest), 1))
 
-    def _mean(self, x: Policies) -> jax.Array:
+    def _centred(self, x: Policies) -> Policies:
+        """The difference x − ⟨x⟩_W, both relative to the heaviest action first: where it is nearly alone, nothing cancels."""
+        heaviest = jnp.argmax(self.softness, axis=-1, keepdims=True)
+        x = x - jnp.take_along_axis(x, jnp.broadcast_to(heaviest, (*x.shape[:-1], 1)), axis=-1)
         total = jnp.sum(self.softness, axis=-1, keepdims=True)
-        weighted = jnp.sum(self.softness * x, axis=-1, keepdims=True)
-        return weighted / jnp.where(total > 0, total, 1)
+        return x - jnp.sum(self.softness * x, axis=-1, keepdims=True) / jnp.where(total > 0, total, 1)
 
 
 def soft_jacobian(mdp: MDP, solution: Solution) -> SoftJacobian:
@@ -135,7 +137,9 @@ def soft_jacobian(mdp: MDP, solution: Solution) -> SoftJacobian:
     if solution.status.ndim:
         raise ValueError("this solution has several lanes: take one, soft_jacobian(mdp, solution[i]), or map over them")
     mdp = mdp.astype(solution.centred_q.dtype)
-    policy = solution.policy
+    # Where the strength is 0 and actions tie, the derivative follows the first best action, as everywhere.
+    legal = ~jnp.isneginf(solution.centred_q)
+    policy = solution.regularizer.policy(jnp.where(legal, solution.centred_q, 0), legal)
     softness = jnp.where(mdp.decisions, solution.regularizer.softness(policy), 0)
     return SoftJacobian(mdp, policy, softness)
 

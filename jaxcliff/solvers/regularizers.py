@@ -19,10 +19,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff._numerics import unit_roundoff
-from jaxcliff._records import is_concrete, record, static
+from jaxcliff._records import assign, is_concrete, record, static
 from jaxcliff._types import LaneFlags, LaneScalars, Policies, Rewards, Values
 from jaxcliff.mdp import MDP
-from jaxcliff.solvers.divergences import CHI_SQUARE, divergence, soft_maximum, tilted
+from jaxcliff.solvers.divergences import CHI_SQUARE, Exponential, divergence, scaled, soft_maximum, tilted
 from jaxcliff.solvers.operators import Operator, Rounding, distributions, first_best, mask_illegal
 
 
@@ -122,14 +122,14 @@ class Entropy(Regularizer):
     trailing: ClassVar[dict[str, int]] = {"alpha": 1}
 
     def __post_init__(self) -> None:
-        _check_strength("alpha", self.alpha)
+        _check_strength(self, "alpha")
 
     def soft_value(self, gap: Rewards, mass: Policies, strength: Values) -> tuple[Values, Values]:
-        value = strength * jnp.log(jnp.sum(_exponentials(gap, mass, strength), axis=-1))
+        value = strength * jnp.log(jnp.sum(mass * jnp.exp(_exponent(gap, strength)), axis=-1))
         return value, jnp.zeros_like(value)
 
     def soft_policy(self, gap: Rewards, mass: Policies, strength: Values) -> Policies:
-        return _normalized(_exponentials(gap, mass, strength))
+        return tilted(Exponential(), _exponent(gap, strength), mass)
 
     def rounding(self, q: Rewards, legal: Any) -> Rounding:
         """−Σπ·gap/α ≤ log A for π ∝ exp(gap/α), which is what rounding the argument of exp can cost."""
@@ -150,16 +150,16 @@ class KL(_WithBase):
     trailing: ClassVar[dict[str, int]] = {"beta": 1, "base": 2}
 
     def __post_init__(self) -> None:
-        _check_strength("beta", self.beta)
-        _check_base(self.base)
+        _check_strength(self, "beta")
+        _check_base(self)
 
     def soft_value(self, gap: Rewards, mass: Policies, strength: Values) -> tuple[Values, Values]:
-        total = jnp.sum(_exponentials(gap, mass, strength), axis=-1)
+        total = jnp.sum(mass * jnp.exp(_exponent(gap, strength)), axis=-1)
         value = strength * jnp.log(total / jnp.sum(mass, axis=-1))
         return value, jnp.zeros_like(value)
 
     def soft_policy(self, gap: Rewards, mass: Policies, strength: Values) -> Policies:
-        return _normalized(_exponentials(gap, mass, strength))
+        return tilted(Exponential(), _exponent(gap, strength), mass)
 
     def rounding(self, q: Rewards, legal: Any) -> Rounding:
         """−Σπ·gap/β ≤ log(1/b_min) for π ∝ b·exp(gap/β)."""
@@ -184,16 +184,16 @@ class FDivergence(_WithBase):
     trailing: ClassVar[dict[str, int]] = {"beta": 1, "base": 2}
 
     def __post_init__(self) -> None:
-        _check_strength("beta", self.beta)
-        _check_base(self.base)
+        _check_strength(self, "beta")
+        _check_base(self)
         divergence(self.divergence)
 
     def soft_value(self, gap: Rewards, mass: Policies, strength: Values) -> tuple[Values, Values]:
-        mean, error = soft_maximum(divergence(self.divergence), gap / strength[..., None], _normalized(mass))
+        mean, error = soft_maximum(divergence(self.divergence), _power(gap, strength), _normalized(mass))
         return strength * mean, strength * error
 
     def soft_policy(self, gap: Rewards, mass: Policies, strength: Values) -> Policies:
-        return _normalized(tilted(divergence(self.divergence), gap / strength[..., None], _normalized(mass)))
+        return tilted(divergence(self.divergence), _power(gap, strength), _normalized(mass))
 
     def slopes(self, policy: Policies) -> Policies:
         base = _normalized(self.base)
@@ -218,16 +218,16 @@ class Sparsemax(Regularizer):
     trailing: ClassVar[dict[str, int]] = {"alpha": 1}
 
     def __post_init__(self) -> None:
-        _check_strength("alpha", self.alpha)
+        _check_strength(self, "alpha")
 
     def soft_value(self, gap: Rewards, mass: Policies, strength: Values) -> tuple[Values, Values]:
         n = jnp.sum(mass, axis=-1)
-        mean, error = soft_maximum(CHI_SQUARE, gap * (n / strength)[..., None], _normalized(mass))
+        mean, error = soft_maximum(CHI_SQUARE, _power(gap, strength / n), _normalized(mass))
         return strength * (mean / n + (1 - 1 / n) / 2), strength / n * error
 
     def soft_policy(self, gap: Rewards, mass: Policies, strength: Values) -> Policies:
         n = jnp.sum(mass, axis=-1)
-        return _normalized(tilted(CHI_SQUARE, gap * (n / strength)[..., None], _normalized(mass)))
+        return tilted(CHI_SQUARE, _power(gap, strength / n), _normalized(mass))
 
     def slopes(self, policy: Policies) -> Policies:
         """1 for every action that takes part."""
@@ -243,8 +243,14 @@ def _below(q: Rewards, top: Values, mass: Policies) -> Rewards:
     return jnp.where(mass > 0, q - top[..., None], 0)
 
 
-def _exponentials(gap: Rewards, mass: Policies, strength: Values) -> Policies:
-    return mass * jnp.exp(gap / strength[..., None])
+def _exponent(gap: Rewards, strength: Values) -> Rewards:
+    """gap/strength as an argument of exp, which is 0 below the clip."""
+    return scaled(gap, strength, jnp.asarray(2 * np.log(jnp.finfo(gap.dtype).tiny), gap.dtype))
+
+
+def _power(gap: Rewards, strength: Values) -> Rewards:
+    """gap/strength for a policy whose tails are powers: a clipped action weighs less than the rounding of Q."""
+    return scaled(gap, strength, jnp.asarray(-(float(jnp.finfo(gap.dtype).max) ** 0.5) / 16, gap.dtype))
 
 
 def _normalized(mass: Policies) -> Policies:
@@ -270,16 +276,20 @@ def _rounding_of_sum(q: Rewards, bonus: Values) -> Rounding:
     return Rounding(jnp.full_like(bonus, 8 * u), 8 * u * bonus, bonus)
 
 
-def _check_strength(name: str, strength: Any) -> None:
+def _check_strength(self: Any, name: str) -> None:
+    strength = getattr(self, name)
     if is_concrete(strength):
         numbers = np.asarray(strength)
-        if not (np.issubdtype(numbers.dtype, np.number) and (np.isfinite(numbers) & (numbers >= 0)).all()):
+        real = jnp.issubdtype(numbers.dtype, jnp.floating) or jnp.issubdtype(numbers.dtype, jnp.integer)
+        if not (real and np.isfinite(numbers.astype(float)).all() and (numbers >= 0).all()):
             raise ValueError(f"{name} must be finite and not negative (0 is the hard optimum), but it is {strength}")
+        if isinstance(strength, list | tuple):
+            assign(self, **{name: numbers})
 
 
-def _check_base(base: Any) -> None:
-    if is_concrete(base):
-        numbers = np.asarray(base)
+def _check_base(self: Any) -> None:
+    if is_concrete(self.base):
+        numbers = np.asarray(self.base)
         if numbers.ndim < 2 or not np.issubdtype(numbers.dtype, np.number):
             raise ValueError(f"a base policy has shape [..., S, A], not {list(numbers.shape)}")
         bad = np.argwhere(~(numbers >= 0) | ~np.isfinite(numbers))
@@ -289,3 +299,5 @@ def _check_base(base: Any) -> None:
                 f"the base policy gives state {place[-2]}, action {place[-1]} the mass {numbers[tuple(place)]}; "
                 "it must be finite and not negative"
             )
+        if isinstance(self.base, list | tuple):
+            assign(self, base=numbers)

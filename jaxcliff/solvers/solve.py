@@ -87,7 +87,8 @@ def run(
     if reward.ndim < 2 or reward.shape[-2:] != mdp.reward.shape:
         s, a = mdp.reward.shape
         raise ValueError(f"rewards must have shape [..., {s}, {a}] (states, actions), not {list(reward.shape)}")
-    dtype = promoted(mdp.dtype, *_dtypes(reward, *jax.tree.leaves(operator)))
+    tables = [getattr(operator, name) for name, axes in operator.trailing.items() if axes == 2]
+    dtype = promoted(mdp.dtype, *_dtypes(reward, *tables))
     mdp, reward = mdp.astype(dtype), reward.astype(dtype)
     method = choose_method(mdp) if method == "auto" else check_method(mdp, method)
     limit = DEFAULT_LIMIT[method] if max_iterations is None else max_iterations
@@ -126,8 +127,8 @@ def run(
 
 
 def _dtypes(*values: Any) -> list[Any]:
-    """The floating dtypes that were asked for: a Python number asks for none."""
-    arrays = [jnp.asarray(x) for x in values if hasattr(x, "dtype") and not getattr(x, "weak_type", False)]
+    """The floating dtypes of rewards, policies and bases; strengths, tolerances and starts raise no precision."""
+    arrays = [jnp.asarray(x) for x in values]
     return [x.dtype for x in arrays if jnp.issubdtype(x.dtype, jnp.floating)]
 
 
