@@ -140,7 +140,7 @@ def fit(
             update, moved = optimizer.update(gradient, state, parameters)
             proposed = (optax.apply_updates(parameters, update), moved)
         parameters, state = jax.tree.map(lambda new, old: jnp.where(alive, new, old), proposed, (parameters, state))
-        return (parameters, state, good, count + alive, alive), value
+        return (parameters, state, good, count + alive.astype(count.dtype), alive), value
 
     @jax.jit
     def train(parameters: Any) -> tuple[Any, jax.Array, jax.Array]:

@@ -116,7 +116,7 @@ class SoftJacobian:
         return Bracket(self.law() * factor, self.law() * jnp.where(largest >= 0.5, 4 * largest * (1 - largest), 1))
 
     def _centred(self, x: Policies) -> Policies:
-        """The difference x − ⟨x⟩_W, both relative to the heaviest action first: where it is nearly alone, nothing cancels."""
+        """The difference x − ⟨x⟩_W, from the heaviest action first: where it is nearly alone, nothing cancels."""
         heaviest = jnp.argmax(self.softness, axis=-1, keepdims=True)
         x = x - jnp.take_along_axis(x, jnp.broadcast_to(heaviest, (*x.shape[:-1], 1)), axis=-1)
         total = jnp.sum(self.softness, axis=-1, keepdims=True)
