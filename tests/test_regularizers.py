@@ -182,8 +182,6 @@ def test_the_kl_limit_conditions_the_base_on_an_optimal_outcome(rng):
     lives = mass > 0  # below a prefix that cannot succeed every action is optimal, and the base itself remains
     np.testing.assert_allclose(np.asarray(limit)[lives], truth[lives], atol=1e-12)
     np.testing.assert_allclose(soft[lives], truth[lives], atol=1e-10)
-    reward = jnp.where(acts.optimal, 0.0, -jnp.inf)[None]
-    assert np.isneginf(np.asarray(reward)).any()
     assert float(jc.metrics.largest_total_variation(limit, jc.policies.closest_to(acts, base))) > 1e-3
 
 
@@ -245,7 +243,7 @@ def test_the_fork_attains_the_tanh_bound(regularizer):
             assert moved == pytest.approx(float(jc.theory.soft_jump(size, alpha, mdp.steps)), abs=1e-10)
 
 
-def attained(jacobian, q, regularizer, legal, step=1e-5):
+def attained(q, regularizer, step=1e-5):
     """The largest TV per unit of ‖ΔQ‖ over all corners ±step, measured on the operator itself, in one state."""
     actions = q.shape[-1]
     corners = np.array(np.meshgrid(*[[-1.0, 1.0]] * actions)).reshape(actions, -1).T
@@ -275,7 +273,7 @@ def test_each_regularizer_stays_within_its_law_and_attains_its_constant(regulari
     law, constant = float(slope.law()[0]), slope.local_constant()
     assert constant.lower == constant.upper
     assert float(constant.upper[0]) <= law * (1 + 1e-12)
-    measured = attained(slope, np.asarray(mdp.reward), soft.regularizer, None)
+    measured = attained(np.asarray(mdp.reward), soft.regularizer)
     assert measured == pytest.approx(float(constant.upper[0]), rel=1e-6)
     if regularizer in ("entropy", "kl", "chi_square", "jensen_shannon", "forward_kl"):
         named = jc.theory.regularizer_law(regularizer, strength, soft.policy, base)
@@ -374,11 +372,7 @@ def test_a_bad_lane_of_strengths_or_bases_fails_alone(rng):
     strengths = jnp.asarray([1.0, -1.0, jnp.nan, 1.0], F)
     bases = jnp.stack([base, base, base, 2 * base])
     sol = jax.jit(solve)(strengths, bases)
-    assert sol.status.tolist() == [0, *[int(jc.Status.INVALID_REWARD)] * 3] or sol.ok.tolist() == [
-        True,
-        False,
-        False,
-        False,
-    ]
+    assert sol.ok.tolist() == [True, False, False, False]
+    assert sol.status.tolist()[1:] == [jc.Status.INVALID_REWARD] * 3
     assert np.isnan(np.asarray(sol.policy[1:])).all()
     assert np.isfinite(np.asarray(sol.policy[0])).all()

@@ -90,7 +90,7 @@ def prompts(mdp: MDP, prior: Any, starts: Any) -> jax.Array:
     if starts.ndim != 2 or starts.shape[1] != mdp.num_states:
         raise ValueError(f"starts must have shape [N, {mdp.num_states}], not {list(starts.shape)}")
     _distribution(starts.T, "the starts of every class")
-    sizes, edges = tree.level_sizes, tree.level_starts
+    edges = tree.level_starts
     reach = [starts[:, : edges[1]]]
     for t in range(1, tree.depth):
         inherited = jnp.repeat(reach[-1], tree.vocabulary, axis=1)
@@ -101,7 +101,6 @@ def prompts(mdp: MDP, prior: Any, starts: Any) -> jax.Array:
                 state = mdp.labels.state(edges[t] + int(np.flatnonzero(both)[0]))
                 raise ValueError(f"{state} is a prompt and continues another; then the weights depend on the policy")
         reach.append(inherited + own)
-        assert reach[-1].shape[1] == sizes[t]
     return posterior(prior, jnp.concatenate(reach, axis=1))
 
 
