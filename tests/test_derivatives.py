@@ -114,7 +114,16 @@ def test_the_gradient_of_a_hard_optimum_is_its_occupancy(rng):
 
     p = mdp.transitions.probabilities
     after = np.asarray(values)[np.asarray(mdp.transitions.states)] - np.asarray(mdp.expect(values))[..., None]
-    np.testing.assert_allclose(jax.jit(jax.grad(of_chain))(p), 0.9 * states[..., None] * after, rtol=1e-9, atol=1e-9)
+    closed = 0.9 * states[..., None] * after
+    np.testing.assert_allclose(jax.jit(jax.grad(of_chain))(p), closed, rtol=1e-9, atol=1e-9)
+
+    def of_problem(mdp):
+        return jnp.sum(mdp.initial * jc.solve(mdp).values)
+
+    # The stored rows as they are: truth divides them by their sums, and no builder does it on the way.
+    whole = jax.jit(jax.grad(of_problem, allow_int=True))(mdp)
+    np.testing.assert_allclose(whole.transitions.probabilities, closed, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(whole.reward, jc.occupancy(mdp, policy), rtol=1e-9, atol=1e-11)
 
 
 def test_the_gradients_of_temperature_and_base_in_closed_form(rng):

@@ -94,6 +94,22 @@ def test_errors_stay_within_their_bounds(name, regularizer, rng):
     assert gaps.max() <= 1
 
 
+@pytest.mark.parametrize("regularizer", REGULARIZERS)
+def test_the_operator_counts_its_own_rounding(regularizer, rng):
+    """In a bandit of 40 actions nothing else rounds: the whole bound is the operator's, and it is not 0."""
+    mdp = jc.problems.bandit(jnp.asarray(rng.normal(size=40), jnp.float32))
+    rewards = lanes(rng, mdp)
+    strength, base = jnp.asarray([[0.05], [0.3], [3.0], [1e3]], jnp.float32), draw_base(rng, mdp, LANES)
+    reg = REGULARIZERS[regularizer](strength, base)
+    based = np.asarray(base if hasattr(reg, "base") else np.ones(rewards.shape))
+    sol = jc.solve(mdp, rewards, regularizer=reg)
+    values = []
+    for i in range(LANES):
+        reference = soft_oracle.solve(Problem(mdp, rewards[i]), reg, np.full(1, float(strength[i, 0])), based[i])
+        values.append(assert_lane_within_bounds(sol, i, reference)[0])
+    assert 0 < max(values) <= 1
+
+
 @needs_x64
 @pytest.mark.slow
 @pytest.mark.parametrize("regularizer", REGULARIZERS)
