@@ -15,7 +15,8 @@ from jaxcliff.solvers.evaluate import evaluate, occupancy, reachable
 from jaxcliff.solvers.jacobian import SoftJacobian, soft_jacobian
 from jaxcliff.solvers.regularizers import KL, Entropy, FDivergence, Sparsemax
 from jaxcliff.solvers.solution import Solution
-from jaxcliff.solvers.solve import solve
+from jaxcliff.solvers.factorize import Factorization
+from jaxcliff.solvers.solve import factorize, solve
 from jaxcliff.transitions import Dense, Successors, Tree
 
 _ROOMS = {
@@ -37,6 +38,7 @@ __all__ = [
     "Dense",
     "Entropy",
     "FDivergence",
+    "Factorization",
     "Labels",
     "SoftJacobian",
     "Solution",
@@ -46,6 +48,7 @@ __all__ = [
     "Tree",
     "aggregate",
     "evaluate",
+    "factorize",
     "figures",
     "inverse_bellman",
     "metrics",

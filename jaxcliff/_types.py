@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Policies: TypeAlias = jax.Array
     Rewards: TypeAlias = jax.Array
     ActionFlags: TypeAlias = jax.Array
+    Columns: TypeAlias = jax.Array
     StateFlags: TypeAlias = jax.Array
     Values: TypeAlias = jax.Array
 else:
@@ -23,8 +24,9 @@ else:
         from jaxtyping import Array, Bool, Float, Int
     except ImportError:
         Expected = LaneFlags = LaneScalars = LaneStatus = jax.Array
-        Policies = Rewards = ActionFlags = StateFlags = Values = jax.Array
+        Columns = Policies = Rewards = ActionFlags = StateFlags = Values = jax.Array
     else:
+        Columns = Float[Array, "S B"]  # values with their lanes last, as sweeps go through them
         Expected = Float[Array, "*B S A"]  # E[V(next state)] for every state and action
         LaneFlags = Bool[Array, "*B"]
         LaneScalars = Float[Array, "*B"]

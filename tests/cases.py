@@ -12,6 +12,7 @@ import jaxcliff as jc
 
 LANES = 4  # one batch size nearly everywhere, so that few shapes are compiled
 ITERATIVE = ("value_iteration", "policy_iteration")
+SEARCHES = (*ITERATIVE, "shared")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,14 +121,14 @@ def _normal(rng, shape, dtype):
 
 
 KINDS = {
-    "garnet": Kind(garnet),
+    "garnet": Kind(garnet, SEARCHES),
     "dense": Kind(dense),
-    "masked": Kind(masked),
+    "masked": Kind(masked, SEARCHES),
     "stopping": Kind(stopping),
-    "proper": Kind(proper),
-    "river": Kind(river),
+    "proper": Kind(proper, SEARCHES),
+    "river": Kind(river, SEARCHES),
     "grid": Kind(grid),
-    "tied": Kind(tied),
+    "tied": Kind(tied, SEARCHES),
     "fork": Kind(fork),
     "self_return": Kind(self_return),
     "tree": Kind(tree, (*ITERATIVE, "backward")),

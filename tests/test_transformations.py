@@ -246,7 +246,7 @@ def test_blocks_of_lanes_agree_with_one_block(rng, monkeypatch):
 
     mdp, rewards = draw("dense", rng, count=7)
     whole = jc.solve(mdp, rewards)
-    monkeypatch.setattr(module, "block_size", lambda states: 3)
+    monkeypatch.setattr(module, "block_size", lambda method, kind, mdp: 3)
     module.compiled.cache_clear()
     blocked = jc.solve(mdp, rewards)
     module.compiled.cache_clear()

@@ -81,21 +81,30 @@ class Batch:
         """Q = r̃ + γPh."""
         return self.reward + self.discount * self.mdp.expect(h)
 
-    def value(self, q: Rewards) -> tuple[Values, LaneScalars]:
+    def value(self, q: Rewards) -> tuple[Values, Values]:
         """The operator over legal actions, 0 in terminal states; and the error it measured in itself."""
         value, measured = self.operator.value(q, self.mdp.legal)
         return self.pin(value), measured
 
-    def pin(self, values: Values) -> Values:
+    def pin(self, values: jax.Array, axis: int = -1) -> jax.Array:
+        """0 in terminal states; `axis` is that of the states."""
         terminal = self.mdp.terminal
-        return values if terminal is None else jnp.where(terminal, 0, values)
+        return values if terminal is None else jnp.where(terminal if axis == -1 else terminal[:, None], 0, values)
 
-    def centred(self, values: Values) -> Values:
+    def centred(self, values: jax.Array, axis: int = -1) -> jax.Array:
         """Values minus a scalar kept nowhere: the bound recovers it. Values that are pinned stay."""
         if self.mdp.pinned:
-            return self.pin(values)
-        middle = jnp.max(values, -1, keepdims=True) / 2 + jnp.min(values, -1, keepdims=True) / 2
+            return self.pin(values, axis)
+        middle = jnp.max(values, axis, keepdims=True) / 2 + jnp.min(values, axis, keepdims=True) / 2
         return values - middle
+
+    def take(self, lanes: jax.Array) -> "Batch":
+        """Some of the lanes."""
+        own = ("operator", "rounding", "reward", "centre", "span", "peak", "status")
+        some = {name: jax.tree.map(lambda x: x[lanes], getattr(self, name)) for name in own}
+        if self.support is not None and self.support.ndim == 3:
+            some["support"] = self.support[lanes]
+        return self.replace(**some)  # type: ignore[attr-defined]
 
 
 def prepare(mdp: MDP, operator: Operator, rewards: Rewards) -> Batch:

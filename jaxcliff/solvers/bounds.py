@@ -15,11 +15,12 @@ times sooner than ‖g‖. (MacQueen 1966 and Porteus 1971 for the exact part; t
 rational arithmetic.)
 """
 
+import jax
 import jax.numpy as jnp
 
 from jaxcliff._numerics import unit_roundoff
 from jaxcliff._records import record
-from jaxcliff._types import LaneScalars, Values
+from jaxcliff._types import LaneScalars
 from jaxcliff.solvers.batch import Batch
 
 
@@ -37,15 +38,15 @@ class Certificate:
     noise: LaneScalars
 
 
-def certify(batch: Batch, h: Values, v: Values, measured: LaneScalars) -> Certificate:
-    """The certificate of h, given v = op(backup(h)) and the error measured while computing v."""
+def certify(batch: Batch, h: jax.Array, v: jax.Array, measured: jax.Array, axis: int = -1) -> Certificate:
+    """The certificate of h, given v = op(backup(h)) and the error measured while computing v; `axis` is the states'."""
     u = unit_roundoff(h.dtype)
-    h_norm = jnp.max(jnp.abs(h), axis=-1)
+    h_norm = jnp.max(jnp.abs(h), axis=axis)
     q_norm = batch.peak + h_norm
-    slack = batch.rounding.relative * q_norm + batch.rounding.absolute + measured
+    slack = batch.rounding.relative * q_norm + batch.rounding.absolute + jnp.max(measured, axis=axis)
     rho = batch.drift * h_norm + u * (batch.peak + q_norm) + jnp.where(q_norm > 0, batch.underflow, 0)
     g = v - h
-    lowest, highest = jnp.min(g, axis=-1), jnp.max(g, axis=-1)
+    lowest, highest = jnp.min(g, axis=axis), jnp.max(g, axis=axis)
     if batch.mdp.pinned:
         lowest, highest = jnp.minimum(lowest, 0), jnp.maximum(highest, 0)
     noise = rho + slack + u * jnp.maximum(jnp.abs(lowest), jnp.abs(highest))

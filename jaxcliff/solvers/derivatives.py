@@ -114,7 +114,7 @@ def _propagate(mdp: MDP, policy: Policies, received: Values) -> Values:
         method = choose_method(mdp)
         tolerance = jnp.full_like(received[:, 0], default_tie_tolerance(received.dtype) / 4)
         rewards = jnp.broadcast_to(received[..., None], policy.shape)
-        return compiled(method, DEFAULT_LIMIT[method])(mdp, Average(policy), rewards, tolerance, None).values
+        return compiled(method, DEFAULT_LIMIT[method])((mdp, None), Average(policy), rewards, tolerance, None).values
 
     @jax.jit
     def count(start: Values) -> Values:

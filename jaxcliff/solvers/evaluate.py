@@ -36,6 +36,8 @@ def evaluate(
     Returns:
         A `Solution` of kind "evaluation".
     """
+    if method == "shared":
+        raise ValueError("method 'shared' searches for an optimum: leave it out to evaluate a given policy")
     return run(mdp, Average(_as_policy(mdp, policy)), rewards, method, tolerance, None, max_iterations)
 
 

@@ -11,8 +11,21 @@ from jaxcliff._types import LaneScalars, Rewards
 from jaxcliff.mdp import MDP
 from jaxcliff.solvers import methods
 from jaxcliff.solvers.batch import prepare
-from jaxcliff.solvers.policy_iteration import block_size
+from jaxcliff.solvers.policy_iteration import lanes_at_a_time
 from jaxcliff.solvers.solution import Solution
+
+
+CACHED_ENTRIES = 2**17  # of the rewards that a processor sweeps over again and again
+LEAST_LANES = 256  # enough to fill a vector unit, and to let one slow lane go unnoticed
+DEVICE_ENTRIES = 2**28  # of the rewards that an accelerator works on at a time
+
+
+def block_size(method: str, kind: str, mdp: MDP) -> int:
+    """How many lanes are solved at a time."""
+    if method == "policy_iteration" and kind != "optimum":
+        return lanes_at_a_time(mdp.num_states)
+    entries = CACHED_ENTRIES if jax.default_backend() == "cpu" else DEVICE_ENTRIES
+    return max(LEAST_LANES, entries // mdp.reward.size)
 
 
 @functools.cache
@@ -20,11 +33,11 @@ def compiled(method: str, limit: int) -> Callable[..., Solution]:
     """The compiled solver of one method, with its own rule for vmap.
 
     A mapped axis of rewards (or tolerances, starts, policies) is folded into the lane axes, so that transitions
-    stay shared and a backup stays one matrix product. Only a mapped problem is mapped over as such.
+    stay shared and a backup stays one matrix product. Only a mapped problem (or base) is mapped over as such.
     """
 
-    def plain(mdp: MDP, operator: Any, rewards: Rewards, tolerance: LaneScalars, init: Any) -> Solution:
-        return _solve_lanes(method, limit, mdp, operator, rewards, tolerance, init)
+    def plain(problem: tuple[MDP, Any], operator: Any, rewards: Rewards, tolerance: LaneScalars, init: Any) -> Solution:
+        return _solve_lanes(method, limit, *problem, operator, rewards, tolerance, init)
 
     folded = jax.custom_batching.custom_vmap(plain)
 
@@ -47,7 +60,7 @@ def compiled(method: str, limit: int) -> Callable[..., Solution]:
 
 
 def _solve_lanes(
-    method: str, limit: int, mdp: MDP, operator: Any, rewards: Rewards, tolerance: LaneScalars, init: Any
+    method: str, limit: int, mdp: MDP, base: Any, operator: Any, rewards: Rewards, tolerance: LaneScalars, init: Any
 ) -> Solution:
     """Flattens the lane axes, solves (in blocks where lanes need matrices), and gives them their shape back."""
     lead = rewards.shape[:-2]
@@ -56,13 +69,14 @@ def _solve_lanes(
 
     def one_block(args: Any) -> Solution:
         operator, rewards, tolerance, init = args
-        return methods.apply(method, limit, prepare(mdp, operator, rewards), tolerance, init)
+        return methods.apply(method, limit, prepare(mdp, operator, rewards), base, tolerance, init)
 
-    size = block_size(mdp.num_states) if method == "policy_iteration" else lanes
+    size = min(lanes, block_size(method, operator.kind, mdp))
     if lanes <= size:
         out = one_block(per_lane)
     else:
         blocks = -(-lanes // size)
+        size = -(-lanes // blocks)
         padded = jax.tree.map(
             lambda x: jnp.pad(x, [(0, blocks * size - lanes)] + [(0, 0)] * (x.ndim - 1)).reshape(
                 blocks, size, *x.shape[1:]

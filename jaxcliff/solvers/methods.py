@@ -12,15 +12,16 @@ from jaxcliff.mdp import MDP
 from jaxcliff.solvers import bounds, passes
 from jaxcliff.solvers.batch import Batch, Status
 from jaxcliff.solvers.newton import newton
-from jaxcliff.solvers.policy_iteration import policy_iteration
+from jaxcliff.solvers.policy_iteration import evaluation, policy_iteration
+from jaxcliff.solvers.shared import nearby_values, shared
 from jaxcliff.solvers.solution import Solution
 from jaxcliff.solvers.value_iteration import value_iteration
-from jaxcliff.transitions import Tree
+from jaxcliff.transitions import Dense, Successors, Tree
 
 
 def _policy_iteration(batch: Batch, h: Values, tolerance: LaneScalars, limit: int) -> Any:
-    """A hard operator switches actions one certain step at a time; a smooth one has a derivative to follow."""
-    search = newton if batch.operator.kind == "regularized" else policy_iteration
+    """Actions are switched, or a smooth operator's derivative is followed, or a given policy is evaluated."""
+    search = {"optimum": policy_iteration, "regularized": newton, "evaluation": evaluation}[batch.operator.kind]
     return search(batch, h, tolerance, limit)
 
 
@@ -28,9 +29,16 @@ SEARCHES: dict[str, Callable[..., Any]] = {
     "value_iteration": value_iteration,
     "policy_iteration": _policy_iteration,
 }
+SHARED = "shared"  # a search that needs a factorisation besides
 PASSES: dict[str, Callable[..., Any]] = {"backward": passes.backward, "bandit": passes.bandit}
 DIRECT_STATES = 64
-DEFAULT_LIMIT = {"value_iteration": 1_000_000, "policy_iteration": 1_000, "backward": 1, "bandit": 1}
+DEFAULT_LIMIT = {
+    "value_iteration": 1_000_000,
+    "policy_iteration": 1_000,
+    SHARED: 1_000_000,
+    "backward": 1,
+    "bandit": 1,
+}
 
 
 def choose_method(mdp: MDP) -> str:
@@ -50,6 +58,7 @@ def check_method(mdp: MDP, method: str) -> str:
         "bandit": mdp.transitions is None,
         "backward": isinstance(mdp.transitions, Tree),
         "policy_iteration": mdp.transitions is not None,
+        SHARED: isinstance(mdp.transitions, Dense | Successors),
     }
     if not suits.get(method, True):
         kind = "no transitions" if mdp.transitions is None else type(mdp.transitions).__name__
@@ -72,21 +81,27 @@ class _Found:
     count: jax.Array
 
 
-def apply(method: str, limit: int, batch: Batch, tolerance: LaneScalars, init: Any) -> Solution:
+def apply(method: str, limit: int, batch: Batch, base: Any, tolerance: LaneScalars, init: Any) -> Solution:
     """Solves a prepared batch by one method."""
-    found = _search(method, limit, batch, tolerance, init) if method in SEARCHES else _pass(method, batch)
+    if method in PASSES:
+        found = _pass(method, batch)
+    else:
+        found = _search(method, limit, batch, base, tolerance, init)
     return _assemble(method, batch, tolerance, found)
 
 
-def _search(method: str, limit: int, batch: Batch, tolerance: LaneScalars, init: Any) -> _Found:
+def _search(method: str, limit: int, batch: Batch, base: Any, tolerance: LaneScalars, init: Any) -> _Found:
     """Searches for values, then certifies them by one backup of their own."""
-    start, _ = batch.value(batch.reward)
+    start = nearby_values(base, batch) if method == SHARED else batch.value(batch.reward)[0]
     if init is not None:
         # No values lie farther out than L·(span + bonus); a start that does only costs precision (NaN compares false).
         size = jnp.max(jnp.abs(batch.centred(init)), axis=-1)
         reach = 2 * batch.steps * (batch.span + batch.rounding.bonus)
         start = jnp.where((size <= reach)[:, None], init, start)
-    h, finished, count = SEARCHES[method](batch, start, tolerance, limit)
+    if method == SHARED:
+        h, finished, count = shared(batch, base, start, tolerance, limit)
+    else:
+        h, finished, count = SEARCHES[method](batch, start, tolerance, limit)
     q = batch.backup(h)
     v, measured = batch.value(q)
     bound = bounds.certify(batch, h, v, measured)

@@ -32,12 +32,15 @@ class Rounding(NamedTuple):
 
 
 class Operator:
-    """The interface of an operator. Leaves lead with one lane axis: [B, S] or [B, S, A], as `trailing` says."""
+    """The interface of an operator. Leaves lead with one lane axis: [B, S] or [B, S, A], as `trailing` says.
+
+    `value` and `policy` act on the last axis alone, the actions: states and lanes may come in either order.
+    """
 
     kind: ClassVar[str]
     trailing: ClassVar[dict[str, int]] = {}  # how many of the axes (states, actions) a field has after its lanes
 
-    def value(self, q: Rewards, legal: Any) -> tuple[Values, LaneScalars]:
+    def value(self, q: jax.Array, legal: Any) -> tuple[jax.Array, jax.Array]:
         """V(s) from Q(s, ·), and how far off it can be by what was measured on the way (0 for a closed form)."""
         raise TypeError(f"{type(self).__name__} has no value")
 
@@ -69,9 +72,9 @@ class Greedy(Operator):
 
     kind: ClassVar[str] = "optimum"
 
-    def value(self, q: Rewards, legal: Any) -> tuple[Values, LaneScalars]:
+    def value(self, q: jax.Array, legal: Any) -> tuple[jax.Array, jax.Array]:
         best = jnp.max(mask_illegal(q, legal), axis=-1)
-        return best, jnp.zeros_like(best[:, 0])
+        return best, jnp.zeros_like(best)
 
     def policy(self, q: Rewards, legal: Any) -> Policies:
         """The first best action, as a distribution."""
@@ -87,9 +90,9 @@ class Average(Operator):
     kind: ClassVar[str] = "evaluation"
     trailing: ClassVar[dict[str, int]] = {"probabilities": 2}
 
-    def value(self, q: Rewards, legal: Any) -> tuple[Values, LaneScalars]:
-        mean = contract("bsa,bsa->bs", self.probabilities, q)
-        return mean, jnp.zeros_like(mean[:, 0])
+    def value(self, q: jax.Array, legal: Any) -> tuple[jax.Array, jax.Array]:
+        mean = contract("...a,...a->...", self.probabilities, q)
+        return mean, jnp.zeros_like(mean)
 
     def policy(self, q: Rewards, legal: Any) -> Policies:
         return self.probabilities

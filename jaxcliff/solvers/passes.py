@@ -40,7 +40,7 @@ def backward(batch: Batch) -> tuple[Rewards, Values, LaneScalars, jax.Array]:
         after, measured = operator.value(q, legal)
         error = (error + (u * q_norm if t < tree.depth - 1 else 0)) * (1 + 4 * u)
         rounding = operator.rounding(q, legal)
-        slack = rounding.relative * q_norm + rounding.absolute + measured
+        slack = rounding.relative * q_norm + rounding.absolute + jnp.max(measured, axis=-1)
         levels.append((q, after, jnp.broadcast_to((2 * error + slack)[:, None], after.shape), error))
         error = (error + slack) * (1 + 4 * u)
     levels.reverse()
@@ -52,5 +52,5 @@ def backward(batch: Batch) -> tuple[Rewards, Values, LaneScalars, jax.Array]:
 def bandit(batch: Batch) -> tuple[Rewards, Values, LaneScalars, jax.Array]:
     """Q is the reward; only the operator can round."""
     v, measured = batch.value(batch.reward)
-    slack = batch.rounding.relative * batch.peak + batch.rounding.absolute + measured
+    slack = batch.rounding.relative * batch.peak + batch.rounding.absolute + jnp.max(measured, axis=-1)
     return batch.reward, v, slack, slack[:, None]

@@ -6,64 +6,127 @@ Each such switch improves the policy in exact arithmetic. On slowly mixing chain
 is far above its actual one; so when no advantage is certain any more, those above the rounding of one backup are tried,
 as long as each try lowers the certified bound by a tenth. Both kinds of step can happen only finitely often: ties are
 left alone. A few sweeps of value iteration then shrink what is left.
+
+A linear solve costs as much as thousands of sweeps. So every lane begins with about as many sweeps as its solves would
+cost; those that this was enough for are spared them, and no lane pays more than twice what the better way costs.
 """
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
 from jaxcliff._numerics import contract, unit_roundoff
 from jaxcliff._records import record
-from jaxcliff._types import LaneFlags, LaneScalars, Policies, Values
-from jaxcliff.solvers import bounds
+from jaxcliff._types import Columns, LaneFlags, LaneScalars, LaneStatus, Values
+from jaxcliff.solvers import bounds, sweeps
 from jaxcliff.solvers.batch import Batch
 from jaxcliff.solvers.linear import policy_values
 from jaxcliff.solvers.loop import iterate
 from jaxcliff.solvers.value_iteration import value_iteration
 
 FINISHING_SWEEPS = 16
-BLOCK_ENTRIES = 2**23  # matrix entries held at a time: 64 MiB in float64
+MATRIX_ENTRIES = 2**20  # of the matrices held at a time: 8 MiB in float64, which a processor still has at hand
+DEVICE_ENTRIES = 2**26  # the same on an accelerator, which wants many at once
+
+Evaluate = Callable[[jax.Array], tuple[Columns, LaneFlags]]
 
 
 @record
 class _Improvement:
-    policy: Policies
-    h: Values  # the values with the smallest certified bound so far
+    actions: jax.Array
+    h: Columns  # the values with the smallest certified bound so far
     bound: LaneScalars
 
 
-def block_size(num_states: int) -> int:
-    """How many lanes are solved at a time, so that their S × S matrices stay within `BLOCK_ENTRIES`."""
-    return max(1, BLOCK_ENTRIES // num_states**2)
+def lanes_at_a_time(num_states: int) -> int:
+    """How many lanes are solved at a time, so that their S × S matrices stay within bounds."""
+    entries = MATRIX_ENTRIES if jax.default_backend() == "cpu" else DEVICE_ENTRIES
+    return max(1, entries // num_states**2)
+
+
+def sweeps_first(num_states: int) -> int:
+    """As many sweeps as the linear solves of a lane may cost."""
+    return 1000 + num_states**2 // 8
 
 
 def policy_iteration(
     batch: Batch, h: Values, tolerance: LaneScalars, limit: int
-) -> tuple[Values, LaneFlags, jax.Array]:
-    """Iterates from the greedy policy of h; returns h, which lanes finished, and improvements per lane."""
-    operator, legal = batch.operator, batch.mdp.legal
+) -> tuple[Values, LaneFlags, LaneStatus]:
+    """Sweeps from h, then iterates from its greedy policy; returns h, which lanes finished, and their improvements."""
+    states = batch.mdp.num_states
+    h, finished, _ = value_iteration(batch, h, tolerance, sweeps_first(states))
+    lanes, size = len(h), lanes_at_a_time(states)
+    count = batch.status.astype(jnp.int32) * 0
+    if lanes <= size:
+        return _solves(batch, h, finished, tolerance, limit)
 
-    def improve(state: _Improvement) -> tuple[_Improvement, LaneFlags]:
-        received = contract("bsa,bsa->bs", state.policy, batch.reward)
-        h = batch.centred(policy_values(batch.mdp, batch.discount, state.policy, received))
-        q = batch.backup(h)
-        own, (best, measured) = contract("bsa,bsa->bs", state.policy, q), operator.value(q, legal)
-        advantage = (best - own) * (1 - 4 * u)
-        evaluation, optimum = (bounds.certify(batch, h, batch.pin(v), measured) for v in (own, best))
-        certain = advantage > evaluation.gap_error[:, None]
-        plausible = advantage > 2 * evaluation.noise[:, None]
-        improves = jnp.any(certain, axis=-1)
-        switch = jnp.where(improves[:, None], certain, plausible)
-        proceed = improves | (jnp.any(plausible, axis=-1) & (optimum.error_bound < 0.9 * state.bound))
-        proposed = _Improvement(
-            policy=jnp.where(switch[..., None], operator.policy(q, legal), state.policy),
-            h=jnp.where((optimum.error_bound < state.bound)[:, None], h, state.h),
-            bound=jnp.minimum(optimum.error_bound, state.bound),
-        )
-        return proposed, ~proceed
+    def some(state: tuple[Values, LaneFlags, LaneFlags, LaneStatus]) -> tuple:
+        h, finished, tried, count = state
+        rest = jnp.argsort(tried, stable=True)[:size]
+        now = _solves(batch.take(rest), h[rest], tried[rest], tolerance[rest], limit)
+        h, finished, count = (x.at[rest].set(y) for x, y in zip((h, finished, count), now, strict=True))
+        return h, finished, tried.at[rest].set(True), count
 
-    h = batch.centred(h)
-    u = unit_roundoff(h.dtype)
-    start = _Improvement(operator.policy(batch.backup(h), legal), h, jnp.full_like(batch.span, jnp.inf))
-    state, finished, count = iterate(improve, start, batch.failed, limit)
-    h, _, _ = value_iteration(batch, state.h, tolerance, FINISHING_SWEEPS)
+    start = (h, finished, finished, count)
+    h, finished, _, count = jax.lax.while_loop(lambda state: jnp.any(~state[2]), some, start)
     return h, finished, count
+
+
+def _solves(
+    batch: Batch, h: Values, finished: LaneFlags, tolerance: LaneScalars, limit: int
+) -> tuple[Values, LaneFlags, LaneStatus]:
+    def evaluate(actions: jax.Array) -> tuple[Columns, LaneFlags]:
+        policy = jax.nn.one_hot(actions.T, batch.mdp.num_actions, dtype=h.dtype)
+        received = contract("bsa,bsa->bs", policy, batch.reward)
+        return policy_values(batch.mdp, batch.discount, policy, received).T, ~batch.failed
+
+    better, done, count = improve_policies(batch, h, finished, evaluate, limit)
+    better, _, _ = value_iteration(batch, better, tolerance, FINISHING_SWEEPS)
+    return jnp.where(finished[:, None], h, better), done, count
+
+
+def evaluation(batch: Batch, h: Values, tolerance: LaneScalars, limit: int) -> tuple[Values, LaneFlags, LaneStatus]:
+    """The values of one given policy per lane: a single linear solve."""
+    policy = batch.operator.policy(batch.reward, batch.mdp.legal)
+    received = contract("bsa,bsa->bs", policy, batch.reward)
+    h = batch.centred(policy_values(batch.mdp, batch.discount, policy, received))
+    h, _, _ = value_iteration(batch, h, tolerance, FINISHING_SWEEPS)
+    return h, ~batch.failed, (~batch.failed).astype(jnp.int32)
+
+
+def improve_policies(
+    batch: Batch, h: Values, finished: LaneFlags, evaluate: Evaluate, limit: int
+) -> tuple[Values, LaneFlags, LaneStatus]:
+    """The loop of improvements, for any way to find the values of a policy: actions [S, B] → (values, lanes it could).
+
+    A lane whose policy could not be evaluated stops with the best values it had, and counts as not finished.
+    """
+    u = unit_roundoff(h.dtype)
+    best_of = sweeps.improvement(batch)
+    no_error = jnp.zeros_like(h.T)
+
+    def improve(state: tuple[_Improvement, LaneFlags]) -> tuple[tuple[_Improvement, LaneFlags], LaneFlags]:
+        now, _ = state
+        h, able = evaluate(now.actions)
+        h = batch.centred(h, axis=0)
+        best, first, own = best_of(h, now.actions)
+        advantage = (best - own) * (1 - 4 * u)
+        current, optimum = (bounds.certify(batch, h, v, no_error, axis=0) for v in (own, best))
+        certain = advantage > current.gap_error
+        plausible = advantage > 2 * current.noise
+        improves = jnp.any(certain, axis=0)
+        falls = able & (optimum.error_bound < now.bound)
+        proceed = able & (improves | (jnp.any(plausible, axis=0) & (optimum.error_bound < 0.9 * now.bound)))
+        proposed = _Improvement(
+            actions=jnp.where(jnp.where(improves, certain, plausible) & able, first, now.actions),
+            h=jnp.where(falls, h, now.h),
+            bound=jnp.where(falls, optimum.error_bound, now.bound),
+        )
+        return (proposed, able), ~proceed
+
+    start = batch.centred(h).T
+    _, actions, _ = best_of(start, jnp.zeros(start.shape, jnp.int32))
+    state = (_Improvement(actions, start, jnp.full_like(batch.span, jnp.inf)), ~batch.failed)
+    (state, able), finished, count = iterate(improve, state, finished, limit, lane_axis=-1)
+    return state.h.T, finished & able, count

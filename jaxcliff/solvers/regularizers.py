@@ -60,14 +60,14 @@ class Regularizer(Operator):
         strength = self.strength[..., None]
         return jnp.where(strength > 0, self.slopes(policy) / jnp.where(strength > 0, strength, 1), 0)
 
-    def value(self, q: Rewards, legal: Any) -> tuple[Values, LaneScalars]:
+    def value(self, q: Rewards, legal: Any) -> tuple[Values, Values]:
         mass = self.mass(q, legal)
         best = jnp.max(mask_illegal(q, mass > 0), axis=-1)
         # V = m + V(q − m) for any m: to the derivative, m is a constant.
         top = jax.lax.stop_gradient(best)
         more, error = self.soft_value(_below(q, top, mass), mass, self._positive)
         soft = self.strength > 0
-        return jnp.where(soft, top + more, best), jnp.max(jnp.where(soft, error, 0), axis=-1)
+        return jnp.where(soft, top + more, best), jnp.where(soft, error, 0)
 
     def policy(self, q: Rewards, legal: Any) -> Policies:
         """The regularised policy; where the strength is 0, the first best action."""

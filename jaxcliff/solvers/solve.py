@@ -10,9 +10,10 @@ from jaxcliff._numerics import promoted
 from jaxcliff._records import is_concrete
 from jaxcliff.mdp import MDP
 from jaxcliff.solvers.derivatives import attach
+from jaxcliff.solvers.factorize import Factorization, check_factorable, factor
 from jaxcliff.solvers.lanes import compiled
-from jaxcliff.solvers.methods import DEFAULT_LIMIT, check_method, choose_method
-from jaxcliff.solvers.operators import Greedy, Operator
+from jaxcliff.solvers.methods import DEFAULT_LIMIT, SHARED, check_method, choose_method
+from jaxcliff.solvers.operators import Greedy, Operator, first_best
 from jaxcliff.solvers.regularizers import Regularizer
 from jaxcliff.solvers.solution import Solution, default_tie_tolerance
 
@@ -25,6 +26,7 @@ def solve(
     method: str = "auto",
     tolerance: Any = None,
     init: Any = None,
+    base: Any = None,
     max_iterations: Any = None,
 ) -> Solution:
     """Optimal values of one problem under one reward or thousands, each with its own error bound.
@@ -39,6 +41,7 @@ def solve(
     | a `Tree`                   | backward         | one pass from the leaves is exact up to rounding     |
     | at most 64 states          | policy_iteration | few small linear solves, however slowly it mixes     |
     | more                       | value_iteration  | no S × S matrix per lane; span bounds stop it early  |
+    | a `base`                   | shared           | policies near the base cost a few matrix products    |
 
     The function may be jitted, vmapped (a mapped reward axis becomes a lane axis, at the price of one call)
     and run under `jax.shard_map`. A second batch of the same shape compiles nothing.
@@ -55,6 +58,8 @@ def solve(
             the arithmetic can.
         init: values to start from, [..., S]; a start that is not finite, or that no reward of this span could have, is
             not used. Changes speed, not the answer.
+        base: `jc.factorize(mdp)`, a policy factored once, for thousands of rewards near the one it is optimal for.
+            Changes speed, not the answer.
         max_iterations: sweeps of value iteration (a million) or policy improvements (a thousand).
 
     Returns:
@@ -72,11 +77,48 @@ def solve(
             f"not {type(regularizer).__name__}"
         )
     operator = Greedy() if regularizer is None else regularizer
-    return run(mdp, operator, rewards, method, tolerance, init, max_iterations)
+    return run(mdp, operator, rewards, method, tolerance, init, max_iterations, base)
+
+
+def factorize(mdp: MDP, *, regularizer: Any = None, capacity: int = 32) -> Factorization:
+    """Solves the problem for its own reward and factors the optimal policy, for a batch of rewards nearby.
+
+    Takes two arrays of S × S and S × A × S numbers, once; what it is good for is said in `Factorization`. Most useful
+    where chains mix slowly (a discount near 1), where every sweep of value iteration gains little.
+
+    Args:
+        mdp: the problem; its reward decides the base policy.
+        regularizer: for soft solves, the same as theirs (one strength for all rewards); None for hard ones.
+        capacity: the most states in which a lane may leave the base policy; one that leaves it in more is solved by
+            value iteration and policy iteration. Takes capacity² numbers per lane.
+
+    >>> import jax, jaxcliff as jc
+    >>> mdp = jc.problems.river_swim(states=6, discount=0.95)
+    >>> near = jc.perturb.ball(jax.random.key(0), mdp, radius=0.01, count=100).rewards
+    >>> jc.solve(mdp, near, base=jc.factorize(mdp))
+    Solution(optimum [100, 6, 2], shared, float32, all ok)
+    """
+    check_factorable(mdp)
+    if not isinstance(capacity, int) or capacity < 1:
+        raise ValueError(f"capacity must be a whole number of at least 1, not {capacity}")
+    sol = solve(mdp, regularizer=regularizer)
+    if sol.status.ndim:
+        raise ValueError("a base has one policy: give the regularizer one strength, not one per lane")
+    if is_concrete(sol.status) and not bool(sol.ok):
+        raise ValueError(f"the problem itself could not be solved: {sol.summary()}")
+    policy = first_best(sol.centred_q, None) if regularizer is None else sol.policy
+    return jax.jit(factor, static_argnums=2)(mdp, policy, capacity)
 
 
 def run(
-    mdp: MDP, operator: Operator, rewards: Any, method: str, tolerance: Any, init: Any, max_iterations: Any
+    mdp: MDP,
+    operator: Operator,
+    rewards: Any,
+    method: str,
+    tolerance: Any,
+    init: Any,
+    max_iterations: Any,
+    base: Any = None,
 ) -> Solution:
     """`solve` for any operator: checks shapes, chooses the method, gives every argument its lane axes."""
     if mdp.reward.ndim != 2:
@@ -90,6 +132,9 @@ def run(
     tables = [getattr(operator, name) for name, axes in operator.trailing.items() if axes == 2]
     dtype = promoted(mdp.dtype, *_dtypes(reward, *tables))
     mdp, reward = mdp.astype(dtype), reward.astype(dtype)
+    if base is not None:
+        base = _fitting(mdp, method, base).astype(dtype)
+        method = SHARED
     method = choose_method(mdp) if method == "auto" else check_method(mdp, method)
     limit = DEFAULT_LIMIT[method] if max_iterations is None else max_iterations
     if not isinstance(limit, int) or limit < 1:
@@ -101,7 +146,7 @@ def run(
     if init is not None and init.shape[-1:] != (mdp.num_states,):
         raise ValueError(f"init must have shape [..., {mdp.num_states}], not {list(init.shape)}")
 
-    operator = jax.tree.map(lambda x: jnp.asarray(x).astype(dtype), operator)
+    operator = single = jax.tree.map(lambda x: jnp.asarray(x).astype(dtype), operator)
     fields = {name: _aligned(mdp, name, getattr(operator, name), n) for name, n in operator.trailing.items()}
     shapes = {name: x.shape[: x.ndim - operator.trailing[name]] for name, x in fields.items()}
     shapes |= {
@@ -120,10 +165,28 @@ def run(
     reward = jnp.broadcast_to(reward, lanes + reward.shape[-2:])
     tolerance = jnp.broadcast_to(tolerance, lanes)
     init = None if init is None else jnp.broadcast_to(init, lanes + init.shape[-1:])
-    solution = compiled(method, limit)(*jax.lax.stop_gradient((mdp, operator, reward, tolerance, init)))
+    if method == SHARED and base is None:
+        if any(shapes[name] for name in fields):
+            raise ValueError(
+                "method 'shared' needs base=jc.factorize(mdp, regularizer=…) where strengths differ by lane"
+            )
+        base = factorize(mdp, regularizer=single if operator.kind == "regularized" else None)
+    arguments = ((mdp, base), operator, reward, tolerance, init)
+    solution = compiled(method, limit)(*jax.lax.stop_gradient(arguments))
     q, v = attach(mdp, operator, reward, solution)
     regularizer = operator if operator.kind == "regularized" else None
     return solution.replace(centred_q=q, centred_values=v, regularizer=regularizer)  # type: ignore[attr-defined]
+
+
+def _fitting(mdp: MDP, method: str, base: Any) -> Factorization:
+    """The base, if it is one of this problem. That it belongs to the same transitions only decides how fast it is."""
+    if not isinstance(base, Factorization):
+        raise TypeError(f"base must be jc.factorize(mdp), not {type(base).__name__}")
+    if method not in ("auto", SHARED):
+        raise ValueError(f"method {method!r} has no use for a base: leave out one of them")
+    if base.mdp.reward.shape != mdp.reward.shape or base.mdp.pinned != mdp.pinned:
+        raise ValueError(f"base belongs to another problem: {base.mdp}, not {mdp}")
+    return base
 
 
 def _dtypes(*values: Any) -> list[Any]:

@@ -1,0 +1,33 @@
+"""The method "shared": a batch of rewards solved around one policy that was factored beforehand.
+
+A hard lane runs policy iteration in which every policy is evaluated through the factorisation (`factorize.py`): a few
+matrix products for the whole batch, however slowly the chain mixes. A soft lane takes chord steps with the base inverse.
+A lane that moves too far from the base, and every rest of an error, is left to the other methods: they start from what
+was found, and certify all lanes alike.
+"""
+
+import jax.numpy as jnp
+
+from jaxcliff._numerics import contract
+from jaxcliff._types import LaneFlags, LaneScalars, LaneStatus, Values
+from jaxcliff.solvers.batch import Batch
+from jaxcliff.solvers.factorize import Factorization, evaluate_nearby
+from jaxcliff.solvers.policy_iteration import improve_policies, policy_iteration
+from jaxcliff.solvers.value_iteration import value_iteration
+
+
+def nearby_values(base: Factorization, batch: Batch) -> Values:
+    """The values of the base policy under every reward of the batch, up to a constant where no level is pinned."""
+    received = contract("sa,bsa->bs", base.policy, batch.reward)
+    return batch.pin(contract("st,bt->bs", base.inverse, received))
+
+
+def shared(
+    batch: Batch, base: Factorization, h: Values, tolerance: LaneScalars, limit: int
+) -> tuple[Values, LaneFlags, LaneStatus]:
+    """Iterates from h; returns the last h, which lanes finished, and steps per lane."""
+    if batch.operator.kind == "regularized":
+        return value_iteration(batch, h, tolerance, limit, base.inverse)
+    h, _, count = improve_policies(batch, h, batch.failed, evaluate_nearby(base, batch), limit)
+    h, finished, more = policy_iteration(batch, h, tolerance, limit)
+    return h, finished, count + more

@@ -1,0 +1,78 @@
+"""One sweep over all states and actions for many lanes at once, in the layout in which that costs least.
+
+Lanes come last in here: values are [S, B], rewards [A, S, B], laid out once per solve. A sweep goes from action to
+action, reads memory in order, and what it keeps of an action (the best value so far, which action that was) is folded
+in at once, so that no table of action values is ever held.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxcliff._types import Columns
+from jaxcliff.mdp import MDP
+from jaxcliff.solvers.batch import Batch
+from jaxcliff.solvers.operators import Greedy, mask_illegal
+
+
+def fold(
+    mdp: MDP, visit: Callable[[Any, Columns, Any], Any], carry: Any, values: Columns, per_action: Any
+) -> tuple[Any, Any]:
+    """(carry, out_a) ← visit(carry, E[values(s') | ·, a], per_action[a]) for one action after another; outs stacked."""
+    t = mdp.transitions
+    rows = jnp.arange(mdp.num_actions) if t is None else t.by_action()
+
+    def one(carry: Any, x: Any) -> tuple[Any, Any]:
+        rows, own = x
+        return visit(carry, jnp.zeros_like(values) if t is None else t.after(rows, values), own)
+
+    return jax.lax.scan(one, carry, (rows, per_action))
+
+
+def rewards_by_action(batch: Batch) -> tuple[jax.Array, Any]:
+    """Rewards [A, S, B] and the legal mask [A, S, 1] (or None)."""
+    legal = batch.mdp.legal
+    return jnp.transpose(batch.reward, (2, 1, 0)), None if legal is None else legal.T[..., None]
+
+
+def backup(batch: Batch) -> Callable[[Columns], tuple[Columns, Columns]]:
+    """The map from h to op(r̃ + γPh) and the error measured in it, [S, B] each."""
+    rewards, legal = rewards_by_action(batch)
+    if isinstance(batch.operator, Greedy):
+
+        def better(best: Columns, after: Columns, own: Any) -> tuple[Columns, None]:
+            reward, legal = own
+            return jnp.maximum(best, mask_illegal(reward + batch.discount * after, legal)), None
+
+        def hard(h: Columns) -> tuple[Columns, Columns]:
+            lowest = jnp.full_like(h, jnp.finfo(h.dtype).min)
+            best, _ = fold(batch.mdp, better, lowest, h, (rewards, legal))
+            return batch.pin(best, axis=0), jnp.zeros_like(h)
+
+        return hard
+
+    operator = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), batch.operator)
+    shared = None if batch.mdp.legal is None else batch.mdp.legal[:, None]
+
+    def smooth(h: Columns) -> tuple[Columns, Columns]:
+        _, q = fold(batch.mdp, lambda _, after, reward: (None, reward + batch.discount * after), None, h, rewards)
+        v, measured = operator.value(jnp.moveaxis(q, 0, -1), shared)
+        return batch.pin(v, axis=0), measured
+
+    return smooth
+
+
+def improvement(batch: Batch) -> Callable[[Columns, jax.Array], tuple[Columns, jax.Array, Columns]]:
+    """The map from h and the current actions, [S, B], to: best Q, the first action that attains it, Q of the current."""
+    rewards, legal = rewards_by_action(batch)
+
+    def improve(h: Columns, actions: jax.Array) -> tuple[Columns, jax.Array, Columns]:
+        _, q = fold(batch.mdp, lambda _, after, reward: (None, reward + batch.discount * after), None, h, rewards)
+        shown = mask_illegal(q, legal)
+        first = jnp.argmax(shown, axis=0).astype(jnp.int32)
+        current = jnp.take_along_axis(q, actions[None], axis=0)[0]
+        return batch.pin(jnp.max(shown, axis=0), axis=0), first, batch.pin(current, axis=0)
+
+    return improve
