@@ -2,41 +2,81 @@
 
 import argparse
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
 import numpy as np
 
-from benchmarks import cases, measure
+from benchmarks import cases, figure, growth, measure, models
+
+ALL: dict[str, Callable[[str], Iterator[cases.Record]]] = (
+    dict.fromkeys(cases.CASES, cases.measured)
+    | {"models": models.measured}
+    | {f"growth_{name}": growth.measured for name in growth.AXES}
+)
 
 
 def main() -> None:
     """Runs the cases asked for (all, if none), printing each record as it comes."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("case", nargs="*", help=f"of {', '.join(cases.CASES)}; all if none is named")
+    parser.add_argument("case", nargs="*", help=f"of {', '.join(ALL)}; all if none is named")
     parser.add_argument("--json", type=Path, help="file to write the records to")
+    parser.add_argument("--figure", type=Path, help="picture of the records of --json; draws only, if no case is named")
+    parser.add_argument("--peak", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    unknown = [name for name in options.case if name not in cases.CASES]
+    unknown = [name for name in options.case if name not in ALL]
     if unknown:
-        parser.error(f"there is no case {unknown[0]!r}; choose from {', '.join(cases.CASES)}")
+        parser.error(f"there is no case {unknown[0]!r}; choose from {', '.join(ALL)}")
+    if options.figure and not options.json:
+        parser.error("--figure draws the records of a file: name it with --json FILE")
     jax.config.update("jax_enable_x64", True)
+    if options.peak:
+        print(cases.peak(options.case[0], options.peak))
+        return
+    if not (options.figure and options.json.exists() and not options.case):
+        records = _run(options.case or list(ALL), options.json)
+    else:
+        records = json.loads(options.json.read_text(encoding="utf-8"))
+    if options.figure:
+        figure.draw(records).savefig(options.figure, dpi=150)
+
+
+def _run(names: list[str], path: Path | None) -> list[cases.Record]:
     machine = measure.machine()
     print(", ".join(f"{key} {value}" for key, value in machine.items()))
-    columns = ("lanes", ">7"), ("seconds", ">9"), ("compile", ">8"), ("floors", ">8"), ("× naive", ">8")
-    print(f"{'case':12s} {'method':24s} {' '.join(format(*column) for column in columns)}  right")
-    records = []
-    for name in options.case or cases.CASES:
-        for record in cases.CASES[name]():
+    columns = (
+        ("lanes", ">8"),
+        ("seconds", ">10"),
+        ("compile", ">8"),
+        ("floors", ">8"),
+        ("× peer", ">8"),
+        ("× naive", ">8"),
+    )
+    print(f"{'case':18s} {'method':24s} {' '.join(format(*column) for column in columns)}  right")
+    records: list[cases.Record] = []
+    for name in names:
+        for record in ALL[name](name):
             records.append(record | machine)
-            show = {key: "–" if record[key] is None else f"{record[key]:.1f}" for key in ("floors", "times_naive")}
-            print(
-                f"{name:12s} {record['method']:24s} {record['lanes']:7d} {np.median(record['seconds']):9.3f} "
-                f"{record['compile_seconds']:8.1f} {show['floors']:>8s} {show['times_naive']:>8s}  "
-                f"{'yes' if record['correct'] else 'NO'}",
-                flush=True,
-            )
-    if options.json:
-        options.json.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+            _show(record)
+            if path:  # after every record: nothing is lost
+                path.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    return records
+
+
+def _show(record: cases.Record) -> None:
+    if "missing" in record:
+        print(f"{record['case']:18s} {record['method']:24s} {record['missing']}", flush=True)
+        return
+    unit = record["floors"] if record["memory_floors"] is None else record["memory_floors"]
+    ratios = (unit, record["times_best_peer"], record["times_naive"])
+    shown = " ".join(f"{'–' if x is None else f'{x:.1f}':>8s}" for x in ratios)
+    case = record["case"] + (f" {record['at']:g}" if "at" in record else "")
+    print(
+        f"{case:18s} {record['method']:24s} {record['lanes']:8d} {np.median(record['seconds']):10.4f} "
+        f"{record['compile_seconds']:8.1f} {shown}  {'yes' if record['correct'] else 'NO'}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""The cases: a problem, a batch of rewards, and the methods that solve it. Each yields one record per method."""
+"""The cases: a problem, a batch of rewards, and the ways to solve it. Each yields one record per way."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,107 +9,230 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxcliff as jc
-from benchmarks.measure import floor, seconds, worst_residual
+from benchmarks import measure
 
 Record = dict[str, Any]
+Solve = Callable[[jc.MDP, jax.Array], Any]  # the problem and one small batch, for a base; returns rewards -> values
+ACCURACY = 1e-6  # of values, by residual/(1 − γ)
+NAIVE_LANES = 32
 
 
-def perturbed(mdp: jc.MDP, lanes: int, sigma: float = 0.01) -> jax.Array:
-    """The problem's reward plus N(0, σ²) on every entry that counts."""
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One problem, its batch of rewards, and named ways to solve it: (mdp, rewards) -> (rewards -> values)."""
+
+    make: Callable[[], tuple[jc.MDP, jax.Array]]
+    methods: dict[str, Solve]
+    compare: bool = True  # with peers and with naive value iteration
+    soft: Any = None
+    states_read: bool = False  # the unit is the memory floor
+
+
+def perturbed(mdp: jc.MDP, lanes: int, sigma: float | None = 0.01) -> jax.Array:
+    """The problem's reward plus N(0, σ²) on every entry that counts; unrelated rewards N(0, 1) if σ is None."""
     noise = jax.random.normal(jax.random.key(7), (lanes, *mdp.reward.shape), mdp.dtype)
-    return mdp.reward + sigma * jnp.where(mdp.decisions, noise, 0)
+    noise = jnp.where(mdp.decisions, noise, 0)
+    return noise if sigma is None else mdp.reward + sigma * noise
 
 
-def garnet() -> Iterator[Record]:
-    """S=256, A=8, branching 8, γ=.99, B=2048, σ=.01."""
-    mdp = jc.problems.garnet(jax.random.key(0), states=256, actions=8, branching=8, discount=0.99, dense=True)
-    yield from compare("garnet", mdp, perturbed(mdp, 2048), ("value_iteration", "policy_iteration"))
+def garnet(lanes: int = 2048, sigma: float | None = 0.01, states: int = 256, discount: float = 0.99) -> Any:
+    """S=256, A=8, branching 8."""
+    mdp = jc.problems.garnet(jax.random.key(0), states=states, actions=8, branching=8, discount=discount)
+    return mdp, perturbed(mdp, lanes, sigma)
 
 
-def river_swim() -> Iterator[Record]:
-    """S=64, γ=.999, B=4096: slow mixing."""
-    mdp = jc.problems.river_swim(64, discount=0.999)
-    yield from compare("river_swim", mdp, perturbed(mdp, 4096), ("policy_iteration", "value_iteration"))
-
-
-def tiny() -> Iterator[Record]:
-    """S=16, A=3, B=100,000."""
+def tiny(lanes: int = 100_000, sigma: float = 0.01) -> Any:
+    """S=16, A=3."""
     mdp = jc.problems.garnet(jax.random.key(0), states=16, actions=3, branching=4, discount=0.99)
-    yield from compare("tiny", mdp, perturbed(mdp, 100_000), ("value_iteration", "policy_iteration"))
+    return mdp, perturbed(mdp, lanes, sigma)
 
 
-def token_tree() -> Iterator[Record]:
-    """Vocabulary 4, depth 6 (1,365 states), B=1024."""
-    mdp = jc.problems.token_tree(jax.random.key(0))
-    yield from compare("token_tree", mdp, perturbed(mdp, 1024), ("backward",))
+def grid() -> Any:
+    """32 × 32, slip .1, the goal in a corner."""
+    mdp = jc.problems.gridworld(["." * 32] * 31 + ["." * 31 + "G"], slip=0.1, discount=0.99)
+    return mdp, perturbed(mdp, 512)
 
 
-def naive_value_iteration(mdp: jc.MDP, rewards: jax.Array, tolerance: float) -> Callable[[], jax.Array]:
-    """What one would write first: vmap of value iteration with a residual rule."""
+def river() -> Any:
+    """S=64, γ=.999: slow mixing."""
+    mdp = jc.problems.river_swim(64, discount=0.999)
+    return mdp, perturbed(mdp, 4096)
+
+
+def tree() -> Any:
+    """Vocabulary 4, depth 6: 1,365 decision states."""
+    mdp = jc.problems.token_tree(jax.random.key(0), discount=0.99)
+    return mdp, perturbed(mdp, 1024)
+
+
+def bandit() -> Any:
+    """10,000 contexts, 16 actions, float32."""
+    mdp = jc.problems.contextual_bandit(jax.random.normal(jax.random.key(0), (10_000, 16), jnp.float32))
+    return mdp, perturbed(mdp, 1024)
+
+
+def swept(mdp: jc.MDP, rewards: jax.Array) -> Any:
+    """Value iteration from the base value."""
+    start = jc.solve(mdp).values
+    return lambda r: _values(jc.solve(mdp, r, method="value_iteration", init=start, tolerance=_tolerance(mdp, r)))
+
+
+def shared(mdp: jc.MDP, rewards: jax.Array) -> Any:
+    """Around a factored base policy."""
+    base = jc.factorize(mdp)
+    return lambda r: _values(jc.solve(mdp, r, base=base, tolerance=_tolerance(mdp, r)))
+
+
+def auto(mdp: jc.MDP, rewards: jax.Array) -> Any:
+    """What a user gets who says nothing, at the default tolerance of 2.5e-12 of the span."""
+    return lambda r: _values(jc.solve(mdp, r))
+
+
+def mapped(mdp: jc.MDP, rewards: jax.Array) -> Any:
+    """The same written as a map over single rewards."""
+    return lambda r: _values(jax.vmap(lambda one: jc.solve(mdp, one))(r))
+
+
+ENTROPY = jc.Entropy(0.1)
+
+
+def soft_swept(mdp: jc.MDP, rewards: jax.Array) -> Any:
+    """Soft value iteration from the base value."""
+    start = jc.solve(mdp, regularizer=ENTROPY).values
+    options = {"regularizer": ENTROPY, "method": "value_iteration", "init": start}
+    return lambda r: _values(jc.solve(mdp, r, tolerance=_tolerance(mdp, r), **options))
+
+
+def soft_shared(mdp: jc.MDP, rewards: jax.Array) -> Any:
+    """Chord steps with the inverse of the base policy."""
+    base = jc.factorize(mdp, regularizer=ENTROPY)
+    return lambda r: _values(jc.solve(mdp, r, regularizer=ENTROPY, base=base, tolerance=_tolerance(mdp, r)))
+
+
+def _values(sol: jc.Solution) -> tuple[jax.Array, jax.Array]:
+    return sol.values, sol.error_bound
+
+
+def _tolerance(mdp: jc.MDP, rewards: jax.Array) -> jax.Array:
+    counts = mdp.decisions
+    high = jnp.max(jnp.where(counts, rewards, -jnp.inf), axis=(-2, -1))
+    low = jnp.min(jnp.where(counts, rewards, jnp.inf), axis=(-2, -1))
+    if mdp.pinned:
+        high, low = jnp.maximum(high, 0), jnp.minimum(low, 0)
+    return ACCURACY / (high - low)
+
+
+def naive(mdp: jc.MDP, soft: Any) -> Callable[[jax.Array], jax.Array]:
+    """What one would write first: vmap of value iteration with a residual rule, to the same accuracy."""
 
     def one(reward: jax.Array) -> jax.Array:
         def backup(v: jax.Array) -> jax.Array:
-            return jnp.max(reward + mdp.discount * mdp.expect(v), axis=-1)
+            q = jnp.where(legal, reward + mdp.discount * jnp.sum(p * v[states], axis=-1), -jnp.inf)
+            v = jnp.max(q, axis=-1) if soft is None else soft.alpha * jax.nn.logsumexp(q / soft.alpha, axis=-1)
+            return v if mdp.terminal is None else jnp.where(mdp.terminal, 0, v)
 
         def unfinished(carry: tuple[jax.Array, jax.Array]) -> jax.Array:
-            return jnp.max(jnp.abs(carry[0] - carry[1])) > tolerance * (1 - mdp.discount)
+            return jnp.max(jnp.abs(carry[0] - carry[1])) > ACCURACY * (1 - mdp.discount)
 
         start = jnp.max(reward, axis=-1)
         return jax.lax.while_loop(unfinished, lambda c: (backup(c[0]), c[0]), (backup(start), start))[0]
 
-    run = jax.jit(jax.vmap(one))
-    return lambda: run(rewards)
+    states, p = mdp.transitions.states, mdp.transitions.probabilities
+    legal = jnp.ones(mdp.reward.shape, bool) if mdp.legal is None else mdp.legal
+    return jax.jit(jax.vmap(one))
 
 
-def compare(case: str, mdp: jc.MDP, rewards: jax.Array, methods: tuple[str, ...]) -> Iterator[Record]:
-    """Each method on the whole batch; naive value iteration on as many lanes as finish soon, scaled up."""
+HARD = {"value_iteration": swept, "shared": shared, "auto": auto}
+CASES: dict[str, Case] = {
+    "garnet": Case(garnet, HARD),
+    "garnet_0.05": Case(lambda: garnet(sigma=0.05), HARD),
+    "garnet_0.5": Case(lambda: garnet(sigma=0.5), HARD),
+    "garnet_unrelated": Case(lambda: garnet(sigma=None), HARD),
+    "entropy": Case(garnet, {"value_iteration": soft_swept, "shared": soft_shared}, soft=ENTROPY),
+    "grid": Case(grid, HARD),
+    "river": Case(river, HARD),
+    "tiny": Case(tiny, HARD),
+    "tree": Case(tree, {"auto": auto}, states_read=True),
+    "bandit": Case(bandit, {"auto": auto}, compare=False, states_read=True),
+    "vmap": Case(garnet, {"auto": auto, "auto, as a map": mapped}, compare=False),
+}
+
+
+def measured(name: str, memory: bool = True) -> Iterator[Record]:
+    """The records of one case: peers, naive value iteration, and our own ways."""
+    case = CASES[name]
+    mdp, rewards = case.make()
     lanes = len(rewards)
-    unit = floor(mdp, rewards) if mdp.num_states <= 512 else None
-    share = min(lanes, 64)
-    accuracy = 1e-6
-    baseline = None
-    if "value_iteration" in methods:
-        run = naive_value_iteration(mdp, rewards[:share], accuracy)
-        _, times = seconds(run, repeats=1)
-        baseline = float(np.median(times)) * lanes / share
-        yield record(case, mdp, lanes, f"naive (from {share} lanes)", [baseline], 0.0, unit, baseline, True)
-    for method in methods:
-        compiled, times = seconds(lambda m=method: jc.solve(mdp, rewards, method=m), repeats=3)
-        sol = jc.solve(mdp, rewards, method=method)
-        if mdp.pinned:
-            right = bool(sol.ok.all()) and float(sol.error_bound.max()) <= accuracy
-        else:
-            right = worst_residual(mdp, rewards, sol.values) <= accuracy
-        yield record(case, mdp, lanes, method, times, compiled, unit, baseline, right)
-
-
-def record(
-    case: str,
-    mdp: jc.MDP,
-    lanes: int,
-    method: str,
-    times: list[float],
-    compiled: float,
-    unit: float | None,
-    baseline: float | None,
-    right: bool,
-) -> Record:
-    """One row of the table."""
-    median = float(np.median(times))
-    return {
-        "case": case,
-        "method": method,
+    common = {
+        "case": name,
         "dtype": str(mdp.dtype),
         "states": mdp.num_states,
         "actions": mdp.num_actions,
         "discount": float(mdp.discount),
         "lanes": lanes,
-        "seconds": times,
-        "compile_seconds": compiled,
-        "floors": median / unit if unit else None,
-        "times_naive": baseline / median if baseline else None,
-        "correct": right,
     }
+    small = mdp.transitions is not None and mdp.reward.size * mdp.num_states <= 2**26
+    unit = measure.floor(mdp, rewards) if small and not case.states_read else None
+    reading = measure.memory_floor(rewards) if case.states_read else None
+    best_peer = slow = None
+
+    def record(method: str, times: Any, compiled: float, correct: bool, **more: Any) -> Record:
+        median = float(np.median(times))
+        return (
+            common
+            | {
+                "method": method,
+                "seconds": [float(t) for t in times],
+                "compile_seconds": compiled,
+                "floors": median / unit if unit else None,
+                "memory_floors": median / reading if reading else None,
+                "times_best_peer": best_peer / median if best_peer else None,
+                "times_naive": slow / median if slow else None,
+                "correct": correct,
+                "peak_bytes": None,
+                "process_bytes": None,
+            }
+            | more
+        )
+
+    if case.compare and case.soft is None:
+        sample = rewards[:256]
+        for peer, found in sorted(measure.peers(mdp, sample, jc.solve(mdp).values).items()):
+            if isinstance(found, str):
+                yield record(peer, [np.nan], 0.0, False, missing=found)
+                continue
+            times, values = found
+            whole = float(np.mean(times)) * lanes
+            right = measure.worst_residual(mdp, sample[: len(values)], jnp.asarray(values)) <= 1.01 * ACCURACY
+            best_peer = min(best_peer or np.inf, whole) if right else best_peer
+            yield record(peer, [whole], 0.0, right, measured_lanes=len(times))
+    if case.compare and isinstance(mdp.transitions, jc.Successors):
+        run = naive(mdp, case.soft)
+        _, times = measure.seconds(lambda: run(rewards[:NAIVE_LANES]), repeats=1)
+        slow = times[0] * lanes / NAIVE_LANES
+        yield record("naive", [slow], 0.0, True, measured_lanes=NAIVE_LANES)
+    for method, prepare in case.methods.items():
+        run = prepare(mdp, rewards)
+        whole = jax.jit(run) if case.states_read else run
+        compiled, times = measure.seconds(lambda run=whole: run(rewards), repeats=9 if lanes < 10**5 else 3)
+        values, bound = whole(rewards)
+        right = float(jnp.max(bound)) <= 1.01 * ACCURACY
+        if case.soft is None and mdp.transitions is not None and not isinstance(mdp.transitions, jc.Tree):
+            right &= measure.worst_residual(mdp, rewards, values) <= 1.01 * ACCURACY
+        more = {}
+        if memory:
+            more = {
+                "peak_bytes": measure.compiled_bytes(run, rewards),
+                "process_bytes": measure.process_bytes(name, method),
+            }
+        yield record(method, times, compiled, bool(right), **more)
 
 
-CASES = {"garnet": garnet, "river_swim": river_swim, "tiny": tiny, "token_tree": token_tree}
+def peak(name: str, method: str) -> int:
+    """Peak resident bytes of this process after one solve."""
+    import resource
+
+    case = CASES[name]
+    mdp, rewards = case.make()
+    jax.block_until_ready(case.methods[method](mdp, rewards)(rewards))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

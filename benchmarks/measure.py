@@ -1,13 +1,18 @@
 """How everything is timed: compiled first, blocked until ready, the median of several runs, in floors.
 
 One *floor* is the time of one backup V ← max_a(R + γPV) of all lanes with the transitions as one dense matrix product:
-a tenth of ten such backups in one compiled loop, median of nine, in the same dtype and process.
+a tenth of ten such backups in one compiled loop, median of nine, in the same dtype and process. A *memory floor* is
+the time to read all rewards and write one value per state once.
 """
 
 import os
 import platform
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,6 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxcliff as jc
+
+HERE = Path(__file__).parent
+PEERS = Path(".venv-peers/bin/python")
 
 
 def seconds(run: Callable[[], Any], repeats: int = 5) -> tuple[float, list[float]]:
@@ -44,10 +52,87 @@ def floor(mdp: jc.MDP, rewards: jax.Array) -> float:
     return float(np.median(times)) / 10
 
 
+def memory_floor(rewards: jax.Array) -> float:
+    """Seconds to read the rewards and write one number per state."""
+    read = jax.jit(lambda rewards: jnp.max(rewards, axis=-1))
+    _, times = seconds(lambda: read(rewards), repeats=9)
+    return float(np.median(times))
+
+
 def worst_residual(mdp: jc.MDP, rewards: jax.Array, values: jax.Array) -> float:
     """The largest ‖max_a(R + γPV) − V‖/(1 − γ): an error bound that asks nothing of the solver."""
-    q = rewards + mdp.discount * mdp.expect(values)
-    return float(jnp.max(jnp.abs(jnp.max(q, -1) - values)) / (1 - mdp.discount))
+    legal = jnp.ones(mdp.reward.shape, bool) if mdp.legal is None else mdp.legal
+    best = jnp.max(jnp.where(legal, rewards + mdp.discount * mdp.expect(values), -jnp.inf), axis=-1)
+    if mdp.terminal is not None:
+        best = jnp.where(mdp.terminal, 0, best)
+    return float(jnp.max(jnp.abs(best - values)) / (1 - mdp.discount))
+
+
+def peers(mdp: jc.MDP, rewards: jax.Array, base: jax.Array) -> dict[str, Any]:
+    """What the other libraries answer: seconds per reward and values, or why one is missing."""
+    states, actions = mdp.reward.shape
+    rows = mdp.transitions.to_scipy().tolil()
+    legal = np.array(mdp.decisions)
+    reward, start = np.where(legal, np.asarray(rewards), 0.0), np.asarray(base)
+    ends = np.flatnonzero(~legal.any(axis=1))
+    if isinstance(mdp.transitions, jc.Tree):  # one state more, in which episodes end
+        from scipy.sparse import vstack
+
+        rows.resize(states * actions, states + 1)
+        empty = np.flatnonzero(np.diff(rows.tocsr().indptr) == 0)
+        rows[empty, states] = 1.0
+        rows = vstack([rows, np.zeros((actions, states + 1))]).tolil()
+        ends, legal = np.array([states]), np.vstack([legal, np.zeros(actions, bool)])
+        reward, start = np.pad(reward, [(0, 0), (0, 1), (0, 0)]), np.append(start, 0.0)
+    for s in ends:
+        rows[s * actions] = 0
+        rows[s * actions, s] = 1.0
+        legal[s, 0] = True
+    rows = rows.tocsr()
+    question = {
+        "data": rows.data,
+        "indices": rows.indices,
+        "indptr": rows.indptr,
+        "reward": reward,
+        "legal": legal,
+        "gamma": float(mdp.discount),
+        "base": start,
+    }
+    return ask_peers(question, states)
+
+
+def ask_peers(question: dict[str, Any], states: int) -> dict[str, Any]:
+    """Runs the other libraries in their own environment."""
+    if not PEERS.exists():
+        return {"peers": "not installed: `make bench` makes their environment"}
+    with tempfile.TemporaryDirectory() as folder:
+        asked, answered = Path(folder) / "problem.npz", Path(folder) / "answers.npz"
+        np.savez(asked, **question)
+        run = subprocess.run([PEERS, HERE / "peers.py", asked, answered], capture_output=True, text=True, check=False)
+        if run.returncode:
+            return {"peers": run.stderr.strip().splitlines()[-1][:200]}
+        with np.load(answered) as file:
+            found: dict[str, Any] = {}
+            for name in {key.rsplit("/", 1)[0] for key in file.files}:
+                if f"{name}/missing" in file.files:
+                    found[name] = str(file[f"{name}/missing"])
+                else:
+                    found[name] = (file[f"{name}/seconds"], file[f"{name}/values"][:, :states])
+    return found
+
+
+def compiled_bytes(run: Callable[[jax.Array], Any], rewards: jax.Array) -> int:
+    """Peak bytes by the compiled memory analysis: arguments, results and what is held on the way."""
+    memory = jax.jit(run).lower(rewards).compile().memory_analysis()
+    return memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
+
+
+def process_bytes(case: str, method: str) -> int | None:
+    """Peak resident bytes of a fresh process that does nothing else."""
+    found = subprocess.run(
+        [sys.executable, "-m", "benchmarks", case, "--peak", method], capture_output=True, text=True, check=False
+    )
+    return int(found.stdout.split()[-1]) if found.returncode == 0 else None
 
 
 def machine() -> dict[str, Any]:
@@ -59,4 +144,11 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "jax": jax.__version__,
         "numpy": np.__version__,
+        "jaxcliff": _version(),
     }
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("jaxcliff")

@@ -8,14 +8,15 @@ These are all the public names. Rooms that need heavy packages are opened when f
 import importlib
 from typing import Any
 
-from jaxcliff.mdp import MDP, Labels, inverse_bellman
+from jaxcliff.labels import Labels
+from jaxcliff.mdp import MDP, inverse_bellman
 from jaxcliff.policies import ActionSets, optimal_actions
 from jaxcliff.solvers.batch import Status
 from jaxcliff.solvers.evaluate import evaluate, occupancy, reachable
+from jaxcliff.solvers.factorize import Factorization
 from jaxcliff.solvers.jacobian import SoftJacobian, soft_jacobian
 from jaxcliff.solvers.regularizers import KL, Entropy, FDivergence, Sparsemax
 from jaxcliff.solvers.solution import Solution
-from jaxcliff.solvers.factorize import Factorization
 from jaxcliff.solvers.solve import factorize, solve
 from jaxcliff.transitions import Dense, Successors, Tree
 

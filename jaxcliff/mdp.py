@@ -9,7 +9,6 @@ terminates; then the horizon H takes the place of 1/(1 − γ).
 """
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -20,40 +19,8 @@ from jaxcliff import horizon as _horizon
 from jaxcliff._numerics import promoted
 from jaxcliff._records import assign, is_concrete, record, static
 from jaxcliff._types import Expected, Rewards, Values
+from jaxcliff.labels import Labels
 from jaxcliff.transitions import Dense, Successors, Tree
-
-
-class Labels:
-    """Names of states and actions, for messages and figures. All labels compare equal: they never retrace.
-
-    `positions` are the (row, column) of each state where it has a place on a grid.
-    """
-
-    def __init__(
-        self,
-        states: Sequence[str] = (),
-        actions: Sequence[str] = (),
-        positions: Sequence[tuple[int, int]] = (),
-    ):
-        self.states, self.actions = tuple(states), tuple(actions)
-        self.positions = tuple(positions)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Labels)
-
-    def __hash__(self) -> int:
-        return hash(Labels)
-
-    def __repr__(self) -> str:
-        return f"Labels({len(self.states)} states, {len(self.actions)} actions)"
-
-    def state(self, s: int | np.integer) -> str:
-        """`state 3` or `state 3 (goal)`."""
-        return f"state {s} ({self.states[s]})" if self.states else f"state {s}"
-
-    def action(self, a: int | np.integer) -> str:
-        """`action 1` or `action 1 (left)`."""
-        return f"action {a} ({self.actions[a]})" if self.actions else f"action {a}"
 
 
 @record
@@ -238,13 +205,8 @@ def _check_shapes(mdp: MDP) -> None:
         value = getattr(mdp, name)
         if value is not None and value.dtype != bool:
             raise ValueError(f"{name} must be boolean, not {value.dtype}")
-    if len(mdp.labels.states) not in (0, states) or len(mdp.labels.actions) not in (0, actions):
-        raise ValueError(
-            f"there are {states} states and {actions} actions, but labels for "
-            f"{len(mdp.labels.states)} and {len(mdp.labels.actions)}"
-        )
-    if len(mdp.labels.positions) not in (0, states):
-        raise ValueError(f"there are {states} states, but labels give positions for {len(mdp.labels.positions)}")
+    if misfit := mdp.labels.misfit(states, actions):
+        raise ValueError(misfit)
     if mdp.terminal is not None and (t is None or isinstance(t, Tree)):
         kind = "a bandit" if t is None else "a tree"
         raise ValueError(f"{kind} has no terminal states: its episodes end by themselves")
@@ -278,7 +240,7 @@ def _check_numbers(mdp: MDP) -> None:
         )
     for s, a in np.argwhere(legal & ~np.isfinite(reward))[:1]:
         raise ValueError(
-            f"the reward of {name.state(s)}, {name.action(a)} is {reward[s, a]}; it must be finite "
+            f"the reward of {name.state(s)}, {name.action(a, s)} is {reward[s, a]}; it must be finite "
             "(if the action does not exist, mark it illegal)"
         )
     counts = legal & ~terminal[:, None]
@@ -286,7 +248,7 @@ def _check_numbers(mdp: MDP) -> None:
         exists = np.asarray(mdp.transitions.probabilities != 0).any(-1)
         for s, a in np.argwhere(counts & ~exists)[:1]:
             raise ValueError(
-                f"{name.state(s)}, {name.action(a)} is legal but has no transitions; "
+                f"{name.state(s)}, {name.action(a, s)} is legal but has no transitions; "
                 "mark it illegal or give it successors"
             )
     if mdp.initial is not None:
@@ -321,7 +283,7 @@ def _steps_to_end(mdp: MDP, discount: float, legal: np.ndarray, terminal: np.nda
         a = int(np.flatnonzero(stays[s])[0])
         raise ValueError(
             f"discount 1 needs every policy to terminate, but a policy can stay for ever in {kept.sum()} of the "
-            f"{mdp.num_states} states, {mdp.labels.state(s)} with {mdp.labels.action(a)} among them; declare "
+            f"{mdp.num_states} states, {mdp.labels.state(s)} with {mdp.labels.action(a, s)} among them; declare "
             "terminal states, forbid the action, or take a discount below 1"
         )
     steps = _horizon.expected_horizon(rows, legal, terminal)

@@ -23,6 +23,7 @@ ORDER = (
     "theory",
     "transitions",
     "horizon",
+    "labels",
     "mdp",
     "rewards",
     "problems",

@@ -63,7 +63,7 @@ def test_gambler_plays_boldly(method):
     v[25], v[75] = heads * v[50], heads + (1 - heads) * v[50]
     for capital in (25, 50, 75):
         assert abs(float(sol.values[capital]) - v[capital]) <= float(sol.error_bound) + 1e-15
-    assert mdp.labels.action(4) == "action 4 (bet 5)"
+    assert mdp.labels.action(4, 0) == "action 4 (bet 5)"
 
 
 def test_river_swim_is_worth_swimming():

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff._records import is_concrete
-from jaxcliff.mdp import MDP, Labels
+from jaxcliff.labels import Labels
+from jaxcliff.mdp import MDP
 from jaxcliff.transitions import Dense, Successors
 
 AXES = ("SAS", "ASS")

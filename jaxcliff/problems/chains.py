@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxcliff.mdp import MDP, Labels
+from jaxcliff.labels import Labels
+from jaxcliff.mdp import MDP
 from jaxcliff.transitions import Successors
 
 

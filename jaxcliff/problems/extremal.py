@@ -5,7 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff.mdp import MDP, Labels, inverse_bellman
+from jaxcliff.labels import Labels
+from jaxcliff.mdp import MDP, inverse_bellman
 from jaxcliff.transitions import Dense, Successors
 
 

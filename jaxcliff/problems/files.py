@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxcliff.mdp import MDP, Labels
+from jaxcliff.labels import Labels
+from jaxcliff.mdp import MDP
 from jaxcliff.transitions import Dense, Successors, Tree
 
 FORMAT = 1
@@ -24,8 +25,11 @@ def save(mdp: MDP, path: Any) -> None:
         case Tree():
             tree = mdp.transitions
             arrays |= {"tree": np.array([tree.vocabulary, tree.depth, tree.end_token])}
-    names = {"state_names": mdp.labels.states, "action_names": mdp.labels.actions, "positions": mdp.labels.positions}
-    arrays |= {name: np.asarray(value) for name, value in names.items() if value}
+    labels = mdp.labels
+    if labels.actions:
+        arrays["action_names"] = labels.action_names(mdp.num_states, mdp.num_actions).astype(str)
+    others = {"state_names": labels.states, "positions": labels.positions}
+    arrays |= {name: np.asarray(value) for name, value in others.items() if value}
     path = pathlib.Path(path)
     if path.suffix != ".npz":
         raise ValueError(f"a problem is saved as .npz, not {path.name!r}")
@@ -64,7 +68,7 @@ def load(path: Any) -> MDP:
         transitions = Dense(arrays["probabilities"])
     labels = Labels(
         [str(x) for x in arrays.get("state_names", ())],
-        [str(x) for x in arrays.get("action_names", ())],
+        _action_names(arrays.get("action_names", np.zeros(0, str))),
         [(int(r), int(c)) for r, c in arrays.get("positions", ())],
     )
     return MDP(
@@ -76,3 +80,10 @@ def load(path: Any) -> MDP:
         terminal=arrays.get("terminal"),
         labels=labels,
     )
+
+
+def _action_names(names: np.ndarray) -> list[Any]:
+    """One name per action, or a list per state, without the padding that ends it."""
+    if names.ndim == 1:
+        return [str(x) for x in names]
+    return [[str(x) for x in row[: np.max(np.flatnonzero(row != ""), initial=-1) + 1]] for row in names]

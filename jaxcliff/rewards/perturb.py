@@ -106,7 +106,7 @@ def bump(mdp: MDP, q_values: Any, state: int, action: int, size: Any) -> Bump:
         raise ValueError(f"q_values must have shape {list(mdp.reward.shape)}, not {list(q.shape)}")
     size = jnp.asarray(size).astype(mdp.dtype)
     if is_concrete(mdp, q, size):
-        place = f"{mdp.labels.state(state)}, {mdp.labels.action(action)}"
+        place = f"{mdp.labels.state(state)}, {mdp.labels.action(action, state)}"
         if not mdp.decisions[state, action]:
             raise ValueError(f"{place} is illegal or terminal: there is nothing to raise")
         best = jnp.max(jnp.where(mdp.decisions[state], q[state], -jnp.inf))

@@ -129,7 +129,7 @@ def evaluate_nearby(base: Factorization, batch: Batch) -> Evaluate:
         ahead = ahead - batch.discount * jnp.mean(values, axis=-1)[:, None, None]
 
     def evaluate(chosen: jax.Array) -> tuple[jax.Array, LaneFlags]:
-        differs = chosen.T != actions
+        differs = actions != chosen.T
         rank = jnp.cumsum(differs, axis=-1, dtype=jnp.int32)
         slot = jnp.where(differs & (rank <= size), rank - 1, size)
         states = jnp.broadcast_to(jnp.arange(mdp.num_states, dtype=jnp.int32), differs.shape)

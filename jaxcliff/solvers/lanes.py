@@ -14,7 +14,6 @@ from jaxcliff.solvers.batch import prepare
 from jaxcliff.solvers.policy_iteration import lanes_at_a_time
 from jaxcliff.solvers.solution import Solution
 
-
 CACHED_ENTRIES = 2**17  # of the rewards that a processor sweeps over again and again
 LEAST_LANES = 256  # enough to fill a vector unit, and to let one slow lane go unnoticed
 DEVICE_ENTRIES = 2**28  # of the rewards that an accelerator works on at a time

@@ -83,10 +83,7 @@ class _Found:
 
 def apply(method: str, limit: int, batch: Batch, base: Any, tolerance: LaneScalars, init: Any) -> Solution:
     """Solves a prepared batch by one method."""
-    if method in PASSES:
-        found = _pass(method, batch)
-    else:
-        found = _search(method, limit, batch, base, tolerance, init)
+    found = _pass(method, batch) if method in PASSES else _search(method, limit, batch, base, tolerance, init)
     return _assemble(method, batch, tolerance, found)
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from jaxcliff._numerics import contract, unit_roundoff
 from jaxcliff._records import record
-from jaxcliff._types import LaneFlags, LaneScalars, Policies, Rewards, Values
+from jaxcliff._types import LaneFlags, LaneScalars, Policies, Rewards
 from jaxcliff.mdp import MDP
 
 Self = TypeVar("Self", bound="Operator")

@@ -127,6 +127,6 @@ def improve_policies(
 
     start = batch.centred(h).T
     _, actions, _ = best_of(start, jnp.zeros(start.shape, jnp.int32))
-    state = (_Improvement(actions, start, jnp.full_like(batch.span, jnp.inf)), ~batch.failed)
-    (state, able), finished, count = iterate(improve, state, finished, limit, lane_axis=-1)
-    return state.h.T, finished & able, count
+    first = (_Improvement(actions, start, jnp.full_like(batch.span, jnp.inf)), ~batch.failed)
+    (last, able), finished, count = iterate(improve, first, finished, limit, lane_axis=-1)
+    return last.h.T, finished & able, count

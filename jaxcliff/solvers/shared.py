@@ -1,12 +1,10 @@
 """The method "shared": a batch of rewards solved around one policy that was factored beforehand.
 
 A hard lane runs policy iteration in which every policy is evaluated through the factorisation (`factorize.py`): a few
-matrix products for the whole batch, however slowly the chain mixes. A soft lane takes chord steps with the base inverse.
+matrix products for the whole batch, however slowly the chain mixes. A soft lane takes chord steps with the inverse.
 A lane that moves too far from the base, and every rest of an error, is left to the other methods: they start from what
 was found, and certify all lanes alike.
 """
-
-import jax.numpy as jnp
 
 from jaxcliff._numerics import contract
 from jaxcliff._types import LaneFlags, LaneScalars, LaneStatus, Values

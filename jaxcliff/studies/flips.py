@@ -75,7 +75,8 @@ def flip_frequency(
     if mdp.labels.states:
         coordinates["state_name"] = ("state", np.array(mdp.labels.states, object))
     if mdp.labels.actions:
-        coordinates["action_name"] = ("action", np.array(mdp.labels.actions, object))
+        names = mdp.labels.action_names(mdp.num_states, mdp.num_actions)
+        coordinates["action_name"] = (("action",) if names.ndim == 1 else ("state", "action"), names)
     if mdp.labels.positions:
         row, column = np.array(mdp.labels.positions).T
         coordinates |= {"row": ("state", row), "column": ("state", column)}

@@ -1,0 +1,57 @@
+"""A picture of the records: how many times faster than the best peer, and how the cost grows."""
+
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from jaxcliff.figures.style import style
+
+COLOURS = {"value_iteration": "#0072B2", "shared": "#D55E00", "auto": "#009E73", "policy_iteration": "#CC79A7"}
+NAMES = {
+    "growth_lanes_small": "rewards $B$ (16 states)",
+    "growth_lanes": "rewards $B$ (256 states)",
+    "growth_states": "states $S$ (64 rewards)",
+    "growth_discount": "$1/(1-\\gamma)$ (256 states, 512 rewards)",
+    "growth_sigma": "perturbation $\\sigma$ (256 states, 512 rewards)",
+}
+
+
+def draw(records: list[dict[str, Any]]) -> Figure:
+    """One bar per case and method against the best peer; one panel per axis of growth."""
+    with style():
+        figure, panels = plt.subplots(2, 3, figsize=(10.5, 6.2), layout="constrained")
+        _bars(panels.flat[0], [r for r in records if r["times_best_peer"]])
+        for panel, (case, label) in zip(panels.flat[1:], NAMES.items(), strict=True):
+            _growth(panel, [r for r in records if r["case"] == case], case, label)
+        used = [m for m in COLOURS if any(r["method"] == m for r in records)]
+        handles = [plt.Line2D([], [], color=COLOURS[m], marker="o", label=m.replace("_", " ")) for m in used]
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(used))
+    return figure
+
+
+def _bars(panel: Any, records: list[dict[str, Any]]) -> None:
+    names = list(dict.fromkeys(r["case"] for r in records))
+    for r in records:
+        own = [x["method"] for x in records if x["case"] == r["case"]]
+        shift = (own.index(r["method"]) - (len(own) - 1) / 2) * 0.25
+        panel.barh(names.index(r["case"]) + shift, r["times_best_peer"], height=0.22, color=COLOURS[r["method"]])
+    panel.set_yticks(range(len(names)), [n.replace("_", " ") for n in names])
+    panel.invert_yaxis()
+    panel.set_xscale("log")
+    panel.axvline(1, color="0.3", linewidth=0.8)
+    panel.set_xlabel("times faster than the best peer")
+
+
+def _growth(panel: Any, records: list[dict[str, Any]], case: str, label: str) -> None:
+    for method in dict.fromkeys(r["method"] for r in records):
+        own = [r for r in records if r["method"] == method]
+        x = np.array([r["at"] for r in own])
+        x = 1 / (1 - x) if case == "growth_discount" else x
+        y = [np.median(r["seconds"]) for r in own]
+        panel.plot(x, y, marker="o", color=COLOURS[method])
+    panel.set_yscale("log")
+    panel.set_xscale("symlog", linthresh=0.01) if case == "growth_sigma" else panel.set_xscale("log")
+    panel.set_xlabel(label)
+    panel.set_ylabel("seconds")

@@ -1,0 +1,66 @@
+"""How the cost grows: with the number of rewards, of states, with the discount and with the size of the perturbation."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from benchmarks import measure
+from benchmarks.cases import ACCURACY, Record, garnet, shared, swept, tiny
+
+METHODS = {"value_iteration": swept, "shared": shared}
+
+
+@dataclasses.dataclass(frozen=True)
+class Growth:
+    """One axis: make(x) -> (mdp, rewards) for each of some values; up to which value each method goes."""
+
+    symbol: str
+    values: tuple[float, ...]
+    make: Callable[[Any], Any]
+    largest: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+AXES = {
+    "lanes_small": Growth("B", (1, 10, 100, 1000, 10_000, 100_000, 1_000_000), lambda b: tiny(int(b))),
+    "lanes": Growth("B", (1, 10, 100, 1000, 10_000), lambda b: garnet(int(b))),
+    "states": Growth("S", (16, 64, 256, 1024, 4096), lambda s: garnet(64, states=int(s)), {"shared": 1024}),
+    "discount": Growth("γ", (0.9, 0.99, 0.999, 0.9999), lambda g: garnet(512, discount=g)),
+    "sigma": Growth("σ", (0.0, 0.01, 0.03, 0.1, 0.3, 1.0), lambda s: garnet(512, sigma=s)),
+}
+
+
+def measured(name: str) -> Iterator[Record]:
+    """The records of one axis."""
+    axis = AXES[name.removeprefix("growth_")]
+    for x in axis.values:
+        mdp, rewards = axis.make(x)
+        unit = measure.floor(mdp, rewards) if mdp.num_states <= 1024 else None
+        for method, prepare in METHODS.items():
+            if x > axis.largest.get(method, np.inf):
+                continue
+            run = prepare(mdp, rewards)
+            compiled, times = measure.seconds(lambda run=run: run(rewards), repeats=3)
+            _, bound = run(rewards)
+            yield {
+                "case": name,
+                "method": method,
+                "dtype": str(mdp.dtype),
+                "states": mdp.num_states,
+                "actions": mdp.num_actions,
+                "discount": float(mdp.discount),
+                "lanes": len(rewards),
+                "axis": axis.symbol,
+                "at": float(x),
+                "seconds": times,
+                "compile_seconds": compiled,
+                "floors": float(np.median(times)) / unit if unit else None,
+                "memory_floors": None,
+                "times_best_peer": None,
+                "times_naive": None,
+                "correct": float(jax.numpy.max(bound)) <= 1.01 * ACCURACY,
+                "peak_bytes": measure.compiled_bytes(run, rewards),
+                "process_bytes": None,
+            }

@@ -1,0 +1,65 @@
+"""Names of states and actions, for messages and figures."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+class Labels:
+    """Names of states and actions. All labels compare equal: they never make JAX trace a function again.
+
+    Args:
+        states: one name per state.
+        actions: one name per action; or, where states offer different actions, one list of names per state.
+        positions: the (row, column) of each state where it has a place on a grid.
+    """
+
+    def __init__(
+        self,
+        states: Sequence[str] = (),
+        actions: Sequence[Any] = (),
+        positions: Sequence[tuple[int, int]] = (),
+    ):
+        self.states, self.positions = tuple(states), tuple(positions)
+        self.per_state = any(not isinstance(name, str) for name in actions)
+        self.actions = tuple(tuple(names) for names in actions) if self.per_state else tuple(actions)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Labels)
+
+    def __hash__(self) -> int:
+        return hash(Labels)
+
+    def __repr__(self) -> str:
+        return f"Labels({len(self.states)} states, {len(self.actions)} {'lists of ' * self.per_state}actions)"
+
+    def state(self, s: int | np.integer) -> str:
+        """`state 3` or `state 3 (goal)`."""
+        return f"state {s} ({self.states[s]})" if self.states else f"state {s}"
+
+    def action(self, a: int | np.integer, state: int | np.integer) -> str:
+        """`action 1` or `action 1 (left)`, as it is called in that state."""
+        names = self.actions[state] if self.per_state else self.actions
+        return f"action {a} ({names[a]})" if a < len(names) else f"action {a}"
+
+    def action_names(self, states: int, actions: int) -> np.ndarray:
+        """The names as an array, [A], or [S, A] with '' where a state has fewer; of strings, as objects."""
+        if not self.per_state:
+            return np.array(self.actions, object)
+        table = np.full((states, actions), "", object)
+        for s, names in enumerate(self.actions):
+            table[s, : len(names)] = names
+        return table
+
+    def misfit(self, states: int, actions: int) -> str | None:
+        """Why these are not labels of a problem of this size, as a sentence; None if they are."""
+        longest = max((len(names) for names in self.actions), default=0) if self.per_state else 0
+        expected = states if self.per_state else actions
+        if len(self.states) not in (0, states) or len(self.actions) not in (0, expected) or longest > actions:
+            given = f"lists of up to {longest} actions for {len(self.actions)} states" if self.per_state else ""
+            given = given or f"labels for {len(self.states)} and {len(self.actions)}"
+            return f"there are {states} states and {actions} actions, but {given}"
+        if len(self.positions) not in (0, states):
+            return f"there are {states} states, but labels give positions for {len(self.positions)}"
+        return None
