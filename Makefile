@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 CORE   := $(VENV)/.installed-core
 DEV    := $(VENV)/.installed-dev
+PEERS  := .venv-peers
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .PHONY: test test-wide atlas bench lint clean
@@ -25,8 +26,10 @@ test-wide: $(DEV)
 atlas: $(CORE)
 	$(BIN)/jaxcliff atlas
 
-bench: $(DEV)
-	$(BIN)/python -m benchmarks
+# The other libraries live in an environment of their own; one that cannot be installed is reported as missing.
+bench: $(DEV) $(PEERS)/.installed
+	@mkdir -p benchmarks/results
+	$(BIN)/python -m benchmarks --json benchmarks/results/latest.json --figure benchmarks/results/latest.png
 
 lint: $(DEV)
 	$(BIN)/ruff check .
@@ -44,5 +47,11 @@ $(DEV): pyproject.toml | $(VENV)/bin/python
 	$(PIP) --editable '.[dev]'
 	@touch $(CORE) $@
 
+$(PEERS)/.installed: Makefile
+	$(PYTHON) -m venv $(PEERS)
+	-for peer in quantecon==0.11.4 pymdptoolbox==4.0b3 mdpsolver==0.10.2 jaxdp==0.4.0; do \
+		$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet $$peer || echo "$$peer: not installed"; done
+	@touch $@
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(PEERS)

@@ -1,4 +1,4 @@
-"""How the cost grows: with the number of rewards, of states, with the discount and with the size of the perturbation."""
+"""How the cost grows: with the number of rewards and of states, the discount, and the size of the perturbation."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ def measured(name: str) -> Iterator[Record]:
             if x > axis.largest.get(method, np.inf):
                 continue
             run = prepare(mdp, rewards)
-            compiled, times = measure.seconds(lambda run=run: run(rewards), repeats=3)
+            compiled, times = measure.seconds(lambda run=run, rewards=rewards: run(rewards), repeats=3)
             _, bound = run(rewards)
             yield {
                 "case": name,

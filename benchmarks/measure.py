@@ -97,6 +97,7 @@ def peers(mdp: jc.MDP, rewards: jax.Array, base: jax.Array) -> dict[str, Any]:
         "legal": legal,
         "gamma": float(mdp.discount),
         "base": start,
+        "base_reward": reward.mean(axis=0),
     }
     return ask_peers(question, states)
 

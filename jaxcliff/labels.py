@@ -34,11 +34,11 @@ class Labels:
     def __repr__(self) -> str:
         return f"Labels({len(self.states)} states, {len(self.actions)} {'lists of ' * self.per_state}actions)"
 
-    def state(self, s: int | np.integer) -> str:
+    def state(self, s: Any) -> str:
         """`state 3` or `state 3 (goal)`."""
         return f"state {s} ({self.states[s]})" if self.states else f"state {s}"
 
-    def action(self, a: int | np.integer, state: int | np.integer) -> str:
+    def action(self, a: Any, state: Any) -> str:
         """`action 1` or `action 1 (left)`, as it is called in that state."""
         names = self.actions[state] if self.per_state else self.actions
         return f"action {a} ({names[a]})" if a < len(names) else f"action {a}"

@@ -1,10 +1,14 @@
 """Strict mode for every test: four CPU devices, strict dtype promotion, checked shapes, printed seeds."""
 
 import os
+import pathlib
 
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Most of the suite's time is XLA's: workers, and the runs with 64-bit mode on and off, share what they compile.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(__file__).parents[1] / ".pytest_cache/xla"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 import jax
 import jaxtyping
@@ -19,6 +23,7 @@ import pytest
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 X64 = jax.config.jax_enable_x64
+MAPS = 40_000
 
 hypothesis.settings.register_profile(
     "ci", deadline=None, derandomize=True, max_examples=25, print_blob=True, database=None
@@ -41,6 +46,15 @@ def rng(request):
 
 
 needs_x64 = pytest.mark.skipif(not X64, reason="needs 64-bit mode")
+
+
+@pytest.fixture(autouse=True)
+def _memory_maps():
+    """Every compiled program holds a few memory maps, and XLA crashes where Linux allows no more (65,530 a process)."""
+    yield
+    maps = pathlib.Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > MAPS:
+        jax.clear_caches()
 
 
 def pytest_collection_modifyitems(items):

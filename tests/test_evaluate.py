@@ -30,7 +30,7 @@ def reference(mdp, policy, reward):
     return v + np.linalg.solve(system, received - system @ v), pi, chain
 
 
-@pytest.mark.parametrize(("name", "method"), STRUCTURE_METHODS)
+@pytest.mark.parametrize(("name", "method"), [pair for pair in STRUCTURE_METHODS if pair[1] != "shared"])
 def test_evaluation_stays_within_its_bound(name, method, rng):
     mdp = KINDS[name].draw(rng, jnp.dtype(jnp.float32))
     rewards, policy = lanes(rng, mdp), draw_policy(rng, mdp)

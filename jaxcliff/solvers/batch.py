@@ -113,10 +113,10 @@ def prepare(mdp: MDP, operator: Operator, rewards: Rewards) -> Batch:
     operator, sound = operator.checked(mdp, jnp.ones_like(rewards[:, 0, 0], bool))
     support = operator.support(mdp)
     decisions = mdp.decisions if support is mdp.legal else mdp.decisions & support
-    sound &= jnp.all(jnp.isfinite(rewards) | ~decisions, axis=(-2, -1))
-
+    # Extremes are all that is read here: NaN and infinity reach them, and rewards may be larger than any cache.
     high = jnp.max(jnp.where(decisions, rewards, -jnp.inf), axis=(-2, -1))
     low = jnp.min(jnp.where(decisions, rewards, jnp.inf), axis=(-2, -1))
+    sound &= jnp.isfinite(high) & jnp.isfinite(low)
     if mdp.pinned:
         high, low = jnp.maximum(high, 0), jnp.minimum(low, 0)
     sound &= jnp.isfinite(high - low)
@@ -142,7 +142,7 @@ def prepare(mdp: MDP, operator: Operator, rewards: Rewards) -> Batch:
         reward=reward,
         centre=centre,
         span=high - low,
-        peak=jnp.max(jnp.abs(reward), axis=(-2, -1)),
+        peak=jnp.maximum(jnp.abs(high - centre), jnp.abs(low - centre)),  # rounding keeps the order of numbers
         status=status.astype(jnp.int8),
         discount=discount,
         steps=steps,

@@ -65,7 +65,7 @@ def backup(batch: Batch) -> Callable[[Columns], tuple[Columns, Columns]]:
 
 
 def improvement(batch: Batch) -> Callable[[Columns, jax.Array], tuple[Columns, jax.Array, Columns]]:
-    """The map from h and current actions, [S, B], to: the best Q, the first action that attains it, Q of the current."""
+    """The map from h and current actions, [S, B], to the best Q, the first action that attains it, and the own Q."""
     rewards, legal = rewards_by_action(batch)
 
     def improve(h: Columns, actions: jax.Array) -> tuple[Columns, jax.Array, Columns]:
