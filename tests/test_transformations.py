@@ -1,5 +1,6 @@
 """The contracts of `solve` under JAX: any lane axes, jit, vmap, shard_map, export; lanes that do not disturb."""
 
+import functools
 import itertools
 
 import jax
@@ -195,6 +196,22 @@ def test_a_failed_lane_says_so_everywhere(rng):
     assert jnp.isfinite(jc.policies.uniform(acts)[0]).all()
     assert "not finite" in sol.summary()
     assert "1 not ok" in repr(sol)
+
+
+@pytest.mark.parametrize("regularizer", [None, jc.Entropy(0.2)], ids=["hard", "soft"])
+@pytest.mark.parametrize("method", ["value_iteration", "shared"])
+def test_slow_lanes_keep_their_bits_whoever_was_quick(method, regularizer, rng):
+    """Batches so large that the last lanes go on by themselves: the same lanes beside quick, and beside slow ones."""
+    mdp = jc.problems.river_swim(9, discount=0.99)
+    noise = rng.normal(size=(100, *mdp.reward.shape)) * rng.choice([1e-3, 1.0], size=(100, 1, 1))
+    slow = mdp.reward + jnp.asarray(noise, mdp.dtype)
+    quick = slow.at[20:].set(0)
+    solve = functools.partial(jc.solve, mdp, method=method, regularizer=regularizer)
+    one, other = solve(slow), solve(quick)
+    assert one.ok.all()
+    assert len(np.unique(np.asarray(one.iterations))) > 1
+    for x, y in zip(jax.tree.leaves(one[:20]), jax.tree.leaves(other[:20]), strict=True):
+        np.testing.assert_array_equal(x, y)
 
 
 def test_valid_lanes_raise_no_nan(rng):

@@ -81,8 +81,8 @@ class Batch:
         """Q = r̃ + γPh."""
         return self.reward + self.discount * self.mdp.expect(h)
 
-    def value(self, q: Rewards) -> tuple[Values, Values]:
-        """The operator over legal actions, 0 in terminal states; and the error it measured in itself."""
+    def value(self, q: Rewards) -> tuple[Values, Any]:
+        """The operator over legal actions, 0 in terminal states; and the error it measured in itself, if any."""
         value, measured = self.operator.value(q, self.mdp.legal)
         return self.pin(value), measured
 
@@ -107,14 +107,17 @@ class Batch:
         return self.replace(**some)  # type: ignore[attr-defined]
 
 
-def prepare(mdp: MDP, operator: Operator, rewards: Rewards) -> Batch:
-    """Checks and centres every lane of `rewards`, [B, S, A]."""
+def prepare(mdp: MDP, operator: Operator, rewards: Rewards, harmless: bool = True) -> Batch:
+    """Checks and centres every lane of `rewards`, [B, S, A].
+
+    Lanes that cannot be solved become 0 if `harmless`; one pass over them does no harm either way, and reads less.
+    """
     u = unit_roundoff(mdp.dtype)
     operator, sound = operator.checked(mdp, jnp.ones_like(rewards[:, 0, 0], bool))
     support = operator.support(mdp)
     decisions = mdp.decisions if support is mdp.legal else mdp.decisions & support
     # Extremes are all that is read here: NaN and infinity reach them, and rewards may be larger than any cache.
-    high = jnp.max(jnp.where(decisions, rewards, -jnp.inf), axis=(-2, -1))
+    high = jnp.max(jnp.max(jnp.where(decisions, rewards, -jnp.inf), axis=-1), axis=-1)
     low = jnp.min(jnp.where(decisions, rewards, jnp.inf), axis=(-2, -1))
     sound &= jnp.isfinite(high) & jnp.isfinite(low)
     if mdp.pinned:
@@ -123,8 +126,11 @@ def prepare(mdp: MDP, operator: Operator, rewards: Rewards) -> Batch:
     high, low = jnp.where(sound, high, 0), jnp.where(sound, low, 0)
     centred = not (mdp.pinned or mdp.transitions is None)
     centre = high / 2 + low / 2 if centred else jnp.zeros_like(high)
-    keep = decisions & sound[:, None, None]
-    reward = jnp.where(keep, jnp.where(keep, rewards, 0) - centre[:, None, None], 0)
+    if harmless or not (mdp.legal is support is None and mdp.terminal is None):
+        keep = decisions & sound[:, None, None]
+        reward = jnp.where(keep, jnp.where(keep, rewards, 0) - centre[:, None, None], 0)
+    else:
+        reward = rewards - centre[:, None, None] if centred else rewards
 
     transitions = mdp.transitions
     k = jnp.asarray(0 if transitions is None else transitions.support).astype(mdp.dtype)

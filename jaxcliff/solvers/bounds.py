@@ -15,6 +15,8 @@ times sooner than ‖g‖. (MacQueen 1966 and Porteus 1971 for the exact part; t
 rational arithmetic.)
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -38,12 +40,17 @@ class Certificate:
     noise: LaneScalars
 
 
-def certify(batch: Batch, h: jax.Array, v: jax.Array, measured: jax.Array, axis: int = -1) -> Certificate:
+def worst(measured: Any, axis: int = -1) -> Any:
+    """The largest error that an operator measured in itself; 0 where it had nothing to measure."""
+    return 0 if measured is None else jnp.max(measured, axis=axis)
+
+
+def certify(batch: Batch, h: jax.Array, v: jax.Array, measured: Any, axis: int = -1) -> Certificate:
     """The certificate of h, given v = op(backup(h)) and the error measured while computing v; `axis` is the states'."""
     u = unit_roundoff(h.dtype)
     h_norm = jnp.max(jnp.abs(h), axis=axis)
     q_norm = batch.peak + h_norm
-    slack = batch.rounding.relative * q_norm + batch.rounding.absolute + jnp.max(measured, axis=axis)
+    slack = batch.rounding.relative * q_norm + batch.rounding.absolute + worst(measured, axis)
     rho = batch.drift * h_norm + u * (batch.peak + q_norm) + jnp.where(q_norm > 0, batch.underflow, 0)
     g = v - h
     lowest, highest = jnp.min(g, axis=axis), jnp.max(g, axis=axis)

@@ -15,7 +15,6 @@ from jaxcliff.solvers.policy_iteration import lanes_at_a_time
 from jaxcliff.solvers.solution import Solution
 
 CACHED_ENTRIES = 2**17  # of the rewards that a processor sweeps over again and again
-PASSED_ENTRIES = 2**20  # the same where each is read only a few times
 LEAST_LANES = 256  # enough to fill a vector unit, and to let one slow lane go unnoticed
 DEVICE_ENTRIES = 2**28  # of the rewards that an accelerator works on at a time
 
@@ -24,11 +23,8 @@ def block_size(method: str, kind: str, mdp: MDP) -> int:
     """How many lanes are solved at a time."""
     if method == "policy_iteration" and kind != "optimum":
         return lanes_at_a_time(mdp.num_states)
-    if jax.default_backend() != "cpu":
-        return max(LEAST_LANES, DEVICE_ENTRIES // mdp.reward.size)
-    if method in methods.PASSES:
-        return max(1, PASSED_ENTRIES // mdp.reward.size)
-    return max(LEAST_LANES, CACHED_ENTRIES // mdp.reward.size)
+    entries = CACHED_ENTRIES if jax.default_backend() == "cpu" else DEVICE_ENTRIES
+    return max(LEAST_LANES, entries // mdp.reward.size)
 
 
 @functools.cache
@@ -72,9 +68,11 @@ def _solve_lanes(
 
     def one_block(args: Any) -> Solution:
         operator, rewards, tolerance, init = args
-        return methods.apply(method, limit, prepare(mdp, operator, rewards), base, tolerance, init)
+        return methods.apply(
+            method, limit, prepare(mdp, operator, rewards, method not in methods.PASSES), base, tolerance, init
+        )
 
-    size = min(lanes, block_size(method, operator.kind, mdp))
+    size = lanes if method in methods.PASSES else min(lanes, block_size(method, operator.kind, mdp))
     if lanes <= size:
         out = one_block(per_lane)
     else:

@@ -5,6 +5,7 @@ its own arithmetic costs and which policy attains it. The regularised maxima are
 own.
 """
 
+import functools
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import jax
@@ -14,6 +15,8 @@ from jaxcliff._numerics import contract, unit_roundoff
 from jaxcliff._records import record
 from jaxcliff._types import LaneFlags, LaneScalars, Policies, Rewards
 from jaxcliff.mdp import MDP
+
+FEW_ACTIONS = 8
 
 Self = TypeVar("Self", bound="Operator")
 
@@ -40,8 +43,8 @@ class Operator:
     kind: ClassVar[str]
     trailing: ClassVar[dict[str, int]] = {}  # how many of the axes (states, actions) a field has after its lanes
 
-    def value(self, q: jax.Array, legal: Any) -> tuple[jax.Array, jax.Array]:
-        """V(s) from Q(s, ·), and how far off it can be by what was measured on the way (0 for a closed form)."""
+    def value(self, q: jax.Array, legal: Any) -> tuple[jax.Array, Any]:
+        """V(s) from Q(s, ·), and how far off it can be by what was measured on the way (None for a closed form)."""
         raise TypeError(f"{type(self).__name__} has no value")
 
     def policy(self, q: Rewards, legal: Any) -> Policies:
@@ -72,9 +75,12 @@ class Greedy(Operator):
 
     kind: ClassVar[str] = "optimum"
 
-    def value(self, q: jax.Array, legal: Any) -> tuple[jax.Array, jax.Array]:
-        best = jnp.max(mask_illegal(q, legal), axis=-1)
-        return best, jnp.zeros_like(best)
+    def value(self, q: jax.Array, legal: Any) -> tuple[jax.Array, Any]:
+        q = mask_illegal(q, legal)
+        if q.shape[-1] > FEW_ACTIONS:
+            return jnp.max(q, axis=-1), None
+        # A reduction over few actions is a loop that a processor cannot vectorise; pairwise maxima are.
+        return functools.reduce(jnp.maximum, [q[..., a] for a in range(q.shape[-1])]), None
 
     def policy(self, q: Rewards, legal: Any) -> Policies:
         """The first best action, as a distribution."""
@@ -90,9 +96,9 @@ class Average(Operator):
     kind: ClassVar[str] = "evaluation"
     trailing: ClassVar[dict[str, int]] = {"probabilities": 2}
 
-    def value(self, q: jax.Array, legal: Any) -> tuple[jax.Array, jax.Array]:
+    def value(self, q: jax.Array, legal: Any) -> tuple[jax.Array, Any]:
         mean = contract("...a,...a->...", self.probabilities, q)
-        return mean, jnp.zeros_like(mean)
+        return mean, None
 
     def policy(self, q: Rewards, legal: Any) -> Policies:
         return self.probabilities

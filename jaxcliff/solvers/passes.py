@@ -2,7 +2,9 @@
 
 A tree's values follow from its last level upwards. With E_t the bound on the error of level t,
 
-    E_t = (γE_{t+1} + uγ‖V_{t+1}‖ + u‖Q_t‖)(1 + 4u),     error of a gap of level t ≤ 2E_t + u·gap.
+    E_t = (γE_{t+1} + uγ‖V_{t+1}‖ + u‖Q_t‖)(1 + 4u),     error of a gap of level t ≤ 2E_t + u·gap,
+
+where ‖Q_t‖ is at most ‖R‖ + γ‖V_{t+1}‖, which takes no further look at Q.
 
 A bandit's action values are its rewards, exactly.
 """
@@ -13,6 +15,7 @@ import jax.numpy as jnp
 from jaxcliff._numerics import unit_roundoff
 from jaxcliff._types import LaneScalars, Rewards, Values
 from jaxcliff.solvers.batch import Batch
+from jaxcliff.solvers.bounds import worst
 from jaxcliff.transitions import Tree
 
 
@@ -22,7 +25,7 @@ def backward(batch: Batch) -> tuple[Rewards, Values, LaneScalars, jax.Array]:
     assert isinstance(tree, Tree)
     u = unit_roundoff(batch.reward.dtype)
     starts = tree.level_starts
-    error = jnp.zeros_like(batch.span)
+    error, q_norm = jnp.zeros_like(batch.span), batch.peak
     after = None
     levels = []
     for t in reversed(range(tree.depth)):
@@ -35,22 +38,23 @@ def backward(batch: Batch) -> tuple[Rewards, Values, LaneScalars, jax.Array]:
             if tree.end_token:
                 children = jnp.pad(children, [(0, 0), (0, 0), (0, 1)])
             q = q + batch.discount * children
-            error = batch.discount * (error + u * jnp.max(jnp.abs(after), axis=-1)) + batch.underflow
-        q_norm = jnp.max(jnp.abs(q), axis=(-2, -1))
+            largest = jnp.max(jnp.abs(after), axis=-1)
+            error = batch.discount * (error + u * largest) + batch.underflow
+            q_norm = batch.peak + batch.discount * largest
         after, measured = operator.value(q, legal)
         error = (error + (u * q_norm if t < tree.depth - 1 else 0)) * (1 + 4 * u)
         rounding = operator.rounding(q, legal)
-        slack = rounding.relative * q_norm + rounding.absolute + jnp.max(measured, axis=-1)
+        slack = rounding.relative * q_norm + rounding.absolute + worst(measured)
         levels.append((q, after, jnp.broadcast_to((2 * error + slack)[:, None], after.shape), error))
         error = (error + slack) * (1 + 4 * u)
     levels.reverse()
     q, v, gap_error = (jnp.concatenate([level[i] for level in levels], axis=1) for i in range(3))
-    worst = jnp.max(jnp.stack([level[3] for level in levels] + [error]), axis=0)
-    return q, v, worst, gap_error
+    largest_error = jnp.max(jnp.stack([level[3] for level in levels] + [error]), axis=0)
+    return q, v, largest_error, gap_error
 
 
 def bandit(batch: Batch) -> tuple[Rewards, Values, LaneScalars, jax.Array]:
     """Q is the reward; only the operator can round."""
     v, measured = batch.value(batch.reward)
-    slack = batch.rounding.relative * batch.peak + batch.rounding.absolute + jnp.max(measured, axis=-1)
+    slack = batch.rounding.relative * batch.peak + batch.rounding.absolute + worst(measured)
     return batch.reward, v, slack, slack[:, None]

@@ -104,7 +104,6 @@ def improve_policies(
     """
     u = unit_roundoff(h.dtype)
     best_of = sweeps.improvement(batch)
-    no_error = jnp.zeros_like(h.T)
 
     def improve(state: tuple[_Improvement, LaneFlags]) -> tuple[tuple[_Improvement, LaneFlags], LaneFlags]:
         now, _ = state
@@ -112,7 +111,7 @@ def improve_policies(
         h = batch.centred(h, axis=0)
         best, first, own = best_of(h, now.actions)
         advantage = (best - own) * (1 - 4 * u)
-        current, optimum = (bounds.certify(batch, h, v, no_error, axis=0) for v in (own, best))
+        current, optimum = (bounds.certify(batch, h, v, None, axis=0) for v in (own, best))
         certain = advantage > current.gap_error
         plausible = advantage > 2 * current.noise
         improves = jnp.any(certain, axis=0)

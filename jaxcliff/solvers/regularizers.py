@@ -40,8 +40,8 @@ class Regularizer(Operator):
         """The mass of every action before rewards speak: 1 for each legal one, or the base policy."""
         return jnp.ones_like(q) if legal is None else jnp.broadcast_to(legal, q.shape).astype(q.dtype)
 
-    def soft_value(self, gap: Rewards, mass: Policies, strength: Values) -> tuple[Values, Values]:
-        """V − max q for a positive strength, given gap = q − max q, and the error measured on the way, [B, S] each."""
+    def soft_value(self, gap: Rewards, mass: Policies, strength: Values) -> tuple[Values, Any]:
+        """V − max q for a positive strength, given gap = q − max q, [B, S], and the error measured on the way."""
         raise TypeError(f"{type(self).__name__} has no value")
 
     def soft_policy(self, gap: Rewards, mass: Policies, strength: Values) -> Policies:
@@ -60,14 +60,14 @@ class Regularizer(Operator):
         strength = self.strength[..., None]
         return jnp.where(strength > 0, self.slopes(policy) / jnp.where(strength > 0, strength, 1), 0)
 
-    def value(self, q: Rewards, legal: Any) -> tuple[Values, Values]:
+    def value(self, q: Rewards, legal: Any) -> tuple[Values, Any]:
         mass = self.mass(q, legal)
         best = jnp.max(mask_illegal(q, mass > 0), axis=-1)
         # V = m + V(q − m) for any m: to the derivative, m is a constant.
         top = jax.lax.stop_gradient(best)
         more, error = self.soft_value(_below(q, top, mass), mass, self._positive)
         soft = self.strength > 0
-        return jnp.where(soft, top + more, best), jnp.where(soft, error, 0)
+        return jnp.where(soft, top + more, best), None if error is None else jnp.where(soft, error, 0)
 
     def policy(self, q: Rewards, legal: Any) -> Policies:
         """The regularised policy; where the strength is 0, the first best action."""
@@ -124,9 +124,9 @@ class Entropy(Regularizer):
     def __post_init__(self) -> None:
         _check_strength(self, "alpha")
 
-    def soft_value(self, gap: Rewards, mass: Policies, strength: Values) -> tuple[Values, Values]:
+    def soft_value(self, gap: Rewards, mass: Policies, strength: Values) -> tuple[Values, Any]:
         value = strength * jnp.log(jnp.sum(mass * jnp.exp(_exponent(gap, strength)), axis=-1))
-        return value, jnp.zeros_like(value)
+        return value, None
 
     def soft_policy(self, gap: Rewards, mass: Policies, strength: Values) -> Policies:
         return tilted(Exponential(), _exponent(gap, strength), mass)
@@ -153,10 +153,10 @@ class KL(_WithBase):
         _check_strength(self, "beta")
         _check_base(self)
 
-    def soft_value(self, gap: Rewards, mass: Policies, strength: Values) -> tuple[Values, Values]:
+    def soft_value(self, gap: Rewards, mass: Policies, strength: Values) -> tuple[Values, Any]:
         total = jnp.sum(mass * jnp.exp(_exponent(gap, strength)), axis=-1)
         value = strength * jnp.log(total / jnp.sum(mass, axis=-1))
-        return value, jnp.zeros_like(value)
+        return value, None
 
     def soft_policy(self, gap: Rewards, mass: Policies, strength: Values) -> Policies:
         return tilted(Exponential(), _exponent(gap, strength), mass)
@@ -188,7 +188,7 @@ class FDivergence(_WithBase):
         _check_base(self)
         divergence(self.divergence)
 
-    def soft_value(self, gap: Rewards, mass: Policies, strength: Values) -> tuple[Values, Values]:
+    def soft_value(self, gap: Rewards, mass: Policies, strength: Values) -> tuple[Values, Any]:
         mean, error = soft_maximum(divergence(self.divergence), _power(gap, strength), _normalized(mass))
         return strength * mean, strength * error
 
@@ -220,7 +220,7 @@ class Sparsemax(Regularizer):
     def __post_init__(self) -> None:
         _check_strength(self, "alpha")
 
-    def soft_value(self, gap: Rewards, mass: Policies, strength: Values) -> tuple[Values, Values]:
+    def soft_value(self, gap: Rewards, mass: Policies, strength: Values) -> tuple[Values, Any]:
         n = jnp.sum(mass, axis=-1)
         mean, error = soft_maximum(CHI_SQUARE, _power(gap, strength / n), _normalized(mass))
         return strength * (mean / n + (1 - 1 / n) / 2), strength / n * error

@@ -37,7 +37,7 @@ def rewards_by_action(batch: Batch) -> tuple[jax.Array, Any]:
     return jnp.transpose(batch.reward, (2, 1, 0)), None if legal is None else legal.T[..., None]
 
 
-def backup(batch: Batch) -> Callable[[Columns], tuple[Columns, Columns]]:
+def backup(batch: Batch) -> Callable[[Columns], tuple[Columns, Any]]:
     """The map from h to op(r̃ + γPh) and the error measured in it, [S, B] each."""
     rewards, legal = rewards_by_action(batch)
     if isinstance(batch.operator, Greedy):
@@ -46,17 +46,17 @@ def backup(batch: Batch) -> Callable[[Columns], tuple[Columns, Columns]]:
             reward, legal = own
             return jnp.maximum(best, mask_illegal(reward + batch.discount * after, legal)), None
 
-        def hard(h: Columns) -> tuple[Columns, Columns]:
+        def hard(h: Columns) -> tuple[Columns, Any]:
             lowest = jnp.full_like(h, jnp.finfo(h.dtype).min)
             best, _ = fold(batch.mdp, better, lowest, h, (rewards, legal))
-            return batch.pin(best, axis=0), jnp.zeros_like(h)
+            return batch.pin(best, axis=0), None
 
         return hard
 
     operator = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), batch.operator)
     shared = None if batch.mdp.legal is None else batch.mdp.legal[:, None]
 
-    def smooth(h: Columns) -> tuple[Columns, Columns]:
+    def smooth(h: Columns) -> tuple[Columns, Any]:
         _, q = fold(batch.mdp, lambda _, after, reward: (None, reward + batch.discount * after), None, h, rewards)
         v, measured = operator.value(jnp.moveaxis(q, 0, -1), shared)
         return batch.pin(v, axis=0), measured
