@@ -35,6 +35,18 @@ def seconds(run: Callable[[], Any], repeats: int = 5) -> tuple[float, list[float
     return max(times[0] - float(np.median(times[1:])), 0.0), times[1:]
 
 
+def in_turns(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, tuple[float, list[float]]]:
+    """As `seconds`, but the runs take turns, so that a slow minute of the machine is shared by all."""
+    found = {name: seconds(run, repeats=1) for name, run in runs.items()}
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(repeats):
+        for name, run in runs.items():
+            began = time.perf_counter()
+            jax.block_until_ready(run())
+            times[name].append(time.perf_counter() - began)
+    return {name: (found[name][0], times[name]) for name in runs}
+
+
 def floor(mdp: jc.MDP, rewards: jax.Array) -> float:
     """Seconds of one floor for this problem and batch."""
     states, actions = mdp.reward.shape

@@ -324,7 +324,7 @@ def test_what_entropy_costs(rng):
         assert (lost <= float(jc.theory.entropy_cost(alpha, mdp.num_actions, mdp.steps))).all()
 
 
-@pytest.mark.parametrize("actions", [3, 14])
+@pytest.mark.parametrize("actions", [3, pytest.param(14, marks=pytest.mark.slow)])
 def test_lipschitz_constants_bracket_what_is_measured(actions, rng):
     """Few actions: exact. Many: the bracket holds and is not empty."""
     mdp = jc.problems.garnet(jax.random.key(1), states=4, actions=actions, branching=3, discount=0.8).astype(F)

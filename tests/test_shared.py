@@ -73,8 +73,7 @@ def test_policies_near_the_base_are_evaluated_through_it(name, rng):
     np.testing.assert_allclose(level, level[:, -1:] * np.ones_like(level), atol=CLOSE * float(np.abs(true).max()))
 
 
-@pytest.mark.parametrize("capacity", [1, 32])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "capacity"), [("garnet", 32), ("masked", 1), ("proper", 2)])
 def test_every_lane_is_solved_near_the_base_and_far_from_it(name, capacity, rng):
     mdp = draw(name, rng)
     base = jc.factorize(mdp, capacity=capacity)
@@ -100,7 +99,7 @@ def test_a_slowly_mixing_chain_needs_no_sweeps(rng):
     assert (shared.error_bound <= 2 * swept.error_bound).all()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["masked", "proper"])
 def test_soft_lanes_take_chord_steps(name, rng):
     mdp, entropy = draw(name, rng), jc.Entropy(0.3)
     base = jc.factorize(mdp, regularizer=entropy)
@@ -128,13 +127,13 @@ def test_a_base_is_made_where_none_is_given(rng):
         jc.solve(mdp, regularizer=jc.Entropy(jnp.ones((6, 1), mdp.dtype)), method="shared")
 
 
-@pytest.mark.parametrize("name", ["tied", "river", "proper"])
+@pytest.mark.parametrize("name", ["tied", "proper"])
 def test_linear_solves_alone_are_exact_too(name, dtype, rng, monkeypatch):
     """Without the sweeps that spare most lanes a solve, and with fewer lanes at a time than there are."""
     monkeypatch.setattr(solves, "sweeps_first", lambda states: 0)
     monkeypatch.setattr(solves, "lanes_at_a_time", lambda states: 3)
     lanes_module.compiled.cache_clear()
-    check_kind(name, dtype, rng, problems=1)
+    check_kind(name, dtype, rng, problems=1, methods=("policy_iteration",))
     lanes_module.compiled.cache_clear()
 
 

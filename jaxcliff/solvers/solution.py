@@ -29,8 +29,8 @@ class Solution:
         gap_error: errors of gaps, before the rounding of the gap itself; see `gap_bound`.
         span: range of the lane's reward over the entries that count, the unit of every tolerance.
         status: int8 codes of `Status`.
-        iterations: sweeps, or policy improvements, or 1 for a method without iteration.
-        method: what solved it: "value_iteration", "policy_iteration", "backward" or "bandit".
+        iterations: sweeps; or policy improvements (0 where the sweeps before them sufficed); or 1 for a single pass.
+        method: what solved it: "value_iteration", "policy_iteration", "shared", "backward" or "bandit".
         kind: "optimum", "regularized" (a soft optimum), or "evaluation" of a given policy.
         regularizer: what made it soft, one strength (and base) per lane; None for the other kinds.
     """

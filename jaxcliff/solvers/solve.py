@@ -39,7 +39,7 @@ def solve(
     |----------------------------|------------------|------------------------------------------------------|
     | no transitions             | bandit           | its action values are its rewards                    |
     | a `Tree`                   | backward         | one pass from the leaves is exact up to rounding     |
-    | at most 64 states          | policy_iteration | few small linear solves, however slowly it mixes     |
+    | at most 64 states          | policy_iteration | sweeps first; linear solves where chains mix slowly  |
     | more                       | value_iteration  | no S × S matrix per lane; span bounds stop it early  |
     | a `base`                   | shared           | policies near the base cost a few matrix products    |
 
