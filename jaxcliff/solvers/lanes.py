@@ -16,6 +16,7 @@ from jaxcliff.solvers.solution import Solution
 
 CACHED_ENTRIES = 2**17  # of the rewards that a processor sweeps over again and again
 LEAST_LANES = 256  # enough to fill a vector unit, and to let one slow lane go unnoticed
+PROBLEMS = 32  # of a mapped stack that a processor solves at a time: each group stops when its own are done
 DEVICE_ENTRIES = 2**28  # of the rewards that an accelerator works on at a time
 
 
@@ -45,8 +46,16 @@ def compiled(method: str, limit: int) -> Callable[..., Solution]:
         leaves, structure = jax.tree.flatten(args)
         flags = jax.tree.leaves(mapped)
         if any(jax.tree.leaves(mapped[0])):
-            axes = [0 if flag else None for flag in flags]
-            out = jax.vmap(lambda *xs: plain(*jax.tree.unflatten(structure, xs)), axes)(*leaves)
+
+            def one(own: list[jax.Array]) -> Solution:
+                rest = iter(own)
+                return plain(
+                    *jax.tree.unflatten(structure, [next(rest) if f else x for x, f in zip(leaves, flags, strict=True)])
+                )
+
+            own = [x for x, f in zip(leaves, flags, strict=True) if f]
+            several = axis_size > PROBLEMS and jax.default_backend() == "cpu"
+            out = jax.lax.map(one, own, batch_size=PROBLEMS) if several else jax.vmap(one)(own)
         else:
             shared = len(jax.tree.leaves(args[0]))
             for i in range(shared, len(leaves)):
