@@ -205,12 +205,13 @@ def measured(name: str, memory: bool = True) -> Iterator[Record]:
             whole = float(np.mean(times)) * lanes
             right = measure.worst_residual(mdp, sample[: len(values)], jnp.asarray(values)) <= 1.01 * ACCURACY
             best_peer = min(best_peer or np.inf, whole) if right else best_peer
-            yield record(peer, [whole], 0.0, right, measured_lanes=len(times))
+            yield record(peer, [whole], 0.0, right, measured_lanes=len(times), times_best_peer=None)
     if case.compare and isinstance(mdp.transitions, jc.Successors):
         run = naive(mdp, case.soft)
         _, times = measure.seconds(lambda: run(rewards[:NAIVE_LANES]), repeats=1)
         slow = times[0] * lanes / NAIVE_LANES
-        yield record("naive", [slow], 0.0, True, measured_lanes=NAIVE_LANES)
+        more = {"measured_lanes": NAIVE_LANES, "times_best_peer": None, "times_naive": None}
+        yield record("naive", [slow], 0.0, True, **more)
     runs = {method: prepare(mdp, rewards) for method, prepare in case.methods.items()}
     whole = {method: jax.jit(run) if case.states_read else run for method, run in runs.items()}
     calls = {method: (lambda run=run: run(rewards)) for method, run in whole.items()}

@@ -20,6 +20,10 @@ def draw(key: jax.Array) -> jc.MDP:
     return jc.problems.garnet(key, states=STATES, actions=ACTIONS, branching=BRANCHING, discount=DISCOUNT)
 
 
+def _tolerance(mdp: jc.MDP) -> jax.Array:
+    return ACCURACY / (mdp.reward.max() - mdp.reward.min())
+
+
 def measured(name: str = "models") -> Iterator[Record]:
     """S=16, A=3, γ=.99: the records of peers and of two ways to solve the stack."""
     stack = jax.jit(jax.vmap(draw))(jax.random.split(jax.random.key(0), COUNT))
@@ -70,7 +74,9 @@ def measured(name: str = "models") -> Iterator[Record]:
             "measured_lanes": SAMPLE,
         }
     for method in ("value_iteration", "policy_iteration"):
-        run = jax.jit(jax.vmap(lambda mdp, method=method: jc.solve(mdp, method=method, tolerance=1e-7).values))
+        run = jax.jit(
+            jax.vmap(lambda mdp, method=method: jc.solve(mdp, method=method, tolerance=_tolerance(mdp)).values)
+        )
         compiled, times = measure.seconds(lambda run=run: run(stack), repeats=3)
         yield common | {
             "method": method,
