@@ -11,7 +11,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 # Everything with 64-bit mode on, which tests float32 too; and off, what the switch itself can change. Most of the time
 # is XLA's compiling, so its last optimisations are off here, and on in test-wide.
-SWITCHED := aggregate architecture builders importers metrics models problems readme regularizers soft_transformations studies \
+SWITCHED := aggregate architecture builders importers metrics models problems readme regularizers scores soft_transformations studies \
 	transformations
 test: export XLA_FLAGS := --xla_backend_optimization_level=0
 test: $(DEV)

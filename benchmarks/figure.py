@@ -37,7 +37,7 @@ def _bars(panel: Any, records: list[dict[str, Any]]) -> None:
         own = [x["method"] for x in records if x["case"] == r["case"]]
         shift = (own.index(r["method"]) - (len(own) - 1) / 2) * 0.25
         panel.barh(names.index(r["case"]) + shift, r["times_best_peer"], height=0.22, color=COLOURS[r["method"]])
-    panel.set_yticks(range(len(names)), [n.replace("_", " ") for n in names])
+    panel.set_yticks(range(len(names)), [n.replace("_0", ", σ = 0").replace("_", ", ") for n in names])
     panel.invert_yaxis()
     panel.set_xscale("log")
     panel.axvline(1, color="0.3", linewidth=0.8)
@@ -52,6 +52,14 @@ def _growth(panel: Any, records: list[dict[str, Any]], case: str, label: str) ->
         y = [np.median(r["seconds"]) for r in own]
         panel.plot(x, y, marker="o", color=COLOURS[method])
     panel.set_yscale("log")
-    panel.set_xscale("symlog", linthresh=0.01) if case == "growth_sigma" else panel.set_xscale("log")
+    if case == "growth_sigma":
+        panel.set_xscale("symlog", linthresh=0.01)
+        panel.set_xlim(-0.002, 1.5)
+    else:
+        panel.set_xscale("log")
+    low, high = panel.get_ylim()
+    if high < 30 * low:  # nearly flat: two decades, so that it looks so
+        middle = np.sqrt(low * high)
+        panel.set_ylim(middle / 10, middle * 10)
     panel.set_xlabel(label)
     panel.set_ylabel("seconds")
