@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -232,9 +233,9 @@ def measured(name: str, memory: bool = True) -> Iterator[Record]:
 
 def peak(name: str, method: str) -> int:
     """Peak resident bytes of this process after one solve."""
-    import resource
-
     case = CASES[name]
     mdp, rewards = case.make()
     jax.block_until_ready(case.methods[method](mdp, rewards)(rewards))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not getrusage, whose maximum a new process inherits from the one that started it.
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024

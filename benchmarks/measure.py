@@ -134,7 +134,7 @@ def ask_peers(question: dict[str, Any], states: int) -> dict[str, Any]:
     return found
 
 
-def compiled_bytes(run: Callable[[jax.Array], Any], rewards: jax.Array) -> int:
+def compiled_bytes(run: Callable[[Any], Any], rewards: Any) -> int:
     """Peak bytes by the compiled memory analysis: arguments, results and what is held on the way."""
     memory = jax.jit(run).lower(rewards).compile().memory_analysis()
     return memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes

@@ -84,4 +84,5 @@ def measured(name: str = "models") -> Iterator[Record]:
             "compile_seconds": compiled,
             "correct": residual(run(stack)[:SAMPLE]) <= 1.01 * ACCURACY,
             "times_best_peer": best / float(np.median(times)) if best else None,
+            "peak_bytes": measure.compiled_bytes(run, stack),
         }
