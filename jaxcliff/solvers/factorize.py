@@ -59,13 +59,13 @@ class Factorization:
 
     def values(self, rewards: Any) -> Values:
         """V of π₀ for rewards [..., S, A]; up to a constant per reward where no level is pinned."""
-        return contract("st,...t->...s", self.inverse, self._received(rewards))
+        return contract("st,...t->...s", self.inverse, self.received(rewards))
 
     def advantages(self, rewards: Any) -> Rewards:
         """How much better than π₀ each action is, for rewards [..., S, A]: linear in the reward, 0 for π₀ itself."""
         rewards = jnp.asarray(rewards).astype(self.mdp.dtype)
         own = jnp.where(self.mdp.decisions, rewards, 0)
-        return own + contract("sat,...t->...sa", self.coupling, self._received(rewards))
+        return own + contract("sat,...t->...sa", self.coupling, self.received(rewards))
 
     def normals(self, states: Any, actions: Any) -> Rewards:
         """The gradients of the advantages of these (state, action) pairs with respect to the reward, [..., S, A].
@@ -79,7 +79,8 @@ class Factorization:
         rows = rows.at[jnp.arange(len(states)), states, actions].add(1)
         return jnp.where(self.mdp.decisions, rows, 0).reshape(*lead, *self.policy.shape)
 
-    def _received(self, rewards: Any) -> Values:
+    def received(self, rewards: Any) -> Values:
+        """d(s) = R(s, π₀(s)), for rewards [..., S, A]."""
         rewards = jnp.where(self.mdp.decisions, jnp.asarray(rewards).astype(self.mdp.dtype), 0)
         return contract("sa,...sa->...s", self.policy, rewards)
 
@@ -113,17 +114,22 @@ def check_factorable(mdp: MDP) -> None:
         )
 
 
+def base_values(base: Factorization, batch: Batch) -> Values:
+    """The values of π₀ under every reward of a batch, [B, S], up to a constant where no level is pinned."""
+    return batch.pin(base.values(batch.reward))
+
+
 def evaluate_nearby(base: Factorization, batch: Batch) -> Evaluate:
     """The values of policies that differ from π₀ in at most `capacity` states; which lanes those are.
 
     The system of a lane is filled up with rows of the identity.
     """
-    mdp, dtype = base.mdp, batch.reward.dtype
+    mdp, dtype = batch.mdp, batch.reward.dtype
     size = min(base.capacity, mdp.num_states)
     actions = base.actions
     lanes = jnp.arange(len(batch.span))[:, None]
-    received = contract("sa,bsa->bs", base.policy.astype(dtype), batch.reward)
-    values = batch.pin(contract("st,bt->bs", base.inverse, received))
+    received, values = base.received(batch.reward), base_values(base, batch)
+    # The advantages once more, by a backup: where rows are short it costs a fraction of the product with T.
     ahead = batch.backup(values) - values[..., None]
     if not mdp.pinned:
         ahead = ahead - batch.discount * jnp.mean(values, axis=-1)[:, None, None]

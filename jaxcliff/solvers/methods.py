@@ -1,5 +1,6 @@
 """The methods by name, and the one way from what a method finds to a `Solution`."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +12,10 @@ from jaxcliff._types import LaneFlags, LaneScalars, Rewards, Values
 from jaxcliff.mdp import MDP
 from jaxcliff.solvers import bounds, passes
 from jaxcliff.solvers.batch import Batch, Status
+from jaxcliff.solvers.factorize import base_values
 from jaxcliff.solvers.newton import newton
 from jaxcliff.solvers.policy_iteration import evaluation, policy_iteration
-from jaxcliff.solvers.shared import nearby_values, shared
+from jaxcliff.solvers.shared import shared
 from jaxcliff.solvers.solution import Solution
 from jaxcliff.solvers.value_iteration import value_iteration
 from jaxcliff.transitions import Dense, Successors, Tree
@@ -83,22 +85,23 @@ class _Found:
 
 def apply(method: str, limit: int, batch: Batch, base: Any, tolerance: LaneScalars, init: Any) -> Solution:
     """Solves a prepared batch by one method."""
-    found = _pass(method, batch) if method in PASSES else _search(method, limit, batch, base, tolerance, init)
+    if method in PASSES:
+        return _assemble(method, batch, tolerance, _pass(method, batch))
+    search = SEARCHES[method] if base is None else functools.partial(shared, base)
+    start = base_values(base, batch) if init is None and base is not None else init
+    found = _search(search, limit, batch, tolerance, start)
     return _assemble(method, batch, tolerance, found)
 
 
-def _search(method: str, limit: int, batch: Batch, base: Any, tolerance: LaneScalars, init: Any) -> _Found:
+def _search(search: Callable[..., Any], limit: int, batch: Batch, tolerance: LaneScalars, init: Any) -> _Found:
     """Searches for values, then certifies them by one backup of their own."""
-    start = nearby_values(base, batch) if method == SHARED else batch.value(batch.reward)[0]
+    start, _ = batch.value(batch.reward)
     if init is not None:
         # No values lie farther out than L·(span + bonus); a start that does only costs precision (NaN compares false).
         size = jnp.max(jnp.abs(batch.centred(init)), axis=-1)
         reach = 2 * batch.steps * (batch.span + batch.rounding.bonus)
         start = jnp.where((size <= reach)[:, None], init, start)
-    if method == SHARED:
-        h, finished, count = shared(batch, base, start, tolerance, limit)
-    else:
-        h, finished, count = SEARCHES[method](batch, start, tolerance, limit)
+    h, finished, count = search(batch, start, tolerance, limit)
     q = batch.backup(h)
     v, measured = batch.value(q)
     bound = bounds.certify(batch, h, v, measured)

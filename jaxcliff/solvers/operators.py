@@ -16,7 +16,7 @@ from jaxcliff._records import record
 from jaxcliff._types import LaneFlags, LaneScalars, Policies, Rewards
 from jaxcliff.mdp import MDP
 
-FEW_ACTIONS = 8
+PAIRWISE_ACTIONS = 8  # up to here, a maximum is taken pair by pair
 
 Self = TypeVar("Self", bound="Operator")
 
@@ -77,7 +77,7 @@ class Greedy(Operator):
 
     def value(self, q: jax.Array, legal: Any) -> tuple[jax.Array, Any]:
         q = mask_illegal(q, legal)
-        if q.shape[-1] > FEW_ACTIONS:
+        if q.shape[-1] > PAIRWISE_ACTIONS:
             return jnp.max(q, axis=-1), None
         # A reduction over few actions is a loop that a processor cannot vectorise; pairwise maxima are.
         return functools.reduce(jnp.maximum, [q[..., a] for a in range(q.shape[-1])]), None

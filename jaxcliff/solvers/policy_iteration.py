@@ -7,8 +7,8 @@ is far above its actual one; so when no advantage is certain any more, those abo
 as long as each try lowers the certified bound by a tenth. Both kinds of step can happen only finitely often: ties are
 left alone. A few sweeps of value iteration then shrink what is left.
 
-A linear solve costs as much as thousands of sweeps. So every lane begins with about as many sweeps as its solves would
-cost; those that this was enough for are spared them, and no lane pays more than twice what the better way costs.
+A linear solve costs as much as hundreds of sweeps. So every lane begins with roughly as many sweeps as its solves would
+cost, and those that this was enough for are spared the solves.
 """
 
 from collections.abc import Callable

@@ -6,7 +6,6 @@ A lane that moves too far from the base, and every rest of an error, is left to 
 was found, and certify all lanes alike.
 """
 
-from jaxcliff._numerics import contract
 from jaxcliff._types import LaneFlags, LaneScalars, LaneStatus, Values
 from jaxcliff.solvers.batch import Batch
 from jaxcliff.solvers.factorize import Factorization, evaluate_nearby
@@ -14,14 +13,8 @@ from jaxcliff.solvers.policy_iteration import improve_policies, policy_iteration
 from jaxcliff.solvers.value_iteration import value_iteration
 
 
-def nearby_values(base: Factorization, batch: Batch) -> Values:
-    """The values of the base policy under every reward of the batch, up to a constant where no level is pinned."""
-    received = contract("sa,bsa->bs", base.policy, batch.reward)
-    return batch.pin(contract("st,bt->bs", base.inverse, received))
-
-
 def shared(
-    batch: Batch, base: Factorization, h: Values, tolerance: LaneScalars, limit: int
+    base: Factorization, batch: Batch, h: Values, tolerance: LaneScalars, limit: int
 ) -> tuple[Values, LaneFlags, LaneStatus]:
     """Iterates from h; returns the last h, which lanes finished, and steps per lane."""
     if batch.operator.kind == "regularized":
