@@ -13,20 +13,20 @@ import jaxcliff as jc
 from benchmarks import measure
 
 Record = dict[str, Any]
-Solve = Callable[[jc.MDP, jax.Array], Any]  # the problem and one small batch, for a base; returns rewards -> values
+Way = Callable[[jc.MDP], Any]  # mdp -> (rewards -> (values, bounds)); what it makes beforehand is not timed
 ACCURACY = 1e-6  # of values, by residual/(1 − γ)
 NAIVE_LANES = 32
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One problem, its batch of rewards, and named ways to solve it: (mdp, rewards) -> (rewards -> values)."""
+    """One problem, its batch of rewards, and named ways to solve it."""
 
     make: Callable[[], tuple[jc.MDP, jax.Array]]
-    methods: dict[str, Solve]
+    methods: dict[str, Way]
     compare: bool = True  # with peers and with naive value iteration
     soft: Any = None
-    states_read: bool = False  # the unit is the memory floor
+    one_pass: bool = False  # solved without iterating: the unit is the memory floor
 
 
 def perturbed(mdp: jc.MDP, lanes: int, sigma: float | None = 0.01) -> jax.Array:
@@ -72,24 +72,24 @@ def bandit() -> Any:
     return mdp, perturbed(mdp, 1024)
 
 
-def swept(mdp: jc.MDP, rewards: jax.Array) -> Any:
+def swept(mdp: jc.MDP) -> Any:
     """Value iteration from the base value."""
     start = jc.solve(mdp).values
     return lambda r: _values(jc.solve(mdp, r, method="value_iteration", init=start, tolerance=_tolerance(mdp, r)))
 
 
-def shared(mdp: jc.MDP, rewards: jax.Array) -> Any:
+def shared(mdp: jc.MDP) -> Any:
     """Around a factored base policy."""
     base = jc.factorize(mdp)
     return lambda r: _values(jc.solve(mdp, r, base=base, tolerance=_tolerance(mdp, r)))
 
 
-def auto(mdp: jc.MDP, rewards: jax.Array) -> Any:
+def auto(mdp: jc.MDP) -> Any:
     """What a user gets who says nothing, at the default tolerance of 2.5e-12 of the span."""
     return lambda r: _values(jc.solve(mdp, r))
 
 
-def mapped(mdp: jc.MDP, rewards: jax.Array) -> Any:
+def mapped(mdp: jc.MDP) -> Any:
     """The same written as a map over single rewards."""
     return lambda r: _values(jax.vmap(lambda one: jc.solve(mdp, one))(r))
 
@@ -97,14 +97,14 @@ def mapped(mdp: jc.MDP, rewards: jax.Array) -> Any:
 ENTROPY = jc.Entropy(0.1)
 
 
-def soft_swept(mdp: jc.MDP, rewards: jax.Array) -> Any:
+def soft_swept(mdp: jc.MDP) -> Any:
     """Soft value iteration from the base value."""
     start = jc.solve(mdp, regularizer=ENTROPY).values
     options = {"regularizer": ENTROPY, "method": "value_iteration", "init": start}
     return lambda r: _values(jc.solve(mdp, r, tolerance=_tolerance(mdp, r), **options))
 
 
-def soft_shared(mdp: jc.MDP, rewards: jax.Array) -> Any:
+def soft_shared(mdp: jc.MDP) -> Any:
     """Chord steps with the inverse of the base policy."""
     base = jc.factorize(mdp, regularizer=ENTROPY)
     return lambda r: _values(jc.solve(mdp, r, regularizer=ENTROPY, base=base, tolerance=_tolerance(mdp, r)))
@@ -153,13 +153,13 @@ CASES: dict[str, Case] = {
     "grid": Case(grid, HARD),
     "river": Case(river, HARD),
     "tiny": Case(tiny, HARD),
-    "tree": Case(tree, {"auto": auto}, states_read=True),
-    "bandit": Case(bandit, {"auto": auto}, compare=False, states_read=True),
+    "tree": Case(tree, {"auto": auto}, one_pass=True),
+    "bandit": Case(bandit, {"auto": auto}, compare=False, one_pass=True),
     "vmap": Case(garnet, {"auto": auto, "auto, as a map": mapped}, compare=False),
 }
 
 
-def measured(name: str, memory: bool = True) -> Iterator[Record]:
+def measured(name: str) -> Iterator[Record]:
     """The records of one case: peers, naive value iteration, and our own ways."""
     case = CASES[name]
     mdp, rewards = case.make()
@@ -173,8 +173,8 @@ def measured(name: str, memory: bool = True) -> Iterator[Record]:
         "lanes": lanes,
     }
     small = mdp.transitions is not None and mdp.reward.size * mdp.num_states <= 2**26
-    unit = measure.floor(mdp, rewards) if small and not case.states_read else None
-    reading = measure.memory_floor(rewards) if case.states_read else None
+    unit = measure.floor(mdp, rewards) if small and not case.one_pass else None
+    reading = measure.memory_floor(rewards) if case.one_pass else None
     best_peer = slow = None
 
     def record(method: str, times: Any, compiled: float, correct: bool, **more: Any) -> Record:
@@ -213,8 +213,8 @@ def measured(name: str, memory: bool = True) -> Iterator[Record]:
         slow = times[0] * lanes / NAIVE_LANES
         more = {"measured_lanes": NAIVE_LANES, "times_best_peer": None, "times_naive": None}
         yield record("naive", [slow], 0.0, True, **more)
-    runs = {method: prepare(mdp, rewards) for method, prepare in case.methods.items()}
-    whole = {method: jax.jit(run) if case.states_read else run for method, run in runs.items()}
+    runs = {method: make(mdp) for method, make in case.methods.items()}
+    whole = {method: jax.jit(run) if case.one_pass else run for method, run in runs.items()}
     calls = {method: (lambda run=run: run(rewards)) for method, run in whole.items()}
     for method, (compiled, times) in measure.in_turns(calls, 9 if lanes < 10**5 else 3).items():
         values, bound = whole[method](rewards)
@@ -222,20 +222,21 @@ def measured(name: str, memory: bool = True) -> Iterator[Record]:
         if case.soft is None and mdp.transitions is not None and not mdp.pinned:
             # Where a value is pinned, the middle of the certified interval has a smaller error and a larger residual.
             right &= measure.worst_residual(mdp, rewards, values) <= 1.01 * ACCURACY
-        more = {}
-        if memory:
-            more = {
-                "peak_bytes": measure.compiled_bytes(runs[method], rewards),
-                "process_bytes": measure.process_bytes(name, method),
-            }
-        yield record(method, times, compiled, bool(right), **more)
+        yield record(
+            method,
+            times,
+            compiled,
+            bool(right),
+            peak_bytes=measure.compiled_bytes(runs[method], rewards),
+            process_bytes=measure.process_bytes(name, method),
+        )
 
 
 def peak(name: str, method: str) -> int:
     """Peak resident bytes of this process after one solve."""
     case = CASES[name]
     mdp, rewards = case.make()
-    jax.block_until_ready(case.methods[method](mdp, rewards)(rewards))
+    jax.block_until_ready(case.methods[method](mdp)(rewards))
     # Not getrusage, whose maximum a new process inherits from the one that started it.
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(status.split("VmHWM:")[1].split()[0]) * 1024

@@ -47,10 +47,10 @@ def measured(name: str) -> Iterator[Record]:
     for x in axis.values:
         mdp, rewards = axis.make(x)
         unit = measure.floor(mdp, rewards) if mdp.num_states <= 1024 else None
-        for method, prepare in METHODS.items():
+        for method, make in METHODS.items():
             if x > axis.largest.get(method, np.inf):
                 continue
-            run = prepare(mdp, rewards)
+            run = make(mdp)
             compiled, times = measure.seconds(lambda run=run, rewards=rewards: run(rewards), repeats=3)
             _, bound = run(rewards)
             yield {

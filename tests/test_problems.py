@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import jaxcliff as jc
+from jaxcliff.transitions import UNROLLED
 from tests.cases import ITERATIVE
 from tests.conftest import X64, needs_x64
 
@@ -117,6 +118,17 @@ def test_successors_and_dense_are_the_same_model(rng):
     twice = jc.Successors(np.array([[[0, 0, 0]]]), np.array([[[0.25, 0.5, 0.25]]]))
     assert twice.to_scipy().toarray() == [[1.0]]
     assert twice.under(jnp.ones((1, 1)))[0, 0] == 1
+
+
+def test_rows_too_long_to_be_summed_in_one_expression(rng):
+    """More successors than are unrolled: the same backup, action by action, as that of the dense model."""
+    options = {"states": 24, "actions": 3, "branching": UNROLLED + 3, "discount": 0.95}
+    sparse, dense = (jc.problems.garnet(KEY, **options, dense=d) for d in (False, True))
+    rewards = sparse.reward + jnp.asarray(rng.normal(size=(5, 24, 3)), sparse.dtype)
+    one, other = (jc.solve(m, rewards, method="value_iteration") for m in (sparse, dense))
+    assert one.ok.all()
+    apart = np.abs(np.asarray(one.values - other.values)).max(axis=-1)
+    assert (apart <= np.asarray(one.error_bound + other.error_bound)).all()
 
 
 @pytest.mark.parametrize("ties", [1, 2, 4])

@@ -175,3 +175,79 @@ def test_misuse_is_refused_with_a_sentence(rng):
         jc.evaluate(mdp, base.policy, method="shared")
     with pytest.raises(ValueError, match="give the regularizer one strength"):
         jc.factorize(mdp, regularizer=jc.Entropy(jnp.ones((2, 1), mdp.dtype)))
+
+
+@pytest.mark.parametrize("size", [5, 16])
+def test_solving_a_few_lanes_at_a_time_keeps_every_bit(size, rng, monkeypatch):
+    """Lanes that sweeps did not finish are gathered: where a lane stands then depends on its neighbours."""
+    monkeypatch.setattr(solves, "sweeps_first", lambda states: 20)
+    monkeypatch.setattr(solves, "lanes_at_a_time", lambda states: size)
+    lanes_module.compiled.cache_clear()
+    p = rng.dirichlet(np.full(37, 0.05), size=(37, 3))
+    mdp = jc.MDP(jc.Dense(jnp.asarray(p, FLOAT)), jnp.zeros((37, 3), FLOAT), 0.97)
+    rewards = around(rng, mdp, None, lanes=43)
+    quick = np.sort(rng.choice(43, size=13, replace=False))
+    rest = np.setdiff1d(np.arange(43), quick)
+    one = jc.solve(mdp, rewards, method="policy_iteration")
+    other = jc.solve(mdp, rewards.at[quick].set(0), method="policy_iteration")
+    lanes_module.compiled.cache_clear()
+    assert one.ok.all()
+    assert (one.iterations > 0).all()  # also those that only filled up a last group
+    assert (other.iterations[quick] == 0).all()
+    for x, y in zip(jax.tree.leaves(one[rest]), jax.tree.leaves(other[rest]), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_lanes_that_fill_up_a_group_do_not_count_as_finished(rng, monkeypatch):
+    """One improvement does not suffice; five lanes, four at a time: three are solved beside the fifth once more."""
+    monkeypatch.setattr(solves, "sweeps_first", lambda states: 0)
+    monkeypatch.setattr(solves, "lanes_at_a_time", lambda states: 4)
+    lanes_module.compiled.cache_clear()
+    mdp = jc.problems.river_swim(12, discount=0.999).astype(FLOAT)
+    sol = jc.solve(mdp, around(rng, mdp, 0.3, lanes=5), method="policy_iteration", max_iterations=1, tolerance=0.0)
+    lanes_module.compiled.cache_clear()
+    assert (sol.iterations == 1).all()
+    assert len(set(np.asarray(sol.status).tolist())) == 1
+
+
+def test_a_base_that_does_not_fit_costs_time_and_no_accuracy(rng):
+    """The policy and inverse of other transitions; an inverse of NaN."""
+    mdp, other = draw("garnet", rng), draw("garnet", rng)
+    rewards = around(rng, mdp, 0.1)
+    true = jc.solve(mdp, rewards, method="value_iteration")
+    base = jc.factorize(mdp)
+    misfits = (
+        jc.factorize(other).replace(mdp=mdp),
+        base.replace(inverse=base.inverse * jnp.nan),
+        base.replace(coupling=base.coupling * jnp.nan),
+    )
+    for misfit in misfits:
+        sol = jc.solve(mdp, rewards, base=misfit)
+        assert sol.ok.all()
+        apart = np.abs(np.asarray(sol.values - true.values)).max(axis=-1)
+        assert (apart <= np.asarray(sol.error_bound + true.error_bound)).all()
+
+
+def test_every_system_of_switches_can_be_solved(rng):
+    """det(−T_CC) = det(I − γP_π)/det(I − γP_π₀), positive for every set C and every other policy π on it."""
+    for name in NAMES:
+        mdp = draw(name, rng)
+        base = jc.factorize(mdp)
+        old, coupling = np.asarray(base.actions), np.asarray(base.coupling)
+        states = np.flatnonzero(np.ones(mdp.num_states) if mdp.terminal is None else ~np.asarray(mdp.terminal))
+        legal = np.ones(mdp.reward.shape, bool) if mdp.legal is None else np.asarray(mdp.legal)
+
+        def determinant(actions, mdp=mdp, states=states):
+            rows = mdp.transitions.under(jax.nn.one_hot(actions, mdp.num_actions, dtype=mdp.dtype))
+            system = np.eye(mdp.num_states) - np.asarray(mdp.discount * rows, np.float64)
+            return np.linalg.det(system[np.ix_(states, states)])
+
+        for size in range(1, len(states) + 1):
+            switched = rng.choice(states, size, replace=False)
+            new = old.copy()
+            new[switched] = [rng.choice(np.flatnonzero(legal[s])) for s in switched]
+            switched = np.flatnonzero(new != old)
+            block = -coupling[switched[:, None], new[switched][:, None], switched[None]].astype(np.float64)
+            ratio = determinant(new) / determinant(old)
+            assert ratio > 0
+            np.testing.assert_allclose(np.linalg.det(block), ratio, rtol=100 * CLOSE)

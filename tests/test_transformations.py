@@ -11,6 +11,7 @@ import pytest
 from jax.sharding import AxisType, PartitionSpec
 
 import jaxcliff as jc
+from jaxcliff.solvers import lanes as lanes_module
 from jaxcliff.solvers.lanes import compiled
 from jaxcliff.solvers.methods import DEFAULT_LIMIT
 from tests.cases import KINDS, LANES, STRUCTURE_METHODS, STRUCTURES, lanes
@@ -214,6 +215,32 @@ def test_slow_lanes_keep_their_bits_whoever_was_quick(method, regularizer, rng):
         np.testing.assert_array_equal(x, y)
 
 
+@pytest.mark.parametrize("regularizer", [None, jc.Entropy(0.2)], ids=["hard", "soft"])
+@pytest.mark.parametrize("name", ["bandit", "tree"])
+def test_a_broken_lane_of_a_single_pass_stays_alone(name, regularizer, rng):
+    """Where every action is legal a pass reads rewards as they come, NaN and all."""
+    mdp = KINDS[name].draw(rng, F32)
+    rewards = lanes(rng, mdp, count=4)
+    broken = rewards.at[1, 0, 0].set(jnp.nan).at[2, 0, 1].set(jnp.inf)
+    sol, whole = (jc.solve(mdp, r, regularizer=regularizer) for r in (broken, rewards))
+    assert [jc.Status(int(s)) for s in sol.status[1:3]] == [jc.Status.INVALID_REWARD] * 2
+    for x, y in zip(jax.tree.leaves(sol), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_array_equal(np.asarray(x)[[0, 3]], np.asarray(y)[[0, 3]])
+
+
+def test_many_problems_are_solved_in_groups(rng):
+    """More problems than are mapped over at once, and no multiple of that number."""
+    stack = [KINDS["masked"].draw(rng, F32).replace(legal=None, discount=jnp.float32(0.9)) for _ in range(3)]
+    stack = [m.replace(transitions=jc.Dense(jnp.asarray(rng.dirichlet(np.ones(7), (7, 4)), F32))) for m in stack] * 12
+    stack = [m.replace(reward=jnp.asarray(rng.normal(size=(7, 4)), F32)) for m in stack[:35]]
+    problems = jax.tree.map(lambda *x: jnp.stack(x), *stack)
+    assert len(stack) > lanes_module.PROBLEMS
+    values = jax.vmap(lambda m: jc.solve(m).values)(problems)
+    for mdp, found in zip(stack, values, strict=True):
+        sol = jc.solve(mdp)
+        np.testing.assert_allclose(found, sol.values, atol=float(2 * sol.error_bound))
+
+
 def test_valid_lanes_raise_no_nan(rng):
     """`debug_nans` stops at the first NaN that is computed anywhere."""
     with jax.debug_nans(True):
@@ -259,14 +286,12 @@ def test_every_contraction_has_full_precision(name, method, rng):
 
 
 def test_blocks_of_lanes_agree_with_one_block(rng, monkeypatch):
-    import jaxcliff.solvers.lanes as module
-
     mdp, rewards = draw("dense", rng, count=7)
     whole = jc.solve(mdp, rewards)
-    monkeypatch.setattr(module, "block_size", lambda method, kind, mdp: 3)
-    module.compiled.cache_clear()
+    monkeypatch.setattr(lanes_module, "block_size", lambda method, kind, mdp: 3)
+    lanes_module.compiled.cache_clear()
     blocked = jc.solve(mdp, rewards)
-    module.compiled.cache_clear()
+    lanes_module.compiled.cache_clear()
     check_agree(whole, blocked)
 
 

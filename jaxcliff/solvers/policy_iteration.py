@@ -65,7 +65,8 @@ def policy_iteration(
         h, finished, tried, count = state
         rest = jnp.argsort(tried, stable=True)[:size]
         now = _solves(batch.take(rest), h[rest], tried[rest], tolerance[rest], limit)
-        h, finished, count = (x.at[rest].set(y) for x, y in zip((h, finished, count), now, strict=True))
+        fresh = jnp.where(tried[rest], lanes, rest)  # where fewer are left, lanes that had their turn fill up
+        h, finished, count = (x.at[fresh].set(y, mode="drop") for x, y in zip((h, finished, count), now, strict=True))
         return h, finished, tried.at[rest].set(True), count
 
     start = (h, finished, finished, count)
