@@ -1,8 +1,8 @@
 """jaxcliff: where the optimal policy of a finite decision problem jumps when its reward changes a little.
 
-    problem → rewards → solve → policy → cliffs / metrics → study → figure
+    problem → rewards → solve → policy → metrics / cliffs → study → figure
 
-These are all the public names. Rooms that need heavy packages are opened when first used.
+These are all the public names. Most rooms are opened when first used.
 """
 
 import importlib
@@ -20,16 +20,23 @@ from jaxcliff.solvers.solution import Solution
 from jaxcliff.solvers.solve import factorize, solve
 from jaxcliff.transitions import Dense, Successors, Tree
 
-_ROOMS = {
+# Rooms, and names from rooms, that are opened when first used.
+_LAZY = {
     "aggregate": "jaxcliff.rewards.aggregate",
+    "cliffs_along": "jaxcliff.cliffs.ray:cliffs_along",
+    "family": "jaxcliff.rewards.family",
     "figures": "jaxcliff.figures",
     "metrics": "jaxcliff.metrics",
     "models": "jaxcliff.rewards.models",
+    "nearest_cliff": "jaxcliff.cliffs.radius:nearest_cliff",
     "perturb": "jaxcliff.rewards.perturb",
     "policies": "jaxcliff.policies",
+    "policy_map": "jaxcliff.cliffs.plane:policy_map",
     "problems": "jaxcliff.problems",
     "studies": "jaxcliff.studies",
     "theory": "jaxcliff.theory",
+    "walls": "jaxcliff.cliffs.walls:walls",
+    "weight_map": "jaxcliff.cliffs.weights:weight_map",
 }
 
 __all__ = [
@@ -48,28 +55,36 @@ __all__ = [
     "Successors",
     "Tree",
     "aggregate",
+    "cliffs_along",
     "evaluate",
     "factorize",
+    "family",
     "figures",
     "inverse_bellman",
     "metrics",
     "models",
+    "nearest_cliff",
     "occupancy",
     "optimal_actions",
     "perturb",
     "policies",
+    "policy_map",
     "problems",
     "reachable",
     "soft_jacobian",
     "solve",
     "studies",
     "theory",
+    "walls",
+    "weight_map",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
-        return importlib.import_module(_ROOMS[name])
+    if name in _LAZY:
+        room, _, member = _LAZY[name].partition(":")
+        opened = importlib.import_module(room)
+        return getattr(opened, member) if member else opened
     raise AttributeError(f"jaxcliff has no {name!r}; public names: {', '.join(__all__)}")
 
 

@@ -52,6 +52,28 @@ class Labels:
             table[s, : len(names)] = names
         return table
 
+    def coordinates(self, states: int, actions: int) -> dict[str, Any]:
+        """The names and positions as coordinates of a dataset over `state` and `action`."""
+        found: dict[str, Any] = {}
+        if self.states:
+            found["state_name"] = ("state", np.array(self.states, object))
+        if self.actions:
+            names = self.action_names(states, actions)
+            found["action_name"] = (("action",) if names.ndim == 1 else ("state", "action"), names)
+        if self.positions:
+            row, column = np.array(self.positions).T
+            found |= {"row": ("state", row), "column": ("state", column)}
+        return found
+
+    @classmethod
+    def from_coordinates(cls, coordinates: Any) -> "Labels":
+        """Back from the coordinates of a dataset."""
+        read = {name: np.asarray(coordinates[name]) for name in coordinates}
+        actions = read.get("action_name", np.array([]))
+        names = [[str(n) for n in row if n] for row in actions] if actions.ndim == 2 else [str(n) for n in actions]
+        positions = zip(read["row"].tolist(), read["column"].tolist(), strict=True) if "row" in read else ()
+        return cls([str(name) for name in read.get("state_name", ())], names, tuple(positions))
+
     def misfit(self, states: int, actions: int) -> str | None:
         """Why these are not labels of a problem of this size, as a sentence; None if they are."""
         longest = max((len(names) for names in self.actions), default=0) if self.per_state else 0

@@ -115,10 +115,23 @@ def _pass(method: str, batch: Batch) -> _Found:
     return _Found(q, v, jnp.zeros_like(batch.span), error_bound, gap_error, done, done.astype(jnp.int32))
 
 
+def _once(x: LaneScalars) -> LaneScalars:
+    """One array in memory: what is computed twice can round in two ways, and XLA fuses across its barriers.
+
+    Nothing is fused across a loop. This one is not entered, or once and to no effect where a lane is NaN.
+    """
+
+    def again(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        more, x = carry
+        return more & False, jnp.where(jnp.isnan(x), jnp.nan, x)
+
+    return jax.lax.while_loop(lambda carry: carry[0], again, (jnp.any(jnp.isnan(x)), x))[1]
+
+
 def _assemble(method: str, batch: Batch, tolerance: LaneScalars, found: _Found) -> Solution:
     """Status, terminal states, illegal actions and failed lanes, the same way for every method."""
     mdp, q, v = batch.mdp, found.q, found.v
-    offset = jax.lax.optimization_barrier(found.offset)  # one number: computed twice, it could round in two ways
+    offset = _once(found.offset)
     finite = jnp.isfinite(found.error_bound) & jnp.all(jnp.isfinite(v + offset[:, None]), axis=-1)
     failure = jnp.where(batch.failed | finite, batch.status, int(Status.OUT_OF_RANGE))
     failed = failure > int(Status.ROUNDING_FLOOR)

@@ -72,14 +72,7 @@ def flip_frequency(
         "state": np.arange(mdp.num_states),
         "action": np.arange(mdp.num_actions),
     }
-    if mdp.labels.states:
-        coordinates["state_name"] = ("state", np.array(mdp.labels.states, object))
-    if mdp.labels.actions:
-        names = mdp.labels.action_names(mdp.num_states, mdp.num_actions)
-        coordinates["action_name"] = (("action",) if names.ndim == 1 else ("state", "action"), names)
-    if mdp.labels.positions:
-        row, column = np.array(mdp.labels.positions).T
-        coordinates |= {"row": ("state", row), "column": ("state", column)}
+    coordinates |= mdp.labels.coordinates(mdp.num_states, mdp.num_actions)
     return xr.Dataset(
         {
             "flips": (("radius", "state"), flips, {"long_name": "share of rewards that flip the state"}),

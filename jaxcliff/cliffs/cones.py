@@ -1,0 +1,255 @@
+"""Gaps as linear functions of the reward, for many policies at once: the arithmetic under all geometry.
+
+For a fixed policy π, one action per state, every gap is linear in the reward,
+
+    gap(s, a) = V_π(s) − Q_π(s, a) = ⟨n_{s,a}, R⟩,      n_{s,a} = d_(s,π) − d_(s,a),
+
+with d the discounted visits of π after that choice. The rewards for which π is optimal are the cone gap ≥ 0, and each
+inequality is a *wall*. n_{s,a} is −1 at (s, a) and elsewhere lives on the pairs (t, π(t)): a vector [S] tells it.
+
+Everything here is numpy in float64, with the certificate of `solvers.bounds` for the gaps. Chains factor I − γP_π
+(deflated where no level is pinned); a tree or a bandit is walked level by level and never makes a matrix.
+"""
+
+import abc
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcliff.mdp import MDP
+from jaxcliff.solvers.factorize import check_factorable
+from jaxcliff.transitions import Dense, Successors, Tree
+
+Array = np.ndarray
+U = 2.0**-53
+ENTRIES = 2**23  # of the matrices of policies that are held at a time
+
+
+@contextlib.contextmanager
+def float64() -> Iterator[None]:
+    """JAX in float64 on the host, inside this block and this thread only."""
+    with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
+        yield
+
+
+def on_host(mdp: MDP) -> MDP:
+    """The problem in float64 on the host; its numbers are those it was given."""
+    with float64():
+        moved = jax.device_put(mdp, jax.devices("cpu")[0])
+        return moved.astype(jnp.dtype("float64"))
+
+
+class Cones(abc.ABC):
+    """The gaps of one problem's policies. Policies are actions [F, S]; what comes out has the same first axis.
+
+    Attributes:
+        mdp: the problem, in float64 on the host.
+        counts: the entries of a reward that count, [S, A].
+        steps: L, the largest discounted number of steps.
+    """
+
+    def __init__(self, mdp: MDP):
+        self.mdp = on_host(mdp)
+        with float64():
+            self.counts = np.asarray(self.mdp.decisions)
+            self.steps = float(self.mdp.steps)
+        self.discount = float(self.mdp.discount)
+        self.initial = np.asarray(self.mdp.initial)
+        self.num_states, self.num_actions = self.counts.shape
+        self.legal = np.ones(self.counts.shape, bool) if self.mdp.legal is None else np.asarray(self.mdp.legal)
+        if not np.isfinite(self.steps):
+            raise ValueError("this problem has no finite horizon at its discount: no gap is bounded")
+
+    @staticmethod
+    def of(mdp: MDP) -> "Cones":
+        """The arithmetic that fits a problem."""
+        return (Chains if isinstance(mdp.transitions, Dense | Successors) else Episodes)(mdp)
+
+    @property
+    def at_a_time(self) -> int:
+        """How many policies' matrices fit."""
+        return max(1, ENTRIES // (self.counts.size * self.num_states))
+
+    def clean(self, rewards: Any) -> Array:
+        """Rewards as float64 with 0 where an entry does not count."""
+        return np.where(self.counts, np.asarray(rewards, np.float64), 0.0)
+
+    def any_policy(self) -> Array:
+        """The first legal action of every state, [S]: somewhere to begin."""
+        return self.legal.argmax(axis=-1)
+
+    def walls(self, actions: Array) -> Array:
+        """Which pairs are walls of these policies, [F, S, A]: legal alternatives in states that decide."""
+        return self.counts & (np.arange(self.num_actions) != actions[..., None])
+
+    @abc.abstractmethod
+    def gaps(self, actions: Array, rewards: Array) -> tuple[Array, Array]:
+        """Gaps [F, K, S, A] under clean rewards [F or 1, K, S, A], 0 where nothing counts; and their errors [F, K]."""
+
+    @abc.abstractmethod
+    def visits(self, policies: Array) -> Array:
+        """Discounted visits of every state from `initial`, [F, S], of policies [F, S, A]."""
+
+    @abc.abstractmethod
+    def coefficients(self, actions: Array, states: Array, others: Array) -> Array:
+        """One pair (s, a) of every policy: x [F, S] with −gap(s, a) = R(s, a) + Σ_t x(t) R(t, π(t))."""
+
+    @abc.abstractmethod
+    def entry_norms(self, actions: Array, weight: Array, norm: float) -> Array:
+        """‖weight · n_{s,a}‖ for every wall, [F, S, A]; norm 1, 2 or ∞, weight [S, A]."""
+
+    def normals(self, actions: Array, states: Array, others: Array) -> Array:
+        """n_{s,a} as a reward-shaped array, [F, S, A], for one pair of every policy."""
+        lanes = np.arange(len(actions))
+        out = np.zeros((len(actions), *self.counts.shape))
+        out[lanes[:, None], np.arange(self.num_states), actions] = -self.coefficients(actions, states, others)
+        out[lanes, states, others] -= 1
+        return np.where(self.counts, out, 0.0)
+
+    def in_blocks(self, function: Callable[..., Array], *arrays: Array) -> Array:
+        """A function of many policies, applied to as many at a time as matrices fit."""
+        size = self.at_a_time
+        starts = range(0, max(len(arrays[0]), 1), size)
+        return np.concatenate([function(*(x[i : i + size] for x in arrays)) for i in starts])
+
+
+class Chains(Cones):
+    """Problems with a transition matrix."""
+
+    def __init__(self, mdp: MDP):
+        check_factorable(mdp)
+        super().__init__(mdp)
+        t = self.mdp.transitions
+        rows = t.to_scipy().toarray().reshape(self.num_states, self.num_actions, self.num_states)
+        self.rows = np.where(self.counts[..., None], rows, 0.0)
+        k, defect = int(t.support), float(t.defect)
+        self.drift = self.discount * (k * U / (1 - k * U) + defect + U)
+        self.pinned = self.mdp.pinned
+        self.level = 0.0 if self.pinned else self.discount / self.num_states
+
+    def _systems(self, chains: Array) -> Array:
+        return np.eye(self.num_states) - self.discount * chains + self.level
+
+    def _of(self, actions: Array) -> Array:
+        return self.rows[np.arange(self.num_states), actions]
+
+    def gaps(self, actions: Array, rewards: Array) -> tuple[Array, Array]:
+        r = rewards
+        if not self.pinned:
+            shown = np.where(self.counts, r, np.nan)
+            middle = (np.nanmax(shown, axis=(-2, -1)) + np.nanmin(shown, axis=(-2, -1))) / 2
+            r = np.where(self.counts, r - middle[..., None, None], 0.0)
+        own = actions[:, None, :, None]
+        received = np.take_along_axis(np.broadcast_to(r, (len(actions), *r.shape[1:])), own, axis=-1)[..., 0]
+        h = np.linalg.solve(self._systems(self._of(actions)), np.moveaxis(received, 1, -1))
+        after = self.rows.reshape(-1, self.num_states) @ h
+        q = r + self.discount * np.moveaxis(after, -1, 1).reshape(len(actions), -1, *self.counts.shape)
+        v = np.take_along_axis(q, own, axis=-1)
+        gaps = np.where(self.counts, v - q, 0.0)
+
+        g = v[..., 0] - np.moveaxis(h, 1, -1)
+        lowest, highest = g.min(axis=-1), g.max(axis=-1)
+        if self.pinned:
+            lowest, highest = np.minimum(lowest, 0), np.maximum(highest, 0)
+        size, peak = np.abs(h).max(axis=1), np.abs(r).max(axis=(-2, -1))
+        rho = self.drift * size + U * (2 * peak + size)
+        noise = rho + U * np.maximum(np.abs(lowest), np.abs(highest))
+        width = self.discount * self.steps * (highest - lowest + 2 * noise)
+        return gaps, (2 * rho + width) * (1 + 16 * U) + U * np.abs(gaps).max(axis=(-2, -1))
+
+    def visits(self, policies: Array) -> Array:
+        chains = np.einsum("fsa,sat->fst", policies, self.rows, optimize=True)
+        systems = np.eye(self.num_states) - self.discount * chains
+        start = np.broadcast_to(self.initial[:, None], (len(policies), self.num_states, 1))
+        return np.maximum(np.linalg.solve(np.swapaxes(systems, -1, -2), start)[..., 0], 0)
+
+    def coefficients(self, actions: Array, states: Array, others: Array) -> Array:
+        start = self.discount * self.rows[states, others] - self.level
+        start[np.arange(len(states)), states] -= 1
+        systems = np.swapaxes(self._systems(self._of(actions)), -1, -2)
+        return np.linalg.solve(systems, start[..., None])[..., 0]
+
+    def entry_norms(self, actions: Array, weight: Array, norm: float) -> Array:
+        inverse = np.linalg.inv(self._systems(self._of(actions)))
+        mean = self.level * inverse.sum(axis=1)
+        own = np.take_along_axis(weight[None], actions[..., None], axis=-1)[..., 0]
+        out = np.empty((len(actions), *self.counts.shape))
+        for a in range(self.num_actions):
+            x = (self.discount * self.rows[:, a] @ inverse - inverse - mean[:, None]) * own[:, None]
+            out[..., a] = _norm(np.abs(x), weight[:, a], norm)
+        return np.where(self.walls(actions), out, 0.0)
+
+
+def _norm(x: Array, own: Array, norm: float) -> Array:
+    """The norm over the last axis of x ≥ 0 together with one more number."""
+    if norm == 1:
+        return own + x.sum(axis=-1)
+    if norm == 2:
+        return np.sqrt(own**2 + np.einsum("...t,...t->...", x, x))
+    return np.maximum(own, x.max(axis=-1))
+
+
+class Episodes(Cones):
+    """Trees, and bandits as trees of one level: every choice leads to one child, or ends the episode."""
+
+    def __init__(self, mdp: MDP):
+        super().__init__(mdp)
+        t = self.mdp.transitions
+        child = np.full(self.counts.shape, self.num_states)  # past the last state: the end
+        self.levels = [slice(0, self.num_states)]
+        if isinstance(t, Tree):
+            self.levels = [slice(*ends) for ends in zip(t.level_starts[:-1], t.level_starts[1:], strict=True)]
+            parents = np.arange(t.level_starts[-2])[:, None]
+            child[: len(parents), : t.vocabulary] = t.vocabulary * parents + 1 + np.arange(t.vocabulary)
+        self.child = child
+
+    def gaps(self, actions: Array, rewards: Array) -> tuple[Array, Array]:
+        lanes = len(actions)
+        q = np.array(np.broadcast_to(rewards, (lanes, *rewards.shape[1:])))
+        v = np.zeros((*q.shape[:2], self.num_states + 1))
+        for level in reversed(self.levels):
+            q[:, :, level] += self.discount * v[:, :, self.child[level]]
+            v[:, :, level] = np.take_along_axis(q[:, :, level], actions[:, None, level, None], axis=-1)[..., 0]
+        gaps = np.where(self.counts, v[..., :-1, None] - q, 0.0)
+        # No value exceeds the depth times the largest reward, and every level rounds twice.
+        depth = len(self.levels)
+        peak = np.abs(rewards).max(axis=(-2, -1))
+        error = (4 * U * depth**2 * peak if depth > 1 else 0 * peak) + U * np.abs(gaps).max(axis=(-2, -1))
+        return gaps, error
+
+    def visits(self, policies: Array) -> Array:
+        d = np.zeros((len(policies), self.num_states + 1))
+        d[:, :-1] = self.initial
+        for level in self.levels[:-1]:
+            flow = self.discount * d[:, level, None] * policies[:, level]
+            going = self.child[level] < self.num_states
+            d[:, self.child[level][going]] += flow[:, going]
+        return d[:, :-1]
+
+    def coefficients(self, actions: Array, states: Array, others: Array) -> Array:
+        lanes = np.arange(len(states))
+        x = np.zeros((len(states), self.num_states + 1))
+        for start, sign, weight in ((self.child[states, others], 1.0, self.discount), (states, -1.0, 1.0)):
+            now, going = start, start < self.num_states
+            while going.any():
+                x[lanes, now] += np.where(going, sign * weight, 0)
+                at = np.minimum(now, self.num_states - 1)
+                now = np.where(going, self.child[at, actions[lanes, at]], self.num_states)
+                going, weight = now < self.num_states, weight * self.discount
+        return x[:, :-1]
+
+    def entry_norms(self, actions: Array, weight: Array, norm: float) -> Array:
+        power = 2 if norm == 2 else 1
+        size, gamma = weight**power, self.discount**power
+        join = np.maximum if norm == np.inf else np.add
+        own = np.take_along_axis(size[None], actions[..., None], axis=-1)[..., 0]
+        below = np.zeros((len(actions), self.num_states + 1))
+        for level in reversed(self.levels):
+            child = np.take_along_axis(self.child[None, level], actions[:, level, None], axis=-1)[..., 0]
+            below[:, level] = join(own[:, level], gamma * np.take_along_axis(below, child, axis=-1))
+        out = join(join(size, gamma * below[:, self.child]), below[:, :-1, None])
+        return np.where(self.walls(actions), np.sqrt(out) if power == 2 else out, 0.0)

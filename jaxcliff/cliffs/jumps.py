@@ -1,0 +1,52 @@
+"""How high a cliff is: the distance between the policies on its two sides, and what the jump does to a true reward.
+
+The value of the reward itself does not jump at a cliff: there both policies are optimal. All harm, and all gain, is in
+what the reward leaves out.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcliff import policies
+from jaxcliff.cliffs.cones import ENTRIES, Array, Cones, float64
+from jaxcliff.policies import ActionSets
+
+
+def policies_of(cones: Cones, sets: Array, rule: Callable[..., Any] = policies.uniform) -> Array:
+    """What a selection rule makes of sets of optimal actions, [M, S, A]."""
+    with float64():
+        optimal, legal = jnp.asarray(sets), jnp.asarray(cones.legal)
+        nothing = jnp.zeros(sets.shape)
+        acts = ActionSets(optimal, legal & ~optimal, optimal & False, nothing, nothing, nothing[..., 0, 0])
+        return np.asarray(rule(acts))
+
+
+def earned(visits: Array, chosen: Array, reward: Array) -> Array:
+    """The return of each policy under a clean reward, from its visits, [M]."""
+    return np.einsum("ms,msa,sa->m", visits, chosen, reward, optimize=True)
+
+
+def heights(
+    visits: Array, chosen: Array, before: Array, after: Array, true_reward: Array | None = None
+) -> dict[str, Array]:
+    """Jumps from the policies `chosen[before]` to `chosen[after]`, with the visits of all of them.
+
+    `tv` is the largest total variation over states; `visited_tv` its mean over the states that the policy before visits
+    (discounted, from `initial`); `return_jump` the change of the return under a true reward, if there is one.
+    """
+    tv, visited = np.empty(len(before)), np.empty(len(before))
+    size = max(1, ENTRIES // chosen[0].size)
+    for i in range(0, len(before), size):
+        own, other = before[i : i + size], after[i : i + size]
+        distance = np.abs(chosen[own] - chosen[other]).sum(axis=-1) / 2
+        share = visits[own] / visits[own].sum(axis=-1, keepdims=True)
+        tv[i : i + size] = distance.max(axis=-1)
+        visited[i : i + size] = (share * distance).sum(axis=-1)
+    out = {"tv": tv, "visited_tv": visited}
+    if true_reward is not None:
+        true = earned(visits, chosen, true_reward)
+        out |= {"true_return": true, "return_jump": true[after] - true[before]}
+    return out

@@ -1,0 +1,229 @@
+"""Across a plane of rewards R + xX + yY: the exact polygons in which one policy is optimal, and the cliffs between."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from jaxcliff import policies
+from jaxcliff._records import record, static
+from jaxcliff.cliffs import jumps, polygons
+from jaxcliff.cliffs.cones import Array, Cones
+from jaxcliff.cliffs.ray import as_reward, tie_tolerance_or_default
+from jaxcliff.cliffs.walk import walk
+from jaxcliff.labels import Labels
+from jaxcliff.mdp import MDP
+
+
+@record
+class PolicyMap:
+    """R regions of a plane, each a convex polygon with one policy (or set of tied policies), and E edges between them.
+
+    Attributes:
+        corners: of the piece of the plane that is mapped, counter-clockwise.
+        vertices, offsets: the polygon of region i is `vertices[offsets[i]:offsets[i + 1]]`, counter-clockwise.
+        actions: an optimal policy of each region, [R, S].
+        optimal: the optimal actions, [R, S, A]: several in a state where they tie all over the region.
+        optimal_return: the optimal return in region i is c₀ + c₁x + c₂y with these three numbers, [R, 3].
+        true_return: the return of each region's policy under the true reward, [R], or None.
+        edges: pairs of regions, [E, 2]; segments: the two ends of each edge, [E, 2, 2].
+        tv, visited_tv: how far the policy jumps across each edge, [E]: the largest total variation over states, and its
+            mean over the states that the first region's policy visits; ties by the rule that was asked for.
+        return_jump: the change of the true return from the first region to the second, [E], or None.
+        covered: the share of the area that the regions cover: 1 up to rounding, a certificate.
+        complete: False if the limit on regions stopped the walk: what is there is right, but not everything.
+    """
+
+    corners: Array
+    vertices: Array
+    offsets: Array
+    actions: Array
+    optimal: Array
+    optimal_return: Array
+    true_return: Any
+    edges: Array
+    segments: Array
+    tv: Array
+    visited_tv: Array
+    return_jump: Any
+    covered: float
+    complete: bool
+    labels: Labels = static(default=Labels())
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def polygon(self, region: int) -> Array:
+        """The corners of one region, [V, 2]."""
+        return self.vertices[self.offsets[region] : self.offsets[region + 1]]
+
+    def areas(self) -> Array:
+        """The area of every region, [R]."""
+        following = np.arange(1, len(self.vertices) + 1)
+        following[self.offsets[1:] - 1] = self.offsets[:-1]
+        (ax, ay), (bx, by) = self.vertices.T, self.vertices[following].T
+        return np.add.reduceat(ax * by - ay * bx, self.offsets[:-1]) / 2
+
+    def locate(self, points: Any) -> Array:
+        """The region of each point, [M, 2] to [M]; −1 outside."""
+        return polygons.locate(self.vertices, self.offsets, np.asarray(points, np.float64))
+
+    def rasterize(self, n: int) -> Array:
+        """The region of the centre of each of n × n pixels, [y, x] from the lower left; −1 outside."""
+        if n < 1:
+            raise ValueError(f"a raster has at least one pixel, not {n}")
+        low, high = self.corners.min(axis=0), self.corners.max(axis=0)
+        xs, ys = (low + (high - low) * (np.arange(n)[:, None] + 0.5) / n).T
+        return polygons.rasterize(self.vertices, self.offsets, xs, ys)
+
+    def switches(self, edge: int) -> list[tuple[int, list[int], list[int]]]:
+        """What switches across an edge: (state, its optimal actions in the first region, and in the second)."""
+        before, after = self.optimal[self.edges[edge]]
+        states = np.flatnonzero((before != after).any(axis=-1))
+        return [(int(s), np.flatnonzero(before[s]).tolist(), np.flatnonzero(after[s]).tolist()) for s in states]
+
+    def summary(self) -> str:
+        """One sentence."""
+        several = int((self.optimal.sum(axis=(-2, -1)) > self.actions.shape[1]).sum())
+        ties = f", {several} of them with actions that tie throughout" if several else ""
+        whole = "" if self.complete else f"; incomplete: {self.covered:.1%} of the area is covered"
+        return f"{len(self)} regions{ties}, {len(self.edges)} edges{whole}"
+
+    def to_dataset(self) -> Any:
+        """The same as a labelled xarray dataset, ragged polygons by offsets."""
+        import xarray as xr
+
+        dims = {
+            "corners": ("corner", "axis"),
+            "vertices": ("vertex", "axis"),
+            "offsets": ("bound",),
+            "actions": ("region", "state"),
+            "optimal": ("region", "state", "action"),
+            "optimal_return": ("region", "coefficient"),
+            "true_return": ("region",),
+            "edges": ("edge", "side"),
+            "segments": ("edge", "end", "axis"),
+            "tv": ("edge",),
+            "visited_tv": ("edge",),
+            "return_jump": ("edge",),
+        }
+        data = {name: (own, getattr(self, name)) for name, own in dims.items() if getattr(self, name) is not None}
+        coordinates = {"axis": np.array(["x", "y"], object), "coefficient": np.array(["1", "x", "y"], object)}
+        attributes = {"covered": float(self.covered), "complete": int(self.complete), "kind": "policy map"}
+        return xr.Dataset(data, coordinates | self.labels.coordinates(*self.optimal.shape[1:]), attributes)
+
+    @classmethod
+    def from_dataset(cls, ds: Any) -> "PolicyMap":
+        """Back from a dataset."""
+        if ds.attrs.get("kind") != "policy map":
+            raise ValueError("this dataset is not a policy map")
+        arrays: dict[str, Any] = {str(name): np.asarray(ds[name]) for name in ds.data_vars}
+        optional = {name: arrays.pop(name, None) for name in ("true_return", "return_jump")}
+        return cls(
+            **arrays,
+            **optional,
+            covered=ds.attrs["covered"],
+            complete=bool(ds.attrs["complete"]),
+            labels=Labels.from_coordinates(ds.coords),
+        )
+
+    def save(self, path: Any) -> None:
+        """Writes a zarr folder."""
+        self.to_dataset().to_zarr(path, mode="w", consolidated=False)
+
+    @classmethod
+    def load(cls, path: Any) -> "PolicyMap":
+        """Reads a zarr folder."""
+        import xarray as xr
+
+        with xr.open_zarr(path, consolidated=False) as ds:
+            return cls.from_dataset(ds.load())
+
+
+def policy_map(
+    mdp: MDP,
+    reward: Any,
+    x: Any,
+    y: Any,
+    extent: Sequence[float] = (-1.0, 1.0, -1.0, 1.0),
+    *,
+    true_reward: Any = None,
+    rule: Callable[..., Any] = policies.uniform,
+    tie_tolerance: float | None = None,
+    max_regions: int = 100_000,
+    progress: bool = False,
+) -> PolicyMap:
+    """The exact map of the optimal policy over R + xX + yY.
+
+    Args:
+        mdp: the problem.
+        reward: R, [S, A]; the problem's own if None.
+        x, y: the rewards X and Y, [S, A].
+        extent: (lowest x, highest x, lowest y, highest y).
+        true_reward: another reward, [S, A], whose return is reported for every region.
+        rule: how ties are broken where heights of jumps are measured, one of `jc.policies`.
+        tie_tolerance: gaps up to this are ties, in units of the span; 1e-11 if not given.
+        max_regions: where to stop; the map is then incomplete and says so.
+        progress: show a progress bar.
+
+    >>> import jaxcliff as jc
+    >>> plan = jc.policy_map(jc.problems.bandit([0.0, 0.0, 0.0]), None, [[1.0, 0, 0]], [[0, 1.0, 0]])
+    >>> len(plan), sorted(plan.areas().round(12).tolist())
+    (3, [1.0, 1.5, 1.5])
+    """
+    cones = Cones.of(mdp)
+    left, right, low, high = (float(v) for v in extent)
+    if not (left < right and low < high and np.isfinite([left, right, low, high]).all()):
+        raise ValueError(f"extent is (lowest x, highest x, lowest y, highest y), not {tuple(extent)}")
+    corners = np.array([[left, low], [right, low], [right, high], [left, high]])
+    plane = np.stack([as_reward(cones, r, name) for r, name in ((reward, "the reward"), (x, "x"), (y, "y"))])
+    true = None if true_reward is None else as_reward(cones, true_reward, "the true reward")
+    return map_plane(cones, plane, corners, true, rule, tie_tolerance, max_regions, progress)
+
+
+def map_plane(
+    cones: Cones,
+    plane: Array,
+    corners: Array,
+    true_reward: Array | None,
+    rule: Callable[..., Any],
+    tie_tolerance: float | None,
+    max_regions: int,
+    progress: bool,
+) -> PolicyMap:
+    """The map of a convex piece of a plane, given by its corners: clean rewards (R, X, Y), [3, S, A]."""
+    if max_regions < 1:
+        raise ValueError(f"max_regions must be at least 1, not {max_regions}")
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    centre, half = (low + high) / 2, (high - low) / 2
+    unit = np.stack([plane[0] + np.tensordot(centre, plane[1:], axes=1), *(half[:, None, None] * plane[1:])])
+    with tqdm(total=1.0, desc="area", unit="", disable=not progress, bar_format="{l_bar}{bar}| {postfix}") as bar:
+
+        def show(regions: int, covered: float) -> None:
+            bar.set_postfix_str(f"{regions} regions", refresh=False)
+            bar.update(covered - bar.n)
+
+        cells = walk(cones, unit, (corners - centre) / half, tie_tolerance_or_default(tie_tolerance), max_regions, show)
+    vertices = centre + half * cells.vertices
+    chosen = jumps.policies_of(cones, cells.sets, rule)
+    visits = cones.in_blocks(cones.visits, chosen)
+    height = jumps.heights(visits, chosen, cells.edges[:, 0], cells.edges[:, 1], true_reward)
+    slopes = np.stack([jumps.earned(visits, chosen, r) for r in plane], axis=-1)
+    return PolicyMap(
+        corners=corners,
+        vertices=vertices,
+        offsets=cells.offsets,
+        actions=cells.actions,
+        optimal=cells.sets,
+        optimal_return=slopes,
+        true_return=height.get("true_return"),
+        edges=cells.edges,
+        segments=centre + half * cells.segments,
+        tv=height["tv"],
+        visited_tv=height["visited_tv"],
+        return_jump=height.get("return_jump"),
+        covered=cells.covered,
+        complete=cells.complete,
+        labels=cones.mdp.labels,
+    )

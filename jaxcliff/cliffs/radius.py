@@ -1,0 +1,153 @@
+"""The nearest cliff: the distance at which the optimal policy first jumps, what jumps there, and how to get there."""
+
+from typing import Any
+
+import numpy as np
+
+from jaxcliff import policies, theory
+from jaxcliff._records import record, static
+from jaxcliff.cliffs.walls import Rule, Walls, walls
+from jaxcliff.labels import Labels
+from jaxcliff.mdp import MDP
+
+BEYOND = 1e-6
+
+
+@record
+class NearestCliff:
+    """The nearest cliff of one or many rewards.
+
+    Attributes:
+        radius: the distance ρ at which the policy first changes, [...]; 0 where actions tie, +inf if it never does.
+        lower, upper: an interval that holds ρ, from the certified errors of the gaps.
+        state, leaves, enters: at that wall, in this state, the policy leaves one action and enters another; −1 if
+            there is no wall. Several walls can be as near: this is one of them.
+        direction: the change of reward of norm 1 that reaches it, [..., S, A]; `parameters` the same as θ.
+        tied: whether actions tie already; then `margin` is the smallest gap/‖n‖ of the walls that are not ties, for
+            the policy that the rule selects (without ties it is ρ again).
+        margin: see `tied`. True as a distance only if nothing else switches first.
+        guarantee: g/(2L), what the smallest gap (of a wall that is no tie) promises without any normal (Theorem 2.7).
+        walls: all walls, from which these are chosen.
+    """
+
+    radius: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    state: np.ndarray
+    leaves: np.ndarray
+    enters: np.ndarray
+    direction: np.ndarray
+    parameters: np.ndarray
+    tied: np.ndarray
+    margin: np.ndarray
+    guarantee: np.ndarray
+    walls: Walls
+    labels: Labels = static(default=Labels())
+
+    def beyond(self, factor: float = 1 + BEYOND) -> np.ndarray:
+        """The rewards just beyond: R + factor·ρ·direction, [..., S, A]."""
+        length = np.where(np.isfinite(self.radius), self.radius * factor, 0)
+        return self.walls.rewards + length[..., None, None] * self.direction
+
+    def tied_actions(self) -> list[str]:
+        """The ties of one reward, in words."""
+        if self.radius.shape:
+            raise ValueError("several rewards: take one of them, near.walls.tied says which")
+        pairs = np.argwhere(self.walls.tied & self.walls.looked_at[..., None])
+        own = self.walls.actions
+        return [
+            f"{self.labels.state(s)}: {self.labels.action(own[s], s)} = {self.labels.action(a, s)}" for s, a in pairs
+        ]
+
+    def summary(self) -> str:
+        """One sentence about one reward, or about how many of them are near."""
+        norm, kind = self.walls.norm_name, {"all": "", "reachable": " of a reachable state"}.get(self.walls.states)
+        if self.radius.shape:
+            finite = self.radius[np.isfinite(self.radius)]
+            middle = f"; median distance {np.median(finite):.3g} ({norm} norm)" if finite.size else ""
+            return f"{self.radius.size} rewards, {int(self.tied.sum())} of them on a cliff{middle}"
+        if self.tied:
+            more = f"; the nearest other wall is at {self.margin:.4g}" if np.isfinite(self.margin) else ""
+            return f"on a cliff: actions tie in {', '.join(self.tied_actions())}{more}"
+        if self.state < 0:
+            return "no change of this family changes the policy"
+        s = int(self.state)
+        switch = f"{self.labels.state(s)} goes from {self.labels.action(self.leaves, s)} to "
+        bound = "at most " if kind is None else ""
+        return (
+            f"nearest cliff{kind or ''} at {bound}{self.radius:.4g} ({norm} norm): {switch}"
+            f"{self.labels.action(self.enters, s)}; the smallest gap alone guarantees {self.guarantee:.4g}"
+        )
+
+
+def nearest_cliff(
+    mdp: MDP,
+    rewards: Any = None,
+    *,
+    norm: str = "inf",
+    family: Any = None,
+    states: str = "all",
+    rule: Rule = policies.first,
+    tie_tolerance: Any = None,
+) -> NearestCliff:
+    """How far the nearest cliff is, exactly: ρ(R) = min over walls of gap(s, a) / ‖Fᵀn_{s,a}‖*.
+
+    For any change of the reward smaller than ρ the optimal policy stays what it is; along `direction`, just beyond ρ,
+    it does not.
+
+    Args:
+        mdp: the problem.
+        rewards: [..., S, A]; the problem's own if not given.
+        norm: of the change, "inf", "2" or "1".
+        family: which changes are allowed (`jc.family`): all entries if not given.
+        states: "all", "reachable" or "visited" (an upper bound); see `cliffs.walls`.
+        rule: which policy is taken where actions tie, one of `jc.policies` that chooses a single action.
+        tie_tolerance: as in `optimal_actions`.
+
+    >>> import jaxcliff as jc
+    >>> near = jc.nearest_cliff(jc.problems.bandit([1.0, 0.5, 0.0]))
+    >>> float(near.radius), int(near.leaves), int(near.enters)
+    (0.25, 0, 1)
+    """
+    found = walls(mdp, rewards, norm=norm, family=family, states=states, rule=rule, tie_tolerance=tie_tolerance)
+    lead = found.rewards.shape[:-2]
+
+    def nearest(numbers: np.ndarray) -> np.ndarray:
+        return np.asarray(numbers.reshape(*lead, -1).min(axis=-1))
+
+    margin = found.margin
+    reachable = np.isfinite(margin)
+    ties = found.tied & reachable
+    tied = np.asarray(ties.any(axis=(-2, -1)))
+    flat = np.where(tied, 0, margin.reshape(*lead, -1).argmin(axis=-1))
+    flat = np.where(tied, ties.reshape(*lead, -1).argmax(axis=-1), flat)
+    radius = np.where(tied, 0.0, nearest(margin))
+    exists = np.isfinite(radius)
+    state, enters = np.divmod(flat, margin.shape[-1])
+    leaves = np.take_along_axis(found.actions, state[..., None], axis=-1)[..., 0]
+    lower = found.over_norm(np.where(found.undecided, 0, np.maximum(found.gap - found.gap_bound, 0)))
+    upper = found.over_norm(np.maximum(found.gap, 0) + found.gap_bound)
+    clear = reachable & ~found.tied
+    smallest = nearest(np.where(np.isfinite(found.gap) & ~found.tied & found.looked_at[..., None], found.gap, np.inf))
+
+    pulled = found.family.pull(found.normals(state, enters))
+    parameters = found.family.steepest(pulled, norm)
+    direction = found.family.apply(parameters)
+    reach = found.family.reach(norm)
+    return NearestCliff(
+        radius=radius,
+        lower=np.where(tied, 0.0, nearest(lower)),
+        upper=np.where(tied, 0.0, nearest(upper)),
+        state=np.where(exists, state, -1),
+        leaves=np.where(exists, leaves, -1),
+        enters=np.where(exists, enters, -1),
+        direction=np.where(exists[..., None, None], direction, 0.0),
+        parameters=parameters,
+        tied=tied,
+        margin=nearest(np.where(clear, margin, np.inf)),
+        guarantee=np.asarray(theory.safe_radius(smallest, found.cones.steps) / reach)
+        if reach
+        else np.full(lead, np.inf),
+        walls=found,
+        labels=mdp.labels,
+    )

@@ -1,0 +1,242 @@
+"""Along a ray of rewards R + tD: every place where the optimal policy jumps, exactly.
+
+Between two breakpoints one policy is optimal and every gap is linear in t, so that the next breakpoint is a ratio; the
+policy behind it is the lexicographic optimum of `beside`. The optimal value is convex and piecewise linear in t.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from jaxcliff import policies
+from jaxcliff._records import record, static
+from jaxcliff.cliffs import jumps
+from jaxcliff.cliffs.beside import beside, threshold
+from jaxcliff.cliffs.cones import Array, Cones
+from jaxcliff.labels import Labels
+from jaxcliff.mdp import MDP
+from jaxcliff.solvers.solution import default_tie_tolerance
+
+
+@record
+class Path:
+    """The cliffs on one ray, t from `start` to `stop`: M breakpoints between M + 1 segments.
+
+    Attributes:
+        breakpoints: t of every cliff, increasing, [M].
+        actions: one optimal policy per segment, [M + 1, S].
+        optimal: the optimal actions on each segment, [M + 1, S, A]: several in a state where they tie all along it,
+            which is where the ray runs inside a wall.
+        tv, visited_tv: how far the policy jumps at each breakpoint, [M]: the largest total variation over states, and
+            its mean over the states visited before; ties by the rule that was asked for.
+        return_jump: the change of the true return there, [M]; true_return: the true return of each segment; or None.
+        value_jump: the largest change of the optimal value at each breakpoint, [M]: 0 up to rounding, a certificate.
+        tied_start: whether actions tie at the start that do not tie along the ray.
+        complete: False if the limit on breakpoints stopped the walk; then `stop` is how far it came.
+    """
+
+    start: float
+    stop: float
+    breakpoints: Array
+    actions: Array
+    optimal: Array
+    tv: Array
+    visited_tv: Array
+    return_jump: Any
+    true_return: Any
+    value_jump: Array
+    tied_start: bool
+    complete: bool
+    labels: Labels = static(default=Labels())
+
+    @property
+    def first(self) -> float:
+        """The first breakpoint; infinite if there is none."""
+        return float(self.breakpoints[0]) if len(self.breakpoints) else np.inf
+
+    def switches(self, index: int) -> list[tuple[int, list[int], list[int]]]:
+        """What switches at a breakpoint: (state, its optimal actions before, and after)."""
+        before, after = self.optimal[index], self.optimal[index + 1]
+        states = np.flatnonzero((before != after).any(axis=-1))
+        return [(int(s), np.flatnonzero(before[s]).tolist(), np.flatnonzero(after[s]).tolist()) for s in states]
+
+    def summary(self) -> str:
+        """One sentence per breakpoint."""
+        if not len(self.breakpoints):
+            return f"no cliff between t = {self.start:g} and t = {self.stop:g}"
+        lines = []
+        for i, t in enumerate(self.breakpoints):
+            parts = []
+            for s, before, after in self.switches(i):
+                names = [" or ".join(self.labels.action(a, s) for a in actions) for actions in (before, after)]
+                parts.append(f"{self.labels.state(s)} goes from {names[0]} to {names[1]}")
+            lines.append(f"t = {t:.6g}: {'; '.join(parts)}")
+        return "\n".join(lines if self.complete else [*lines, "stopped at the limit on breakpoints"])
+
+
+def cliffs_along(
+    mdp: MDP,
+    reward: Any,
+    direction: Any,
+    *,
+    start: float = 0.0,
+    stop: float = np.inf,
+    true_reward: Any = None,
+    rule: Callable[..., Any] = policies.uniform,
+    tie_tolerance: float | None = None,
+    max_breakpoints: int = 10_000,
+) -> Any:
+    """Every cliff on the ray R + tD for t in (start, stop), in order.
+
+    With a second reward as the direction, the first breakpoint from 0 on is the largest weight at which the second only
+    breaks ties of the first: the threshold of their lexicographic order.
+
+    Args:
+        mdp: the problem.
+        reward: R, [S, A]; the problem's own if None.
+        direction: D, [S, A], or several, [B, S, A], which are followed at a time.
+        start, stop: the range of t.
+        true_reward: another reward, [S, A], whose return is reported.
+        rule: how ties are broken where heights of jumps are measured, one of `jc.policies`.
+        tie_tolerance: gaps up to this are ties, in units of the span; 1e-11 if not given.
+        max_breakpoints: of one ray; a longer path stops there and says so.
+
+    Returns:
+        A `Path`, or a list of one per direction.
+
+    >>> import jaxcliff as jc
+    >>> path = jc.cliffs_along(jc.problems.bandit([1.0, 0.5, 0.0]), None, [[0.0, 1.0, 3.0]])
+    >>> path.breakpoints.tolist(), path.actions.tolist()
+    ([0.3333333333333333], [[0], [2]])
+    """
+    cones = Cones.of(mdp)
+    base = as_reward(cones, reward, "the reward")
+    several = np.ndim(direction) == 3
+    directions = np.stack([as_reward(cones, d, "a direction") for d in (direction if several else [direction])])
+    true = None if true_reward is None else as_reward(cones, true_reward, "the true reward")
+    if not start < stop or not np.isfinite(start):
+        raise ValueError(f"the range of t must be increasing and have a finite start, not {start} to {stop}")
+    tolerance = tie_tolerance_or_default(tie_tolerance)
+    found = _follow(cones, base, directions, float(start), float(stop), tolerance, max_breakpoints)
+
+    optimal = np.concatenate([f.optimal for f in found])
+    firsts = np.cumsum([0, *(len(f.optimal) for f in found)])
+    before = np.concatenate([first + np.arange(len(f.breakpoints)) for first, f in zip(firsts, found, strict=False)])
+    chosen = jumps.policies_of(cones, optimal, rule)
+    height = jumps.heights(cones.in_blocks(cones.visits, chosen), chosen, before, before + 1, true)
+    ends = np.cumsum([0, *(len(f.breakpoints) for f in found)])
+    paths = []
+    for i, own in enumerate(found):
+        jump = slice(ends[i], ends[i + 1])
+        paths.append(
+            Path(
+                start=float(start),
+                stop=own.reached,
+                breakpoints=np.array(own.breakpoints),
+                actions=np.array(own.actions),
+                optimal=np.array(own.optimal),
+                tv=height["tv"][jump],
+                visited_tv=height["visited_tv"][jump],
+                return_jump=None if true is None else height["return_jump"][jump],
+                true_return=None if true is None else height["true_return"][firsts[i] : firsts[i + 1]],
+                value_jump=np.array(own.value_jump),
+                tied_start=own.tied_start,
+                complete=own.complete,
+                labels=mdp.labels,
+            )
+        )
+    return paths if several else paths[0]
+
+
+def as_reward(cones: Cones, reward: Any, name: str) -> Array:
+    """One reward, [S, A], clean and finite."""
+    reward = np.asarray(cones.mdp.reward if reward is None else reward, np.float64)
+    if reward.shape != cones.counts.shape:
+        raise ValueError(f"{name} must have shape {list(cones.counts.shape)}, not {list(reward.shape)}")
+    reward = cones.clean(reward)
+    for s, a in np.argwhere(~np.isfinite(reward))[:1]:
+        place = f"{cones.mdp.labels.state(s)}, {cones.mdp.labels.action(a, s)}"
+        raise ValueError(f"{name} is {reward[s, a]} at {place}; it must be finite on legal actions")
+    return reward
+
+
+def tie_tolerance_or_default(tie_tolerance: float | None) -> float:
+    """A tolerance in units of the span, checked."""
+    tolerance = default_tie_tolerance(np.dtype(np.float64)) if tie_tolerance is None else tie_tolerance
+    if not 0 <= tolerance < 1:
+        raise ValueError(f"tie_tolerance must be a fraction of the span, not negative or NaN, but it is {tolerance}")
+    return float(tolerance)
+
+
+class _Trail:
+    """What is known of one ray so far."""
+
+    def __init__(self, tied_start: bool):
+        self.breakpoints: list[float] = []
+        self.actions: list[Array] = []
+        self.optimal: list[Array] = []
+        self.value_jump: list[float] = []
+        self.tied_start = tied_start
+        self.complete = True
+        self.reached = np.inf
+
+
+def _follow(
+    cones: Cones, base: Array, directions: Array, start: float, stop: float, tolerance: float, limit: int
+) -> list[_Trail]:
+    """All rays at a time, each to its next breakpoint, until every one is done."""
+    size = cones.at_a_time
+    if len(directions) > size:
+        blocks = range(0, len(directions), size)
+        return [
+            t for i in blocks for t in _follow(cones, base, directions[i : i + size], start, stop, tolerance, limit)
+        ]
+    lanes = len(directions)
+    t = np.full(lanes, start)
+    actions = np.broadcast_to(cones.any_policy(), (lanes, cones.num_states))
+
+    def at(t: Array, lanes: Array) -> Array:
+        return base + t[:, None, None] * directions[lanes]
+
+    live = np.arange(lanes)
+    actions = beside(cones, actions, at(t, live), directions, tolerance)
+    trails = [_Trail(False) for _ in live]
+    while live.size:
+        own, d, now = actions[live], directions[live], t[live]
+        pair = np.stack([np.broadcast_to(base, d.shape), d], axis=1)
+        gaps, error = cones.gaps(own, pair)
+        value, slope = gaps[:, 0], gaps[:, 1]
+        walls = cones.walls(own)
+        flat = threshold(cones, d, error[:, 1], tolerance)
+        falls = walls & (slope < -flat)
+        hits = np.where(falls, value / np.where(falls, -slope, 1), np.inf)
+        following = np.maximum(hits.min(axis=(-2, -1)), now)
+        middle = np.where(following < np.inf, (now + following) / 2, now + 1)
+        middle_error = error[:, 0] + np.abs(middle) * error[:, 1]
+        level = threshold(cones, at(middle, live), middle_error, tolerance)
+        along = walls & (np.abs(slope) <= flat) & (value + middle[:, None, None] * slope <= level)
+        begins = value + now[:, None, None] * slope
+        begin_level = threshold(cones, at(now, live), error[:, 0] + np.abs(now) * error[:, 1], tolerance)
+        ends = following >= stop
+        for i, lane in enumerate(live):
+            trail = trails[lane]
+            if trail.actions:
+                old = trail.actions[-1]
+                trail.value_jump.append(float(np.abs(begins[i, np.arange(cones.num_states), old]).max()))
+            else:
+                trail.tied_start = bool((walls[i] & ~along[i] & (begins[i] <= begin_level[i])).any())
+            trail.actions.append(own[i])
+            trail.optimal.append(along[i] | (np.arange(cones.num_actions) == own[i][:, None]))
+            if ends[i]:
+                trail.reached = stop
+            elif len(trail.breakpoints) >= limit:
+                ends[i], trail.complete, trail.reached = True, False, float(following[i])
+            else:
+                trail.breakpoints.append(float(following[i]))
+        going = live[~ends]
+        if going.size:
+            t[going] = following[~ends]
+            actions[going] = beside(cones, actions[going], at(t[going], going), directions[going], tolerance)
+        live = going
+    return trails

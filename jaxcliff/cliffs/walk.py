@@ -1,0 +1,168 @@
+"""From region to region: all cells of constant optimal policy in a convex piece of a plane of rewards.
+
+In a cell every gap is a linear function of the two coordinates, so that a cell is the polygon that its policy's walls
+leave of the domain. Across an edge the policy is the lexicographic optimum of `beside`: usually one switch. A whole
+frontier of cells is evaluated and cut out at a time.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from jaxcliff.cliffs.beside import beside, span
+from jaxcliff.cliffs.cones import Array, Cones
+from jaxcliff.cliffs.polygons import Polygons, intersect
+
+SHORTEST = 1e-10  # an edge of the unit domain that is crossed
+SMALLEST = 1e-20  # a cell that is kept
+
+
+@dataclasses.dataclass
+class Cells:
+    """Cells [R] as polygons in ragged arrays, and the edges [E] between them."""
+
+    vertices: Array
+    offsets: Array
+    actions: Array
+    sets: Array
+    edges: Array  # pairs of cells
+    segments: Array  # the two ends of each edge
+    covered: float  # share of the domain's area
+    complete: bool
+
+
+@dataclasses.dataclass
+class _Frontier:
+    actions: Array
+    sets: Array
+    gaps: Array  # [F, 3, S, A]
+    limits: Array  # the largest value that is zero, for each of the three, [F, 3]
+    polygons: Polygons
+
+
+def walk(
+    cones: Cones,
+    rewards: Array,
+    corners: Array,
+    tie_tolerance: float,
+    max_regions: int,
+    progress: Callable[[int, float], None] = lambda regions, covered: None,
+) -> Cells:
+    """All cells of R₀ + uX + vY, clean rewards [3, S, A], in the convex polygon `corners` of about unit size."""
+    index: dict[bytes, int] = {}  # of every policy seen, where it is
+    cells: list[tuple[Array, Array, Array]] = []
+    sets: dict[bytes, int] = {}
+    edges: list[tuple[int, bytes, Array]] = []
+    covered, domain = 0.0, Polygons.copies(corners, 1).areas()[0]
+    centre = corners.mean(axis=0)
+    aside = np.array([0.618, 0.786])
+    first = beside(
+        cones,
+        cones.any_policy()[None],
+        _at(rewards, centre[None]),
+        np.tensordot(aside, rewards[1:], axes=1)[None],
+        tie_tolerance,
+    )
+    fresh = {first[0].tobytes(): first[0]}
+    while fresh and len(cells) < max_regions:
+        waiting = list(fresh.items())
+        size = min(cones.at_a_time, max_regions - len(cells))
+        batch, fresh = waiting[:size], dict(waiting[size:])
+        front = _evaluate(cones, np.stack([actions for _, actions in batch]), rewards, corners, tie_tolerance)
+        areas = front.polygons.areas()
+        kept = []
+        for i, (key, actions) in enumerate(batch):
+            name = np.packbits(front.sets[i]).tobytes()
+            if name in sets or areas[i] <= SMALLEST:
+                index[key] = sets.get(name, -1)
+                continue
+            index[key] = sets[name] = len(cells)
+            cells.append((actions, front.sets[i], front.polygons.vertices[i, : front.polygons.count[i]]))
+            covered += areas[i] / domain
+            kept.append(i)
+        for i, neighbour, segment in _crossings(cones, front, np.array(kept, int), rewards, tie_tolerance):
+            key = neighbour.tobytes()
+            edges.append((index[batch[i][0]], key, segment))
+            if key not in index:
+                fresh.setdefault(key, neighbour)
+        progress(len(cells), covered)
+    pairs, segments = _between(edges, index)
+    return Cells(
+        vertices=np.concatenate([cell[2] for cell in cells]),
+        offsets=np.cumsum([0, *(len(cell[2]) for cell in cells)]),
+        actions=np.stack([cell[0] for cell in cells]),
+        sets=np.stack([cell[1] for cell in cells]),
+        edges=pairs,
+        segments=segments,
+        covered=float(covered),
+        complete=not fresh and bool(abs(covered - 1) <= 1e-9),
+    )
+
+
+def _at(rewards: Array, points: Array) -> Array:
+    return rewards[0] + np.tensordot(points, rewards[1:], axes=1)
+
+
+def _evaluate(cones: Cones, actions: Array, rewards: Array, corners: Array, tie_tolerance: float) -> _Frontier:
+    """The gaps of policies as functions of the plane, the actions that tie all over their cells, and the cells."""
+    gaps, error = cones.gaps(actions, rewards[None])
+    limits = tie_tolerance * span(cones, rewards) + error
+    slope = np.hypot(gaps[:, 1], gaps[:, 2])
+    walls = cones.walls(actions)
+    level = slope <= np.hypot(limits[:, 1], limits[:, 2])[:, None, None]
+    bounds = walls & ~level
+    scale = np.where(bounds, 1 / np.where(bounds, slope, 1), 0)
+    lanes = len(actions)
+    normals = np.stack([gaps[:, 1] * scale, gaps[:, 2] * scale], axis=-1).reshape(lanes, -1, 2)
+    polygons = intersect(corners, normals, (gaps[:, 0] * scale).reshape(lanes, -1))
+    ties = walls & level & (gaps[:, 0] <= limits[:, 0, None, None])
+    own = np.arange(cones.num_actions) == actions[..., None]
+    return _Frontier(actions, own | ties, gaps, limits, polygons)
+
+
+def _crossings(
+    cones: Cones, front: _Frontier, kept: Array, rewards: Array, tie_tolerance: float
+) -> list[tuple[int, Array, Array]]:
+    """(cell, the policy on the other side, the two ends) of every edge that is a cliff."""
+    ends = front.polygons.following()
+    along = ends - front.polygons.vertices
+    real = front.polygons.used() & (front.polygons.labels >= 0) & (np.hypot(*np.moveaxis(along, -1, 0)) > SHORTEST)
+    chosen = np.zeros(len(real), bool)
+    chosen[kept] = True
+    lanes, places = np.nonzero(real & chosen[:, None])
+    if not lanes.size:
+        return []
+    starts, along = front.polygons.vertices[lanes, places], along[lanes, places]
+    middle = starts + along / 2
+    outward = np.stack([along[:, 1], -along[:, 0]], axis=-1) / np.hypot(along[:, 0], along[:, 1])[:, None]
+
+    limits = front.limits[lanes]
+    there = limits[:, 0] + np.abs(middle[:, 0]) * limits[:, 1] + np.abs(middle[:, 1]) * limits[:, 2]
+    gaps = front.gaps[lanes]
+    value = gaps[:, 0] + middle[:, 0, None, None] * gaps[:, 1] + middle[:, 1, None, None] * gaps[:, 2]
+    tied = cones.counts & ~front.sets[lanes] & (value <= there[:, None, None])
+    neighbours = front.actions[lanes].copy()
+    labels = front.polygons.labels[lanes, places]
+    state, action = np.divmod(labels, cones.num_actions)
+    simple = (tied.sum(axis=(-2, -1)) == 1) & tied[np.arange(len(lanes)), state, action]
+    simple &= front.sets[lanes].sum(axis=(-2, -1)) == cones.num_states  # ties all over a cell can switch along
+    neighbours[simple, state[simple]] = action[simple]
+    size = cones.at_a_time
+    hard = np.flatnonzero(~simple)
+    for part in (hard[i : i + size] for i in range(0, len(hard), size)):
+        step = np.tensordot(outward[part], rewards[1:], axes=1)
+        neighbours[part] = beside(cones, neighbours[part], _at(rewards, middle[part]), step, tie_tolerance)
+    segments = np.stack([starts, starts + along], axis=1)
+    return [(int(i), neighbours[e], segments[e]) for e, i in enumerate(lanes)]
+
+
+def _between(edges: list[tuple[int, bytes, Array]], index: dict[bytes, int]) -> tuple[Array, Array]:
+    """Every edge once, as a pair of cells with the first number smaller, and its ends."""
+    found: dict[tuple[int, int], Array] = {}
+    for cell, key, segment in edges:
+        other = index.get(key, -1)
+        if other >= 0 and other != cell:
+            found.setdefault((min(cell, other), max(cell, other)), segment)
+    pairs = np.array(list(found), int).reshape(-1, 2)
+    return pairs, np.array(list(found.values())).reshape(-1, 2, 2)

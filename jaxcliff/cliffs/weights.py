@@ -1,0 +1,124 @@
+"""Over the weights of a mixture Σ_k w_k R_k: exact for two and three rewards; for more, along lines, and sampled."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxcliff import policies
+from jaxcliff._records import record
+from jaxcliff.cliffs import jumps
+from jaxcliff.cliffs.cones import Array, Cones, float64
+from jaxcliff.cliffs.plane import PolicyMap, map_plane
+from jaxcliff.cliffs.radius import nearest_cliff
+from jaxcliff.cliffs.ray import Path, as_reward, cliffs_along
+from jaxcliff.mdp import MDP
+from jaxcliff.rewards import family
+
+
+@record
+class WeightMap:
+    """The optimal policy as a function of the weights of N rewards.
+
+    Attributes:
+        exact: whether `map` is all there is to know (N = 2, 3), or weights were sampled (N ≥ 4).
+        map: for two rewards a `Path` in t = w₂; for three a `PolicyMap` in (w₂, w₃); None for more.
+        returns: the return of each piece's policy under each reward alone, [pieces, N]: segments, regions or samples.
+            Their jumps across a cliff are the kinks of the optimal return, which is convex and piecewise linear in w.
+        lines: for N ≥ 4, the exact `Path` between each two corners, by the pair of rewards.
+        weights: for N ≥ 4, the sampled weights, [M, N]; `actions` their policies, [M, S]; `radius` how far the
+            nearest cliff is in weights whose sum does not change (sup norm), exact, [M].
+    """
+
+    exact: bool
+    map: Any
+    returns: Array
+    lines: Any = None
+    weights: Any = None
+    actions: Any = None
+    radius: Any = None
+
+    def kinks(self) -> Array:
+        """The jump of each reward's return across each cliff of the map, [M or E, N]."""
+        if isinstance(self.map, Path):
+            return np.diff(self.returns, axis=0)
+        if isinstance(self.map, PolicyMap):
+            return self.returns[self.map.edges[:, 1]] - self.returns[self.map.edges[:, 0]]
+        raise ValueError("kinks need an exact map, of two or three rewards; for more look at the lines")
+
+    def summary(self) -> str:
+        """One sentence."""
+        if isinstance(self.map, Path):
+            return f"two rewards, exact: {len(self.map.breakpoints)} breakpoints in the second weight"
+        if isinstance(self.map, PolicyMap):
+            return f"three rewards, exact: {self.map.summary()}"
+        policies = len(np.unique(self.actions, axis=0))
+        return (
+            f"{self.weights.shape[1]} rewards, sampled: {policies} policies at {len(self.weights)} weights, median "
+            f"distance to a cliff {np.median(self.radius):.3g}; exact along {len(self.lines)} lines between corners"
+        )
+
+
+def weight_map(
+    mdp: MDP,
+    rewards: Any,
+    *,
+    true_reward: Any = None,
+    rule: Callable[..., Any] = policies.uniform,
+    tie_tolerance: float | None = None,
+    max_regions: int = 100_000,
+    samples: int = 4096,
+    key: Any = None,
+    progress: bool = False,
+) -> WeightMap:
+    """Which policy is optimal for which weights of several rewards, [N, S, A].
+
+    `samples` and `key` are for N ≥ 4, where weights are drawn uniformly from the simplex; the rest as in `policy_map`.
+
+    >>> import jaxcliff as jc
+    >>> simplex = jc.weight_map(jc.problems.bandit([0.0, 0.0, 0.0]), [[[1.0, 0, 0.7]], [[0, 1.0, 0.7]]])
+    >>> simplex.map.breakpoints.round(12).tolist()
+    [0.3, 0.7]
+    """
+    cones = Cones.of(mdp)
+    number = np.shape(rewards)[0] if np.ndim(rewards) == 3 else 0
+    if number < 2:
+        raise ValueError(f"several rewards have shape [N, S, A] with N at least 2; this is {list(np.shape(rewards))}")
+    each = np.stack([as_reward(cones, r, f"reward {k}") for k, r in enumerate(rewards)])
+    options: dict[str, Any] = {"true_reward": true_reward, "rule": rule, "tie_tolerance": tie_tolerance}
+
+    def returns(sets: Array) -> Array:
+        chosen = jumps.policies_of(cones, sets, rule)
+        visits = cones.in_blocks(cones.visits, chosen)
+        return np.stack([jumps.earned(visits, chosen, r) for r in each], axis=-1)
+
+    def line(i: int, j: int) -> Path:
+        return cliffs_along(mdp, each[i], each[j] - each[i], stop=1.0, **options)
+
+    if number == 2:
+        path = line(0, 1)
+        return WeightMap(exact=True, map=path, returns=returns(path.optimal))
+    if number == 3:
+        plane = np.stack([each[0], each[1] - each[0], each[2] - each[0]])
+        triangle = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+        true = None if true_reward is None else as_reward(cones, true_reward, "the true reward")
+        plan = map_plane(cones, plane, triangle, true, rule, tie_tolerance, max_regions, progress)
+        return WeightMap(exact=True, map=plan, returns=returns(plan.optimal))
+    with float64():
+        key = jax.random.key(0) if key is None else key
+        drawn = np.asarray(jax.random.dirichlet(key, np.ones(number), (samples,)))
+    mixed = np.tensordot(drawn, each, axes=1)
+    near = nearest_cliff(mdp, mixed, family=family.weights(each), tie_tolerance=tie_tolerance)
+    actions = near.walls.actions
+    sets = np.eye(cones.num_actions, dtype=bool)[actions] | near.walls.tied
+    return WeightMap(
+        exact=False,
+        map=None,
+        returns=returns(sets),
+        lines={pair: line(*pair) for pair in itertools.combinations(range(number), 2)},
+        weights=drawn,
+        actions=actions,
+        radius=near.radius,
+    )

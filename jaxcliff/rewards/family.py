@@ -1,0 +1,175 @@
+"""Linear families of rewards, R(θ) = R₀ + Fθ: along which changes a distance is measured.
+
+A wall ⟨n, R⟩ = 0 at a gap g is g / ‖Fᵀn‖* away in θ, with ‖·‖* dual to the norm of θ. F is applied and never stored:
+it either scales entries (`Entries`: all of them, some, one component of a mixture, all components) or adds up given
+rewards (`Directions`: features, weights, a ray, a plane).
+
+    jc.nearest_cliff(mdp, family=jc.family.mask(entries))
+"""
+
+from typing import Any
+
+import numpy as np
+
+from jaxcliff.mdp import MDP
+
+DUAL = {"inf": 1.0, "2": 2.0, "1": np.inf}
+Array = np.ndarray
+
+
+def check_norm(norm: Any) -> float:
+    """The exponent of the dual norm."""
+    if norm not in DUAL:
+        raise ValueError(f"norm must be one of {', '.join(map(repr, DUAL))}, not {norm!r}")
+    return DUAL[norm]
+
+
+class Entries:
+    """ΔR(s, a) = Σ_k scale_k(s, a) θ_k(s, a): θ has one number per component and entry, [N, S, A]."""
+
+    def __init__(self, scale: Any):
+        self.scale = np.asarray(scale, np.float64)
+        if self.scale.ndim != 3 or not np.isfinite(self.scale).all():
+            raise ValueError(f"scale must be finite and of shape [N, S, A], not {list(self.scale.shape)}")
+
+    def fit(self, mdp: MDP) -> "Entries":
+        """The same on the entries that count."""
+        _check_shape(self.scale, mdp)
+        return Entries(np.where(np.asarray(mdp.decisions), self.scale, 0.0))
+
+    def apply(self, theta: Array) -> Array:
+        """Fθ, [..., S, A]."""
+        return np.sum(self.scale * theta, axis=-3)
+
+    def pull(self, normals: Array) -> Array:
+        """Fᵀn, [..., N, S, A]."""
+        return self.scale * normals[..., None, :, :]
+
+    def dual_norms(self, cones: Any, actions: Array, norm: str) -> Array:
+        """‖Fᵀn‖* of every wall of every policy, [F, S, A]."""
+        p = check_norm(norm)
+        return cones.entry_norms(actions, np.linalg.norm(self.scale, p, axis=0), p)
+
+    def reach(self, norm: str) -> float:
+        """A number with ‖Fᵀn‖* ≤ reach · ‖n‖₁ for every n."""
+        return float(np.linalg.norm(self.scale, check_norm(norm), axis=0).max())
+
+    def steepest(self, pulled: Array, norm: str) -> Array:
+        """The θ of norm 1 along which a gap with this Fᵀn falls fastest."""
+        return _steepest(pulled.reshape(*pulled.shape[:-3], -1), norm).reshape(pulled.shape)
+
+
+class Directions:
+    """ΔR = Σ_i θ_i F_i, for given rewards F [D, S, A]; if `balanced`, θ sums to 0 (weights of a mixture)."""
+
+    def __init__(self, columns: Any, balanced: bool = False):
+        self.columns = np.asarray(columns, np.float64)
+        self.balanced = balanced
+        if self.columns.ndim != 3:
+            raise ValueError(f"the rewards of a family have shape [D, S, A], not {list(self.columns.shape)}")
+
+    def fit(self, mdp: MDP) -> "Directions":
+        """The same on the entries that count."""
+        _check_shape(self.columns, mdp)
+        columns = np.where(np.asarray(mdp.decisions), self.columns, 0.0)
+        if not np.isfinite(columns).all():
+            raise ValueError("a reward of the family is not finite on a legal action")
+        return Directions(columns, self.balanced)
+
+    def apply(self, theta: Array) -> Array:
+        """Fθ, [..., S, A]."""
+        return np.tensordot(theta, self.columns, axes=1)
+
+    def pull(self, normals: Array) -> Array:
+        """Fᵀn, [..., D]."""
+        return np.tensordot(normals, self.columns, axes=((-2, -1), (1, 2)))
+
+    def dual_norms(self, cones: Any, actions: Array, norm: str) -> Array:
+        """‖Fᵀn‖* of every wall of every policy, [F, S, A]: n is never made, the gaps under F_i are what is needed."""
+        gaps, error = cones.gaps(actions, self.columns[None])
+        size = np.abs(gaps).max(axis=(-2, -1))
+        gaps = np.where(np.abs(gaps) <= error[..., None, None] + 1e-14 * size[..., None, None], 0.0, gaps)
+        return _dual(np.moveaxis(gaps, 1, -1), norm, self.balanced)
+
+    def reach(self, norm: str) -> float:
+        """A number with ‖Fᵀn‖* ≤ reach · ‖n‖₁ for every n."""
+        return float(np.linalg.norm(np.abs(self.columns).max(axis=(1, 2)), check_norm(norm)))
+
+    def steepest(self, pulled: Array, norm: str) -> Array:
+        """The θ of norm 1 along which a gap with this Fᵀn falls fastest."""
+        return _steepest(pulled, norm, self.balanced)
+
+
+def identity(mdp: MDP) -> Entries:
+    """Every entry that counts moves by itself."""
+    return Entries(np.ones((1, *mdp.reward.shape))).fit(mdp)
+
+
+def mask(entries: Any) -> Entries:
+    """Only some entries move, a boolean [S, A]."""
+    return Entries(np.asarray(entries, bool)[None])
+
+
+def components(weights: Any, actions: int) -> Entries:
+    """All components of a mixture Σ_k w_k(s) R_k move, weights [N, S]; in the sup norm, max_k ‖ΔR_k‖."""
+    weights = np.asarray(weights, np.float64)
+    if weights.ndim != 2:
+        raise ValueError(f"weights have shape [N, S], not {list(weights.shape)}")
+    return Entries(np.repeat(weights[..., None], actions, axis=-1))
+
+
+def component(weights: Any, index: int, actions: int) -> Entries:
+    """One component of a mixture moves alone: a change of the mixture by ε takes a change of ε/w of the component."""
+    weights = np.asarray(weights, np.float64)
+    if weights.ndim != 2 or not 0 <= index < len(weights):
+        raise ValueError(f"component {index} of weights of shape {list(weights.shape)} does not exist; they are [N, S]")
+    return components(weights[index : index + 1], actions)
+
+
+def features(rewards: Any) -> Directions:
+    """ΔR = Σ_i θ_i F_i; a ray has one reward, a plane two, [D, S, A]."""
+    return Directions(rewards)
+
+
+def weights(rewards: Any) -> Directions:
+    """The weights of a mixture of these rewards, [N, S, A], move; their sum does not."""
+    return Directions(rewards, balanced=True)
+
+
+def _check_shape(array: Array, mdp: MDP) -> None:
+    if array.shape[1:] != mdp.reward.shape:
+        raise ValueError(f"the family has entries {list(array.shape[1:])}, the problem {list(mdp.reward.shape)}")
+
+
+def _dual(g: Array, norm: str, balanced: bool) -> Array:
+    """The dual norm over the last axis; for balanced θ, that of g up to a constant."""
+    if balanced:
+        g = g - _centre(g, norm)
+    return np.linalg.norm(g, check_norm(norm), axis=-1)
+
+
+def _centre(g: Array, norm: str) -> Array:
+    """The constant nearest to g in the dual norm, over the last axis."""
+    if norm == "inf":
+        return np.median(g, axis=-1, keepdims=True)
+    if norm == "2":
+        return g.mean(axis=-1, keepdims=True)
+    return (g.max(axis=-1, keepdims=True) + g.min(axis=-1, keepdims=True)) / 2
+
+
+def _steepest(g: Array, norm: str, balanced: bool = False) -> Array:
+    if norm == "inf":
+        if not balanced:
+            return -np.sign(g)
+        g = g - _centre(g, norm)
+        sign, level = -np.sign(g), g == 0
+        return np.where(level, -sign.sum(-1, keepdims=True) / np.maximum(level.sum(-1, keepdims=True), 1), sign)
+    if norm == "2":
+        g = g - _centre(g, norm) if balanced else g
+        size = np.linalg.norm(g, axis=-1, keepdims=True)
+        return -g / np.where(size > 0, size, 1)
+    eye = np.eye(g.shape[-1])
+    if balanced:
+        return (eye[g.argmin(axis=-1)] - eye[g.argmax(axis=-1)]) / 2
+    largest = np.abs(g).argmax(axis=-1)
+    return -eye[largest] * np.sign(np.take_along_axis(g, largest[..., None], axis=-1))
