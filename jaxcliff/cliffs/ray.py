@@ -32,7 +32,8 @@ class Path:
             its mean over the states visited before; ties by the rule that was asked for.
         return_jump: the change of the true return there, [M]; true_return: the true return of each segment; or None.
         value_jump: the largest change of the optimal value at each breakpoint, [M]: 0 up to rounding, a certificate.
-        tied_start: whether actions tie at the start that do not tie along the ray.
+        tied_start: whether actions tie at the start that do not tie along the ray; start_tv: how far the policy then
+            jumps from the start itself to the first segment, the largest total variation over states.
         complete: False if the limit on breakpoints stopped the walk; then `stop` is how far it came.
     """
 
@@ -47,6 +48,7 @@ class Path:
     true_return: Any
     value_jump: Array
     tied_start: bool
+    start_tv: float
     complete: bool
     labels: Labels = static(default=Labels())
 
@@ -124,6 +126,8 @@ def cliffs_along(
     firsts = np.cumsum([0, *(len(f.optimal) for f in found)])
     before = np.concatenate([first + np.arange(len(f.breakpoints)) for first, f in zip(firsts, found, strict=False)])
     chosen = jumps.policies_of(cones, optimal, rule)
+    starts = jumps.policies_of(cones, np.stack([f.start for f in found]), rule)
+    start_tv = np.abs(starts - chosen[firsts[:-1]]).sum(axis=-1).max(axis=-1) / 2
     height = jumps.heights(cones.in_blocks(cones.visits, chosen), chosen, before, before + 1, true)
     ends = np.cumsum([0, *(len(f.breakpoints) for f in found)])
     paths = []
@@ -141,7 +145,8 @@ def cliffs_along(
                 return_jump=None if true is None else height["return_jump"][jump],
                 true_return=None if true is None else height["true_return"][firsts[i] : firsts[i + 1]],
                 value_jump=np.array(own.value_jump),
-                tied_start=own.tied_start,
+                tied_start=bool((own.start & ~own.optimal[0]).any()),
+                start_tv=float(start_tv[i]),
                 complete=own.complete,
                 labels=mdp.labels,
             )
@@ -172,12 +177,12 @@ def tie_tolerance_or_default(tie_tolerance: float | None) -> float:
 class _Trail:
     """What is known of one ray so far."""
 
-    def __init__(self, tied_start: bool):
+    def __init__(self) -> None:
+        self.start: Array = np.zeros(0)  # the optimal actions at the start itself
         self.breakpoints: list[float] = []
         self.actions: list[Array] = []
         self.optimal: list[Array] = []
         self.value_jump: list[float] = []
-        self.tied_start = tied_start
         self.complete = True
         self.reached = np.inf
 
@@ -201,7 +206,7 @@ def _follow(
 
     live = np.arange(lanes)
     actions = beside(cones, actions, at(t, live), directions, tolerance)
-    trails = [_Trail(False) for _ in live]
+    trails = [_Trail() for _ in live]
     while live.size:
         own, d, now = actions[live], directions[live], t[live]
         pair = np.stack([np.broadcast_to(base, d.shape), d], axis=1)
@@ -218,6 +223,7 @@ def _follow(
         along = walls & (np.abs(slope) <= flat) & (value + middle[:, None, None] * slope <= level)
         begins = value + now[:, None, None] * slope
         begin_level = threshold(cones, at(now, live), error[:, 0] + np.abs(now) * error[:, 1], tolerance)
+        chosen = np.arange(cones.num_actions) == own[..., None]
         ends = following >= stop
         for i, lane in enumerate(live):
             trail = trails[lane]
@@ -225,9 +231,9 @@ def _follow(
                 old = trail.actions[-1]
                 trail.value_jump.append(float(np.abs(begins[i, np.arange(cones.num_states), old]).max()))
             else:
-                trail.tied_start = bool((walls[i] & ~along[i] & (begins[i] <= begin_level[i])).any())
+                trail.start = chosen[i] | (walls[i] & (begins[i] <= begin_level[i]))
             trail.actions.append(own[i])
-            trail.optimal.append(along[i] | (np.arange(cones.num_actions) == own[i][:, None]))
+            trail.optimal.append(along[i] | chosen[i])
             if ends[i]:
                 trail.reached = stop
             elif len(trail.breakpoints) >= limit:

@@ -81,8 +81,6 @@ def walls(
 ) -> Walls:
     """The walls around rewards [..., S, A]; see `nearest_cliff` for the arguments."""
     families.check_norm(norm)
-    if states not in STATES:
-        raise ValueError(f"states must be one of {', '.join(map(repr, STATES))}, not {states!r}")
     cones = Cones.of(mdp)
     family = (families.identity(mdp) if family is None else family).fit(mdp)
     rewards, acts = solved(cones, rewards, tie_tolerance)
@@ -93,12 +91,7 @@ def walls(
     distinct, index = np.unique(flat, axis=0, return_inverse=True)
     norms = cones.in_blocks(lambda a: family.dual_norms(cones, a, norm), distinct)[index.ravel()]
     is_wall = cones.walls(actions)
-    seen = np.ones((1, cones.num_states), bool)
-    if states == "reachable":
-        with float64():
-            seen = np.asarray(reachable(cones.mdp))[None]
-    elif states == "visited":
-        seen = cones.in_blocks(lambda a: cones.visits(one_hot(cones, a)) > 0, distinct)[index.ravel()]
+    seen = looked_at(cones, states, distinct)[index.ravel()]
     return Walls(
         cones=cones,
         family=family,
@@ -111,7 +104,7 @@ def walls(
         actions=actions,
         tied=is_wall & acts.optimal,
         undecided=is_wall & acts.undecided,
-        looked_at=np.broadcast_to(seen, flat.shape).reshape(*lead, cones.num_states),
+        looked_at=seen.reshape(*lead, cones.num_states),
     )
 
 
@@ -133,6 +126,19 @@ def solved(cones: Cones, rewards: Any, tie_tolerance: Any = None) -> tuple[np.nd
     return cones.clean(rewards), acts
 
 
+def looked_at(cones: Cones, states: str, actions: np.ndarray) -> np.ndarray:
+    """Which states' walls count, for each of some policies, [F, S]."""
+    if states not in STATES:
+        raise ValueError(f"states must be one of {', '.join(map(repr, STATES))}, not {states!r}")
+    seen = np.ones(cones.num_states, bool)
+    if states == "visited":
+        return cones.in_blocks(lambda a: cones.visits(np.eye(cones.num_actions)[a]) > 0, actions)
+    if states == "reachable":
+        with float64():
+            seen = np.asarray(reachable(cones.mdp))
+    return np.broadcast_to(seen, actions.shape)
+
+
 def selected(acts: ActionSets, rule: Rule) -> np.ndarray:
     """The one action per state that a selection rule takes, [..., S]."""
     with float64():
@@ -140,8 +146,3 @@ def selected(acts: ActionSets, rule: Rule) -> np.ndarray:
     if not (policy.max(axis=-1) == 1).all():
         raise ValueError("the rule must choose one action per state (policies.first, preferred or random)")
     return policy.argmax(axis=-1)
-
-
-def one_hot(cones: Cones, actions: np.ndarray) -> np.ndarray:
-    """Actions as policies, [..., S, A]."""
-    return np.eye(cones.num_actions)[actions]

@@ -32,6 +32,11 @@ class Entries:
         if self.scale.ndim != 3 or not np.isfinite(self.scale).all():
             raise ValueError(f"scale must be finite and of shape [N, S, A], not {list(self.scale.shape)}")
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of θ."""
+        return self.scale.shape
+
     def fit(self, mdp: MDP) -> "Entries":
         """The same on the entries that count."""
         _check_shape(self.scale, mdp)
@@ -67,6 +72,11 @@ class Directions:
         self.balanced = balanced
         if self.columns.ndim != 3:
             raise ValueError(f"the rewards of a family have shape [D, S, A], not {list(self.columns.shape)}")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of θ."""
+        return self.columns.shape[:1]
 
     def fit(self, mdp: MDP) -> "Directions":
         """The same on the entries that count."""

@@ -1,6 +1,9 @@
 """Perturbed rewards, each returned with the norm it really has.
 
-Perturbations touch the entries that count: legal actions of non-terminal states.
+Perturbations touch the entries that count: legal actions of non-terminal states. `ball`, `sphere`, `gaussian`, `signs`
+and `sparse` are random; `single_entries`, `along`, `plane`, `adversarial` and `quantized` are not; `shaping` and
+`constant` change no policy (the latter only where all episodes are equally long); `redistributed` moves reward among
+tied actions; `without` leaves out one component of a mixture.
 """
 
 from typing import Any
@@ -35,30 +38,136 @@ def ball(key: jax.Array, mdp: MDP, radius: Any, count: int, *, norm: str = "inf"
         norm: "inf", "2" or "1", over the entries that count.
         reward: another centre, [S, A].
     """
-    if norm not in NORMS:
-        raise ValueError(f"norm must be one of {', '.join(map(repr, NORMS))}, not {norm!r}")
-    if not isinstance(count, int) or count < 1:
-        raise ValueError(f"count must be a whole number of at least 1, not {count}")
-    if np.ndim(radius) != 0 or (is_concrete(radius) and not 0 <= float(radius) < np.inf):
-        raise ValueError(f"the radius must be one finite number, not negative; it is {radius}")
-    radius = jnp.asarray(radius).astype(mdp.dtype)
-    base = mdp.reward if reward is None else jnp.asarray(reward).astype(mdp.dtype)
-    if base.shape != mdp.reward.shape:
-        raise ValueError(f"the centre must have shape {list(mdp.reward.shape)}, not {list(base.shape)}")
-    shape = (count, *base.shape)
     direction_key, length_key = jax.random.split(key)
-    counts = mdp.decisions
     if norm == "inf":
+        shape = _shape(mdp, count)
         step = jax.random.uniform(direction_key, shape, mdp.dtype, -1, 1)
     else:
-        # |x| with density ∝ exp(−|x|^p) has a uniform direction; U^{1/n} fills the ball.
-        p = NORMS[norm]
-        step = jnp.where(counts, jax.random.generalized_normal(direction_key, p, shape, mdp.dtype), 0)
-        length = jnp.sum(jnp.abs(step) ** p, axis=(-2, -1), keepdims=True) ** (1 / p)
-        filling = jax.random.uniform(length_key, (count, 1, 1), mdp.dtype) ** (1 / jnp.sum(counts)).astype(mdp.dtype)
-        step = step * (filling / length).astype(mdp.dtype)
-    rewards = jnp.where(counts, base + radius * step, base)
-    return Perturbed(rewards, realised_norm(mdp, rewards - base, norm))
+        # U^{1/n} of a uniform direction fills the ball.
+        step = _directions(direction_key, mdp, count, norm)
+        entries = jnp.sum(mdp.decisions).astype(mdp.dtype)
+        step = step * jax.random.uniform(length_key, (count, 1, 1), mdp.dtype) ** (1 / entries)
+    return _added(mdp, reward, _size("radius", radius, mdp) * step, norm)
+
+
+def sphere(key: jax.Array, mdp: MDP, radius: Any, count: int, *, norm: str = "inf", reward: Any = None) -> Perturbed:
+    """Rewards at exactly a distance from a reward: a uniform draw from the ball, moved out to its surface.
+
+    (In the sup norm that is uniform on the faces of the cube; in the others the cone measure.)
+    """
+    return _added(mdp, reward, _size("radius", radius, mdp) * _directions(key, mdp, count, norm), norm)
+
+
+def gaussian(key: jax.Array, mdp: MDP, sigma: Any, count: int, *, reward: Any = None) -> Perturbed:
+    """Independent noise N(0, σ²) on every entry; the norms are sup norms."""
+    noise = jax.random.normal(key, _shape(mdp, count), mdp.dtype)
+    return _added(mdp, reward, _size("sigma", sigma, mdp) * noise, "inf")
+
+
+def signs(key: jax.Array, mdp: MDP, radius: Any, count: int, *, reward: Any = None) -> Perturbed:
+    """±radius on every entry: random corners of the ball of the sup norm."""
+    noise = jax.random.rademacher(key, _shape(mdp, count), mdp.dtype)
+    return _added(mdp, reward, _size("radius", radius, mdp) * noise, "inf")
+
+
+def sparse(key: jax.Array, mdp: MDP, radius: Any, count: int, entries: int, *, reward: Any = None) -> Perturbed:
+    """±radius on so many entries, drawn anew for every reward."""
+    total = int(np.sum(np.asarray(mdp.decisions)))
+    if not isinstance(entries, int) or not 1 <= entries <= total:
+        raise ValueError(f"entries must be a whole number from 1 to {total}, not {entries}")
+    which, sign = jax.random.split(key)
+    shape = _shape(mdp, count)
+    order = jnp.where(mdp.decisions, jax.random.uniform(which, shape, mdp.dtype), jnp.inf).reshape(count, -1)
+    rank = jnp.argsort(jnp.argsort(order, axis=-1), axis=-1).reshape(shape)
+    noise = jnp.where(rank < entries, jax.random.rademacher(sign, shape, mdp.dtype), 0)
+    return _added(mdp, reward, _size("radius", radius, mdp) * noise, "inf")
+
+
+def single_entries(mdp: MDP, size: Any, *, reward: Any = None) -> Perturbed:
+    """Each entry that counts moved by +size, then each by −size, all others left alone: twice as many as entries."""
+    which = jnp.asarray(np.argwhere(np.asarray(mdp.decisions)))
+    states, actions = which.T
+    one = jnp.zeros((len(which), *mdp.reward.shape), mdp.dtype).at[jnp.arange(len(which)), states, actions].set(1)
+    return _added(mdp, reward, _size("size", size, mdp) * jnp.concatenate([one, -one]), "inf")
+
+
+def shaping(mdp: MDP, potentials: Any, *, reward: Any = None) -> Perturbed:
+    """Potential shaping, R + γPφ − φ for potentials φ [..., S], 0 in terminal states: every policy keeps its rank.
+
+    (Ng, Harada and Russell, 1999.)
+    """
+    potentials = jnp.asarray(potentials).astype(mdp.dtype)
+    if potentials.shape[-1:] != (mdp.num_states,):
+        raise ValueError(f"potentials have shape [..., {mdp.num_states}], not {list(potentials.shape)}")
+    if mdp.terminal is not None:
+        potentials = jnp.where(mdp.terminal, 0, potentials)
+    return _added(mdp, reward, mdp.discount * mdp.expect(potentials) - potentials[..., None], "inf")
+
+
+def constant(mdp: MDP, sizes: Any, *, reward: Any = None) -> Perturbed:
+    """The same number added to every entry, one reward per size: changes no policy unless an episode can end earlier.
+
+    On a tree without end token, or without terminal states, all episodes are equally long.
+    """
+    sizes = jnp.asarray(sizes).astype(mdp.dtype)
+    return _added(mdp, reward, jnp.broadcast_to(sizes[..., None, None], (*sizes.shape, *mdp.reward.shape)), "inf")
+
+
+def redistributed(key: jax.Array, mdp: MDP, tied: Any, radius: Any, count: int, *, reward: Any = None) -> Perturbed:
+    """Reward moved among actions that tie, a boolean [S, A]: what they get sums to 0 in every state."""
+    tied = jnp.asarray(tied) & mdp.decisions
+    if tied.shape != mdp.reward.shape:
+        raise ValueError(f"tied must be a boolean {list(mdp.reward.shape)}, not of shape {list(tied.shape)}")
+    noise = jnp.where(tied, jax.random.uniform(key, _shape(mdp, count), mdp.dtype, -1, 1), 0)
+    number = jnp.maximum(jnp.sum(tied, axis=-1, keepdims=True), 1).astype(mdp.dtype)
+    noise = jnp.where(tied, noise - jnp.sum(noise, axis=-1, keepdims=True) / number, 0)
+    largest = jnp.max(jnp.abs(noise), axis=(-2, -1), keepdims=True)
+    step = noise / jnp.where(largest > 0, largest, 1)
+    return _added(mdp, reward, _size("radius", radius, mdp) * step, "inf")
+
+
+def without(mdp: MDP, rewards: Any, weights: Any) -> Perturbed:
+    """A mixture Σ_k w_k(s) R_k without its first, second, … component: rewards [N, S, A], weights [N, S] or [N, 1]."""
+    rewards, weights = jnp.asarray(rewards).astype(mdp.dtype), jnp.asarray(weights).astype(mdp.dtype)
+    if rewards.shape[1:] != mdp.reward.shape or weights.shape not in ((len(rewards), 1), rewards.shape[:2]):
+        raise ValueError(
+            f"components have shape [N, {mdp.num_states}, {mdp.num_actions}] and weights [N, {mdp.num_states}] or "
+            f"[N, 1], not {list(rewards.shape)} and {list(weights.shape)}"
+        )
+    parts = jnp.where(mdp.decisions, weights[..., None] * rewards, 0)
+    return _added(mdp, jnp.sum(parts, axis=0), -parts, "inf")
+
+
+def quantized(mdp: MDP, dtype: str, *, reward: Any = None) -> Perturbed:
+    """The reward as "float16", "bfloat16" or "int8" would hold it (one scale for all entries), [1, S, A]."""
+    base = _centre(mdp, reward)
+    if dtype in ("float16", "bfloat16"):
+        stored = base.astype(dtype).astype(mdp.dtype)
+    elif dtype == "int8":
+        scale = jnp.max(jnp.where(mdp.decisions, jnp.abs(base), 0)) / 127
+        stored = jnp.round(base / jnp.where(scale > 0, scale, 1)) * scale
+    else:
+        raise ValueError(f"dtype must be 'float16', 'bfloat16' or 'int8', not {dtype!r}")
+    return _added(mdp, base, (stored - base)[None], "inf")
+
+
+def along(mdp: MDP, direction: Any, lengths: Any, *, reward: Any = None, norm: str = "inf") -> Perturbed:
+    """R + tD for a direction D [S, A] and every t in `lengths`, [...]."""
+    direction, lengths = jnp.asarray(direction).astype(mdp.dtype), jnp.asarray(lengths).astype(mdp.dtype)
+    return _added(mdp, reward, lengths[..., None, None] * direction, norm)
+
+
+def plane(mdp: MDP, x: Any, y: Any, xs: Any, ys: Any, *, reward: Any = None, norm: str = "inf") -> Perturbed:
+    """R + xX + yY on a grid, [len(ys), len(xs), S, A]."""
+    x, y = jnp.asarray(x).astype(mdp.dtype), jnp.asarray(y).astype(mdp.dtype)
+    xs, ys = jnp.asarray(xs).astype(mdp.dtype), jnp.asarray(ys).astype(mdp.dtype)
+    return _added(mdp, reward, xs[:, None, None] * x + ys[:, None, None, None] * y, norm)
+
+
+def adversarial(mdp: MDP, near: Any, factors: Any = 1.001) -> Perturbed:
+    """The reward moved towards its nearest cliff, by so many times the distance: `near = jc.nearest_cliff(mdp, …)`."""
+    lengths = jnp.asarray(factors).astype(mdp.dtype) * jnp.asarray(near.radius).astype(mdp.dtype)
+    return along(mdp, near.direction, lengths, reward=near.walls.rewards, norm=near.walls.norm_name)
 
 
 def realised_norm(mdp: MDP, difference: Rewards, norm: str = "inf") -> LaneScalars:
@@ -68,6 +177,50 @@ def realised_norm(mdp: MDP, difference: Rewards, norm: str = "inf") -> LaneScala
         return jnp.max(size, axis=(-2, -1))
     p = NORMS[norm]
     return jnp.sum(size**p, axis=(-2, -1)) ** (1 / p)
+
+
+def _shape(mdp: MDP, count: int) -> tuple[int, ...]:
+    if not isinstance(count, int) or count < 1:
+        raise ValueError(f"count must be a whole number of at least 1, not {count}")
+    return (count, *mdp.reward.shape)
+
+
+def _size(name: str, size: Any, mdp: MDP) -> jax.Array:
+    if np.ndim(size) != 0 or (is_concrete(size) and not 0 <= float(size) < np.inf):
+        raise ValueError(f"the {name} must be one finite number, not negative; it is {size}")
+    return jnp.asarray(size).astype(mdp.dtype)
+
+
+def _directions(key: jax.Array, mdp: MDP, count: int, norm: str) -> Rewards:
+    """Steps of norm 1 in random directions."""
+    shape = _shape(mdp, count)
+    if norm == "inf":
+        step = jax.random.uniform(key, shape, mdp.dtype, -1, 1)
+    else:
+        # |x| with density ∝ exp(−|x|^p) has a uniform direction.
+        step = jax.random.generalized_normal(key, NORMS[_checked(norm)], shape, mdp.dtype)
+    return jnp.where(mdp.decisions, step, 0) / realised_norm(mdp, step, norm)[:, None, None]
+
+
+def _checked(norm: str) -> str:
+    if norm not in NORMS:
+        raise ValueError(f"norm must be one of {', '.join(map(repr, NORMS))}, not {norm!r}")
+    return norm
+
+
+def _centre(mdp: MDP, reward: Any) -> Rewards:
+    base = mdp.reward if reward is None else jnp.asarray(reward).astype(mdp.dtype)
+    if base.shape != mdp.reward.shape:
+        raise ValueError(f"the centre must have shape {list(mdp.reward.shape)}, not {list(base.shape)}")
+    return base
+
+
+def _added(mdp: MDP, reward: Any, step: Rewards, norm: str) -> Perturbed:
+    """Steps on top of a reward, where an entry counts, and the norms they really have."""
+    _checked(norm)
+    base = _centre(mdp, reward)
+    rewards = jnp.where(mdp.decisions, base + step, base)
+    return Perturbed(rewards, realised_norm(mdp, rewards - base, norm))
 
 
 @record

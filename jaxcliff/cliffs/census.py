@@ -1,0 +1,63 @@
+"""How brittle rewards of a family are: the distribution of the distance to the nearest cliff."""
+
+from typing import Any
+
+import numpy as np
+
+from jaxcliff._records import record
+from jaxcliff.cliffs.cones import Array
+from jaxcliff.cliffs.radius import nearest_cliff
+from jaxcliff.mdp import MDP
+
+
+@record
+class Census:
+    """Distances to the nearest cliff of N rewards.
+
+    Attributes:
+        radius: of each reward, [N].
+        tied: the share that stands on a cliff.
+        constant, standard_error: C in P(ρ < ε) ≈ Cε for small ε, of rewards with a density, from the smallest radii.
+        norm: in which distances are measured.
+    """
+
+    radius: Array
+    tied: float
+    constant: float
+    standard_error: float
+    norm: str
+
+    def share_within(self, distance: Any) -> Any:
+        """The share of rewards with a cliff nearer than each distance."""
+        ordered = np.sort(self.radius)
+        return np.searchsorted(ordered, np.asarray(distance)) / len(ordered)
+
+    def summary(self) -> str:
+        """One sentence."""
+        finite = self.radius[np.isfinite(self.radius)]
+        return (
+            f"{len(self.radius)} rewards: median distance to a cliff {np.median(finite):.3g} ({self.norm} norm), "
+            f"{self.tied:.1%} on one; P(distance < ε) ≈ {self.constant:.3g}ε (± {self.standard_error:.1g})"
+        )
+
+
+def census(mdp: MDP, rewards: Any, *, norm: str = "inf", family: Any = None, states: str = "all") -> Census:
+    """How far rewards [N, S, A], such as those of `jc.perturb.gaussian`, are from their nearest cliffs.
+
+    C is estimated from the k = N^⅔ smallest radii, as −log(1 − k/N)/ρ₍ₖ₎: the distances of many walls, each with a
+    density at 0, have a minimum that is nearly exponential.
+    """
+    if np.ndim(rewards) != 3 or len(rewards) < 8:
+        raise ValueError(f"a census needs at least 8 rewards, [N, S, A], not shape {list(np.shape(rewards))}")
+    near = nearest_cliff(mdp, rewards, norm=norm, family=family, states=states)
+    radius = near.radius
+    positive = np.sort(radius[(radius > 0) & np.isfinite(radius)])
+    k = round(len(radius) ** (2 / 3))
+    constant = -np.log1p(-k / len(radius)) / positive[k - 1] if len(positive) >= k else np.nan
+    return Census(
+        radius=radius,
+        tied=float(near.tied.mean()),
+        constant=float(constant),
+        standard_error=float(constant / np.sqrt(k)),
+        norm=norm,
+    )
