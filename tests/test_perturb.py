@@ -79,3 +79,119 @@ def test_the_bump_names_a_pair_that_does_not_exist():
             jc.perturb.bump(mdp, q, 0, worst, size)
     with pytest.raises(ValueError, match="illegal or terminal"):
         jc.perturb.bump(jc.problems.fork(), jnp.zeros((3, 2)), 1, 1, 0.1)
+
+
+def base_of(name, rng):
+    mdp = KINDS[name].draw(rng, jnp.dtype(jnp.float32))
+    return mdp, np.asarray(mdp.reward, float), np.asarray(mdp.decisions)
+
+
+def changes(found, base, counts, norm=np.inf):
+    """Changes of the entries that count, [N, entries]; nothing else moved, and the norms are true."""
+    change = np.asarray(found.rewards, float) - base
+    assert (change[..., ~counts] == 0).all()
+    change = change[..., counts]
+    np.testing.assert_allclose(found.norms, np.linalg.norm(change, norm, axis=-1), rtol=1e-4, atol=1e-6)
+    return change
+
+
+@pytest.mark.parametrize(("norm", "order"), [("inf", np.inf), ("2", 2), ("1", 1)])
+def test_a_sphere_is_at_its_distance_in_every_direction(norm, order, rng):
+    mdp, base, counts = base_of("stopping", rng)
+    found = jc.perturb.sphere(jax.random.key(1), mdp, 0.5, 2000, norm=norm)
+    change = changes(found, base, counts, order)
+    np.testing.assert_allclose(found.norms, 0.5, rtol=1e-4)
+    spread = change.std(axis=0)
+    assert np.abs(change.mean(axis=0)).max() <= 5 * spread.max() / np.sqrt(2000)
+    assert spread.max() <= 1.3 * spread.min()
+
+
+def test_random_families_have_the_distribution_they_say(rng):
+    mdp, base, counts = base_of("masked", rng)
+    noise = changes(jc.perturb.gaussian(jax.random.key(2), mdp, 0.3, 3000), base, counts)
+    assert noise.std() == pytest.approx(0.3, rel=5 / np.sqrt(2 * noise.size))
+    signs = changes(jc.perturb.signs(jax.random.key(3), mdp, 0.25, 500), base, counts)
+    np.testing.assert_allclose(np.abs(signs), 0.25, rtol=1e-4)
+    assert abs((signs > 0).mean() - 0.5) <= 2.5 / np.sqrt(signs.size)
+    sparse = changes(jc.perturb.sparse(jax.random.key(4), mdp, 0.25, 500, 3), base, counts)
+    assert ((np.abs(sparse) > 1e-3).sum(axis=1) == 3).all()
+    assert (np.abs(sparse) > 1e-3).any(axis=0).all()
+    single = changes(jc.perturb.single_entries(mdp, 0.5), base, counts)
+    np.testing.assert_allclose(
+        single, np.concatenate([0.5 * np.eye(counts.sum()), -0.5 * np.eye(counts.sum())]), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("name", ["garnet", "proper", "ending_tree", "tree"])
+def test_shaping_and_constants_are_null_where_they_should_be(name, rng):
+    mdp, base, counts = base_of(name, rng)
+    potentials = jnp.asarray(rng.normal(size=(4, mdp.num_states)), jnp.float32)
+    before = jc.optimal_actions(jc.solve(mdp))
+    shaped = jc.perturb.shaping(mdp, potentials)
+    assert np.abs(changes(shaped, base, counts)).max() > 0.1
+    flipped, _ = jc.metrics.flips(before, jc.optimal_actions(jc.solve(mdp, shaped.rewards)))
+    assert not flipped.any()
+    constant = jc.perturb.constant(mdp, np.asarray([-3.0, 5.0], np.float32))
+    np.testing.assert_allclose(constant.norms, [3, 5], rtol=1e-5)
+    flipped, _ = jc.metrics.flips(before, jc.optimal_actions(jc.solve(mdp, constant.rewards)))
+    ends_early = name in ("proper", "ending_tree")
+    assert flipped.any() == ends_early
+
+
+def test_redistribution_moves_reward_among_ties_only(rng):
+    mdp, base, counts = base_of("contexts", rng)
+    tied = rng.random(mdp.reward.shape) < 0.6
+    found = jc.perturb.redistributed(jax.random.key(5), mdp, tied, 0.25, 50)
+    change = np.asarray(found.rewards, float) - base
+    changes(found, base, counts)
+    assert (change[:, ~tied] == 0).all()
+    np.testing.assert_allclose(change.sum(axis=-1), 0, atol=1e-5)
+    np.testing.assert_allclose(found.norms, 0.25, rtol=1e-4)
+    with pytest.raises(ValueError, match="tied must be a boolean"):
+        jc.perturb.redistributed(jax.random.key(5), mdp, tied[:2], 0.25, 50)
+
+
+def test_a_mixture_without_one_of_its_components(rng):
+    mdp, _, counts = base_of("masked", rng)
+    rewards = np.where(counts, rng.normal(size=(3, *mdp.reward.shape)), 0).astype(np.float32)
+    weights = np.array([[0.5], [0.3], [0.2]], np.float32)
+    found = jc.perturb.without(mdp, rewards, weights)
+    for k in range(3):
+        rest = [i for i in range(3) if i != k]
+        expected = np.tensordot(weights[rest, 0], rewards[rest], axes=1)
+        np.testing.assert_allclose(np.asarray(found.rewards)[k][counts], expected[counts], atol=1e-6)
+        assert found.norms[k] == pytest.approx(np.abs(weights[k] * rewards[k])[counts].max(), rel=1e-5)
+    with pytest.raises(ValueError, match="components have shape"):
+        jc.perturb.without(mdp, rewards, weights[:2])
+
+
+@pytest.mark.parametrize(("dtype", "step"), [("float16", 2.0**-11), ("bfloat16", 2.0**-8), ("int8", None)])
+def test_quantisation_is_within_half_a_step(dtype, step, rng):
+    mdp, base, counts = base_of("masked", rng)
+    found = jc.perturb.quantized(mdp, dtype)
+    change = np.abs(changes(found, base[None], counts))[0]
+    largest = np.abs(base[counts]).max()
+    bound = np.abs(base[counts]) * step if step else largest / 254
+    assert (change <= bound * (1 + 1e-4)).all()
+    assert change.max() > 0
+    values = len(np.unique(np.asarray(found.rewards)[0][counts]))
+    assert values <= 255
+    with pytest.raises(ValueError, match="'float16', 'bfloat16' or 'int8'"):
+        jc.perturb.quantized(mdp, "int4")
+
+
+def test_rays_planes_and_the_way_to_the_nearest_cliff(rng):
+    mdp, base, counts = base_of("masked", rng)
+    x, y = np.where(counts, rng.normal(size=(2, *mdp.reward.shape)), 0).astype(np.float32)
+    ray = jc.perturb.along(mdp, x, [0.0, 0.5, 2.0], norm="2")
+    np.testing.assert_allclose(ray.norms, np.array([0, 0.5, 2]) * np.linalg.norm(x), rtol=1e-5)
+    plane = jc.perturb.plane(mdp, x, y, [0.0, 1.0], [0.0, 2.0, 3.0])
+    assert plane.rewards.shape == (3, 2, *mdp.reward.shape)
+    np.testing.assert_allclose(np.asarray(plane.rewards)[2, 1][counts], (base + x + 3 * y)[counts], atol=1e-5)
+    near = jc.nearest_cliff(mdp)
+    found = jc.perturb.adversarial(mdp, near, [0.9, 1.1])
+    np.testing.assert_allclose(found.norms, float(near.radius) * np.array([0.9, 1.1]), rtol=1e-3)
+    before = jc.optimal_actions(jc.solve(mdp))
+    flipped, _ = jc.metrics.flips(before, jc.optimal_actions(jc.solve(mdp, found.rewards)))
+    assert not flipped[0].any()
+    assert flipped[1, near.state]

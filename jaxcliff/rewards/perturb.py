@@ -115,9 +115,10 @@ def constant(mdp: MDP, sizes: Any, *, reward: Any = None) -> Perturbed:
 
 def redistributed(key: jax.Array, mdp: MDP, tied: Any, radius: Any, count: int, *, reward: Any = None) -> Perturbed:
     """Reward moved among actions that tie, a boolean [S, A]: what they get sums to 0 in every state."""
-    tied = jnp.asarray(tied) & mdp.decisions
+    tied = jnp.asarray(tied)
     if tied.shape != mdp.reward.shape:
         raise ValueError(f"tied must be a boolean {list(mdp.reward.shape)}, not of shape {list(tied.shape)}")
+    tied = tied & mdp.decisions
     noise = jnp.where(tied, jax.random.uniform(key, _shape(mdp, count), mdp.dtype, -1, 1), 0)
     number = jnp.maximum(jnp.sum(tied, axis=-1, keepdims=True), 1).astype(mdp.dtype)
     noise = jnp.where(tied, noise - jnp.sum(noise, axis=-1, keepdims=True) / number, 0)
