@@ -8,12 +8,13 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from benchmarks import cases, figure, growth, measure, models
+from benchmarks import cases, figure, geometry, growth, measure, models
 
 ALL: dict[str, Callable[[str], Iterator[cases.Record]]] = (
     dict.fromkeys(cases.CASES, cases.measured)
     | {"models": models.measured}
     | {f"growth_{name}": growth.measured for name in growth.AXES}
+    | geometry.CASES
 )
 
 
@@ -52,6 +53,7 @@ def _run(names: list[str], path: Path | None) -> list[cases.Record]:
         ("floors", ">8"),
         ("× peer", ">8"),
         ("× naive", ">8"),
+        ("of solve", ">9"),
     )
     print(f"{'case':18s} {'method':24s} {' '.join(format(*column) for column in columns)}  right")
     records: list[cases.Record] = []
@@ -71,6 +73,7 @@ def _show(record: cases.Record) -> None:
     unit = record["floors"] if record["memory_floors"] is None else record["memory_floors"]
     ratios = (unit, record["times_best_peer"], record["times_naive"])
     shown = " ".join(f"{'–' if x is None else f'{x:.1f}':>8s}" for x in ratios)
+    shown += f" {record['times_solve']:9.3f}" if "times_solve" in record else f" {'–':>9s}"
     case = record["case"] + (f" {record['at']:g}" if "at" in record else "")
     print(
         f"{case:18s} {record['method']:24s} {record['lanes']:8d} {np.median(record['seconds']):10.4f} "

@@ -211,6 +211,28 @@ def test_many_rewards_at_once_are_the_same_as_one_by_one(rng):
     assert "8 rewards, 0 of them on a cliff; median distance" in near.summary()
 
 
+def test_a_ranking_shows_margins_and_where_a_state_really_flips(rng):
+    """Along any direction a state flips no sooner than the radius, and along its own wall's normal by its margin."""
+    mdp = draw("garnet", rng, 0.9)
+    near = jc.nearest_cliff(mdp)
+    ranking = near.ranking()
+    assert [m.margin for m in ranking] == sorted(m.margin for m in ranking)
+    assert ranking[0][:3] == (near.state, near.leaves, near.enters)
+    assert len(ranking) == mdp.num_states
+    for m in ranking:
+        assert m.lower == near.lower
+        assert m.upper >= m.margin >= near.radius
+        normal = near.walls.normals(m.state, m.enters)
+        path = jc.cliffs_along(mdp, None, -np.sign(normal), stop=1.001 * m.upper)
+        flips = [t for i, t in enumerate(path.breakpoints) if m.state in [s for s, _, _ in path.switches(i)]]
+        sooner = path.breakpoints[:1]
+        assert flips or len(sooner)
+        if len(path.breakpoints) and path.breakpoints[0] > m.margin * (1 - 1e-9):
+            assert flips[0] == pytest.approx(m.margin, rel=1e-7)
+    with pytest.raises(ValueError, match="rank one at a time"):
+        jc.nearest_cliff(mdp, np.asarray(mdp.reward)[None]).ranking()
+
+
 def test_float32_problems_are_measured_in_float64(rng):
     mdp = draw("garnet", rng, 0.9).astype(jnp.float32)
     near = jc.nearest_cliff(mdp)

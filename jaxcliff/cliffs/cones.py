@@ -26,7 +26,7 @@ from jaxcliff.transitions import Dense, Successors, Tree
 
 Array = np.ndarray
 U = 2.0**-53
-ENTRIES = 2**23  # of the matrices of policies that are held at a time
+ENTRIES = 2**22  # of the matrices of policies that are held at a time
 
 
 @contextlib.contextmanager
@@ -72,7 +72,7 @@ class Cones(abc.ABC):
     @property
     def at_a_time(self) -> int:
         """How many policies' matrices fit."""
-        return max(1, ENTRIES // (self.counts.size * self.num_states))
+        return max(1, ENTRIES // max(self.num_states**2, 4 * self.counts.size))
 
     def clean(self, rewards: Any) -> Array:
         """Rewards as float64 with 0 where an entry does not count."""

@@ -1,6 +1,6 @@
 """The nearest cliff: the distance at which the optimal policy first jumps, what jumps there, and how to get there."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,6 +11,21 @@ from jaxcliff.labels import Labels
 from jaxcliff.mdp import MDP
 
 BEYOND = 1e-6
+
+
+class Margin(NamedTuple):
+    """The nearest wall of one state, and an interval for the distance at which the state really flips.
+
+    The margin is true as a distance only if nothing else switches first; if something does, the state can flip sooner,
+    but never nearer than the nearest cliff of all.
+    """
+
+    state: int
+    leaves: int
+    enters: int
+    margin: float
+    lower: float
+    upper: float
 
 
 @record
@@ -57,6 +72,20 @@ class NearestCliff:
         own = self.walls.actions
         return [
             f"{self.labels.state(s)}: {self.labels.action(own[s], s)} = {self.labels.action(a, s)}" for s, a in pairs
+        ]
+
+    def ranking(self, count: int = 10) -> list[Margin]:
+        """The states of one reward by their margins, the smallest first; states that never switch are left out."""
+        if self.radius.shape:
+            raise ValueError("several rewards: rank one at a time")
+        own, walls = self.walls.actions, self.walls
+        upper = walls.over_norm(np.maximum(walls.gap, 0) + walls.gap_bound)
+        nearest = walls.margin.min(axis=-1)
+        enters = walls.margin.argmin(axis=-1)
+        order = [int(s) for s in np.argsort(nearest, kind="stable") if np.isfinite(nearest[s])]
+        return [
+            Margin(s, int(own[s]), int(enters[s]), float(nearest[s]), float(self.lower), float(upper[s, enters[s]]))
+            for s in order[:count]
         ]
 
     def summary(self) -> str:
