@@ -8,27 +8,50 @@ from matplotlib.figure import Figure
 
 from jaxcliff.figures.style import style
 
-COLOURS = {"value_iteration": "#0072B2", "shared": "#D55E00", "auto": "#009E73", "policy_iteration": "#CC79A7"}
+COLOURS = {
+    "value_iteration": "#0072B2",
+    "shared": "#D55E00",
+    "auto": "#009E73",
+    "policy_iteration": "#CC79A7",
+    "exact map": "#56B4E9",
+}
 NAMES = {
     "growth_lanes_small": "rewards $B$ (16 states)",
     "growth_lanes": "rewards $B$ (256 states)",
     "growth_states": "states $S$ (64 rewards)",
     "growth_discount": "$1/(1-\\gamma)$ (256 states, 512 rewards)",
     "growth_sigma": "perturbation $\\sigma$ (256 states, 512 rewards)",
+    "growth_regions": "regions of an exact map (64 states)",
+}
+GEOMETRY = {
+    "map": "exact map, 1024² pixels",
+    "radius_0.01": "radii, σ = 0.01",
+    "radius_0.1": "radii, σ = 0.1",
+    "radius_unrelated": "radii, unrelated",
 }
 
 
 def draw(records: list[dict[str, Any]]) -> Figure:
-    """One bar per case and method against the best peer; one panel per axis of growth."""
+    """Bars for what one solve is compared with; one panel per axis of growth."""
     with style():
-        figure, panels = plt.subplots(2, 3, figsize=(10.5, 6.2), layout="constrained")
+        figure, panels = plt.subplots(2, 4, figsize=(13.5, 6.2), layout="constrained")
         _bars(panels.flat[0], [r for r in records if r["times_best_peer"]])
-        for panel, (case, label) in zip(panels.flat[1:], NAMES.items(), strict=True):
+        for panel, (case, label) in zip(panels.flat[1:], NAMES.items(), strict=False):
             _growth(panel, [r for r in records if r["case"] == case], case, label)
+        _geometry(panels.flat[7], [r for r in records if r["method"] in ("exact map, rasterised", "radius")])
         used = [m for m in COLOURS if any(r["method"] == m for r in records)]
         handles = [plt.Line2D([], [], color=COLOURS[m], marker="o", label=m.replace("_", " ")) for m in used]
         figure.legend(handles=handles, loc="outside lower center", ncols=len(used))
     return figure
+
+
+def _geometry(panel: Any, records: list[dict[str, Any]]) -> None:
+    panel.barh(range(len(records)), [r["times_solve"] for r in records], height=0.5, color=COLOURS["exact map"])
+    panel.set_yticks(range(len(records)), [GEOMETRY[r["case"]] for r in records])
+    panel.invert_yaxis()
+    panel.set_xscale("log")
+    panel.axvline(1, color="0.3", linewidth=0.8)
+    panel.set_xlabel("time, in solves of the same rewards")
 
 
 def _bars(panel: Any, records: list[dict[str, Any]]) -> None:

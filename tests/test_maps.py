@@ -190,6 +190,9 @@ def test_a_limit_gives_a_partial_map_that_says_so(rng):
     assert len(part) == 3
     assert part.covered == pytest.approx(part.areas().sum() / 4)
     assert f"incomplete: {part.covered:.1%} of the area" in part.summary()
+    simplex = jc.weight_map(mdp, [np.asarray(mdp.reward), x, y], max_regions=2)
+    assert not simplex.exact
+    assert simplex.summary().startswith("three rewards, incomplete: ")
     assert (part.edges < 3).all()
     middle = np.stack([part.polygon(i).mean(axis=0) for i in range(3)])
     np.testing.assert_array_equal(part.optimal, whole.optimal[whole.locate(middle)])
@@ -208,7 +211,7 @@ def test_a_map_is_saved_and_read_back(named, rng, tmp_path):
     for name in ("states", "actions", "positions"):
         assert getattr(plan.labels, name) == getattr(again.labels, name)
     assert (plan.true_return is None) != named
-    with pytest.raises(ValueError, match="not a policy map"):
+    with pytest.raises(ValueError, match="not a PolicyMap: its kind is 'other'"):
         PolicyMap.from_dataset(plan.to_dataset().assign_attrs(kind="other"))
 
 
@@ -273,6 +276,28 @@ def test_weights_of_more_rewards_are_sampled_and_say_so(rng):
         found.kinks()
 
 
+def test_integer_rewards_leave_no_pixel_between_two_regions():
+    """Borders that run through the centres of pixels, and regions that meet in points."""
+    mdp = jc.problems.gridworld(("...", "..."), slip=0.0, discount=0.5).astype(F64)
+    for seed in range(3):
+        reward, x, y = np.random.default_rng(seed).integers(-3, 4, size=(3, *mdp.reward.shape))
+        plan = jc.policy_map(mdp, reward, x, y)
+        assert plan.complete
+        assert (plan.rasterize(128) >= 0).all()
+
+
+def test_a_zoom_keeps_its_areas_or_says_that_it_is_too_deep(rng):
+    mdp = draw("garnet", rng, 0.9)
+    x, y = axes(mdp, rng)
+    plan = jc.policy_map(mdp, None, x, y, (0.3, 0.3 + 1e-6, 0.2, 0.2 + 1e-6))
+    assert plan.areas().sum() == pytest.approx(1e-12, rel=1e-9)
+    near = jc.nearest_cliff(mdp)
+    cliff = near.walls.rewards + near.radius * near.direction
+    with pytest.raises(ValueError, match="wide enough for the arithmetic to see"):
+        jc.policy_map(mdp, cliff, x, y, (-1e-16, 1e-16, -1e-16, 1e-16))
+    assert len(jc.policy_map(mdp, cliff, x, y, (-1e-6, 1e-6, -1e-6, 1e-6))) >= 2
+
+
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
@@ -281,7 +306,10 @@ def test_weights_of_more_rewards_are_sampled_and_say_so(rng):
         (lambda m, x: jc.policy_map(m, None, x, x * np.nan), "y is nan at state 0, action 0"),
         (lambda m, x: jc.policy_map(m, None, x, x, max_regions=0), "max_regions"),
         (lambda m, x: jc.policy_map(m, None, x, x).rasterize(0), "at least one pixel"),
+        (lambda m, x: jc.policy_map(m, None, x, x).locate([0.0, 0.0]), "points have shape"),
+        (lambda m, x: jc.policy_map(m, None, x, x, (0, 1, 0)), "extent is"),
         (lambda m, x: jc.weight_map(m, x[None]), "N at least 2"),
+        (lambda m, x: jc.weight_map(m, [x] * 4, samples=0), "samples must be at least 1"),
     ],
 )
 def test_bad_calls_get_a_sentence(call, sentence, rng):

@@ -195,3 +195,8 @@ def test_rays_planes_and_the_way_to_the_nearest_cliff(rng):
     flipped, _ = jc.metrics.flips(before, jc.optimal_actions(jc.solve(mdp, found.rewards)))
     assert not flipped[0].any()
     assert flipped[1, near.state]
+    alone = jc.problems.bandit([1.0])
+    still = jc.perturb.adversarial(alone, jc.nearest_cliff(alone))
+    np.testing.assert_array_equal(still.rewards, alone.reward)
+    with pytest.raises(ValueError, match="several rewards"):
+        jc.perturb.adversarial(mdp, jc.nearest_cliff(mdp, base[None]))

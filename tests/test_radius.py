@@ -264,6 +264,8 @@ def test_a_change_that_moves_nothing_never_flips():
         (lambda m: jc.flip_probability(m, states="visited"), "do not bound the probability"),
         (lambda m: jc.flip_probability(m, np.zeros((2, 8, 3))), "takes one reward"),
         (lambda m: jc.census(m, np.zeros((2, 8, 3))), "at least 8 rewards"),
+        (lambda m: jc.census(m, np.zeros((9, 8, 3)), states="visited"), "are no distances"),
+        (lambda m: jc.nearest_cliff(m, np.zeros((0, 8, 3))), "no rewards to look at"),
     ],
 )
 def test_bad_calls_get_a_sentence(call, sentence, rng):
@@ -290,6 +292,32 @@ def test_flip_probability_agrees_with_solving_noisy_rewards(rng):
         assert abs(found.estimate - share) <= 5 * spread
         assert found.lower <= found.estimate + 5 * found.standard_error
         assert found.per_wall.max() == pytest.approx(found.lower)
+
+
+def test_noise_in_weights_keeps_their_sum(rng):
+    mdp = draw("garnet", rng, 0.9)
+    rewards = rng.normal(size=(3, *mdp.reward.shape))
+    family = jc.family.weights(rewards)
+    sigma = float(jc.nearest_cliff(mdp, norm="2", family=family).radius)
+    found = jc.flip_probability(mdp, sigma=sigma, family=family, key=key(rng), draws=20_000)
+    assert found.lower - 5 * found.standard_error <= found.estimate <= found.upper + 5 * found.standard_error
+    theta = sigma * rng.normal(size=(4096, 3))
+    theta -= theta.mean(axis=1, keepdims=True)
+    _, suboptimal = decide(mdp, np.asarray(mdp.reward) + np.tensordot(theta, rewards, axes=1))
+    share = (legal_sets(mdp, jc.walls(mdp).actions) & suboptimal).any(axis=(-2, -1)).mean()
+    assert abs(found.estimate - share) <= 5 * np.sqrt(share * (1 - share) / 4096 + found.standard_error**2)
+
+
+def test_what_is_not_visited_can_switch_first():
+    """s0 leaves for the end or goes to s1, which waits; the way back from s1 is nearly free."""
+    model = jc.Successors(np.array([[[2], [1]], [[2], [1]], [[2], [2]]]))
+    reward = jnp.asarray([[1.0, 0.0], [0.0, -0.001], [0.0, 0.0]], F64)
+    terminal = np.array([False, False, True])
+    mdp = jc.MDP(model, reward, 0.9, terminal=terminal, initial=jnp.asarray([1.0, 0.0, 0.0], F64))
+    near = jc.nearest_cliff(mdp, states="visited")
+    assert near.state == 0
+    assert near.lower == jc.nearest_cliff(mdp, states="reachable").lower
+    assert near.lower < 0.01 < near.upper
 
 
 @pytest.mark.slow

@@ -116,11 +116,13 @@ def test_degenerate_rays_of_a_bandit():
     assert inside.optimal.tolist() == [[[True, True, False]], [[False, False, True]]]
     assert inside.switches(0) == [(0, [0, 1], [2])]
     assert inside.tv.tolist() == [1.0]
+    assert inside.summary().endswith("inside a wall: actions tie all along a segment in state 0")
+    assert tied.summary().startswith("actions tie at the start\nt = 0.5: ")
 
     still = jc.cliffs_along(three, None, np.zeros((1, 3)))
     assert len(still.breakpoints) == 0
     assert still.first == np.inf
-    assert still.summary() == "no cliff between t = 0 and t = inf"
+    assert still.summary().startswith("no cliff between t = 0 and t = inf\ninside a wall: ")
 
     away = jc.cliffs_along(bandit(1.0, 0.0), None, [[1.0, 0.0]])
     assert len(away.breakpoints) == 0
@@ -157,6 +159,23 @@ def test_a_true_reward_jumps_where_the_value_does_not(rng):
             for k in (i, i + 1)
         )
         np.testing.assert_allclose(before, after, atol=1e-9)
+
+
+def test_a_path_is_saved_and_read_back(rng, tmp_path):
+    import xarray as xr
+
+    from jaxcliff.cliffs.ray import Path
+
+    mdp = draw("masked", rng, 0.9)
+    direction, true = rng.normal(size=(2, *mdp.reward.shape))
+    for options in ({}, {"true_reward": true, "stop": 0.5}):
+        path = jc.cliffs_along(mdp, None, direction, **options)
+        path.to_dataset().to_zarr(tmp_path / "path.zarr", mode="w", consolidated=False)
+        again = Path.from_dataset(xr.open_zarr(tmp_path / "path.zarr", consolidated=False))
+        for name in path.__dataclass_fields__:
+            if name != "labels":
+                np.testing.assert_array_equal(getattr(path, name), getattr(again, name))
+        assert again.summary() == path.summary()
 
 
 @pytest.mark.parametrize("ties", [2, 3, 4])
@@ -210,3 +229,19 @@ def test_a_limit_stops_with_what_there_is(rng):
 def test_bad_calls_get_a_sentence(call, sentence, rng):
     with pytest.raises(ValueError, match=sentence):
         call(draw("garnet", rng))
+
+
+def test_rewards_that_cancel_on_the_way(rng):
+    """From R to −R/2: at the place where nothing is left everything ties, and everything switches."""
+    mdp = draw("garnet", rng, 0.9)
+    reward = np.asarray(mdp.reward)
+    path = jc.cliffs_along(mdp, None, -1.5 * reward, stop=1.0)
+    assert path.breakpoints == pytest.approx([2 / 3])
+    assert path.complete
+    assert jc.weight_map(mdp, [reward, -0.7 * reward]).map.breakpoints == pytest.approx([1 / 1.7])
+    plan = jc.policy_map(mdp, None, -0.7 * reward, 0.7 * reward, extent=(-2, 2, -2, 2))
+    assert (len(plan), plan.complete) == (2, True)
+    direction = rng.normal(size=reward.shape)
+    plain = jc.cliffs_along(mdp, None, direction, stop=3.0)
+    shifted = jc.cliffs_along(mdp, reward + 1e6, direction - 1e6, stop=3.0)
+    np.testing.assert_allclose(shifted.breakpoints, plain.breakpoints, rtol=1e-6)

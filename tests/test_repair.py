@@ -198,6 +198,25 @@ def test_the_best_tiebreaker_is_the_normal(name, rng):
     assert gap <= found.gap * (1 + 1e-9)
 
 
+@pytest.mark.parametrize(("values", "budget", "gap"), [([1.0, 0.0], 2.0, 3.0), ([1.0, 1 - 1e-6], 0.1, 0.2 - 1e-6)])
+def test_an_action_that_is_behind_is_put_ahead(values, budget, gap):
+    found = jc.best_tiebreaker(jc.problems.bandit(jnp.asarray(values, F64)), 0, 1, budget)
+    assert found.gap == pytest.approx(gap, rel=1e-9)
+    assert found.upper == pytest.approx(gap, rel=1e-9)
+    np.testing.assert_allclose(found.change, [[-budget, budget]], rtol=1e-9)
+
+
+def test_scale_and_level_do_not_matter(rng):
+    mdp = draw("garnet", rng, 0.9)
+    actions, reward = some_policy(mdp, rng), np.asarray(mdp.reward)
+    plain = jc.repair(mdp, actions, gap=0.1)
+    for scale in (1e-12, 1e9):
+        mended = jc.repair(mdp, actions, reward * scale, gap=0.1 * scale)
+        assert mended.size == pytest.approx(plain.size * scale, rel=1e-6)
+        assert mended.smallest_gap >= 0.1 * scale * (1 - 1e-6)
+    assert jc.repair(mdp, actions, reward + 1e8, gap=0.1).size == pytest.approx(plain.size, rel=1e-6)
+
+
 def test_no_random_change_within_the_budget_does_better(rng):
     mdp, _ = jc.problems.tie_planted(key(rng), states=7, actions=3, ties=3, tied_states=1, discount=0.8)
     mdp = mdp.astype(F64)
@@ -222,6 +241,7 @@ def test_no_random_change_within_the_budget_does_better(rng):
         (lambda m: jc.repair(m, np.zeros(7, int), gap=1.0), "one action per state"),
         (lambda m: jc.repair(m, np.full(8, 3), gap=1.0), "action 3 is not legal in state 0"),
         (lambda m: jc.repair(m, np.full((8, 3), 1 / 3), gap=1.0), "must choose one action in every state"),
+        (lambda m: jc.repair(m, np.zeros(8, int), gap=1.0, states="visited"), "need not be optimal"),
         (lambda m: jc.best_tiebreaker(m, 9, 0, 0.1), "state 9, action 0 is no decision"),
         (lambda m: jc.best_tiebreaker(m, 0, 0, 0.0), "the budget must be a positive number"),
     ],

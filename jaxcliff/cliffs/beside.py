@@ -1,53 +1,71 @@
-"""Which policy is optimal just beside a reward: at R + tD for every small t > 0.
+"""Which policy is optimal just beside a reward: at R(p + εd) for every small ε > 0, where R(p) = Σ p_k R_k.
 
-Optimal at R, and among those policies optimal for D: a lexicographic optimum, found by policy iteration on one reward
-after the other. It settles every kind of coincidence at once (several walls crossed at a time, a start on a wall, a
-ray that runs inside one), because it asks for the answer and not for the wall.
+Optimal at R(p), and among those policies optimal for R(d): a lexicographic optimum, found by policy iteration on one
+after the other. It settles every kind of coincidence at once (several walls crossed at a time, a start on a wall, a ray
+that runs inside one), because it asks for the answer and not for the wall.
+
+Gaps are linear, so those at a point are sums of the gaps of the parts R_k. The reward of a point is never formed: where
+parts nearly cancel, its rounding would decide.
 """
 
 import numpy as np
 
 from jaxcliff.cliffs.cones import Array, Cones
+from jaxcliff.solvers.solution import default_tie_tolerance
 
 ROUNDS = 1000
 
 
-def beside(cones: Cones, actions: Array, rewards: Array, directions: Array, tie_tolerance: float) -> Array:
-    """Actions [F, S] that are optimal at R + 0⁺D, starting from any; clean rewards and directions, [F, S, A]."""
-    actions = _improved(cones, actions, rewards, np.broadcast_to(cones.counts, rewards.shape), tie_tolerance)
-    gaps, error = cones.gaps(actions, rewards[:, None])
-    tied = gaps[:, 0] <= threshold(cones, rewards, error[:, 0], tie_tolerance)
-    return _improved(cones, actions, directions, tied & cones.counts, tie_tolerance)
+class Ties:
+    """What counts as a tie: gaps up to a fraction of the span of the reward, and whatever the arithmetic cannot tell.
+
+    The fraction is 1e-11 if none is given, also for problems stored in float32: their numbers are taken at their word.
+    """
+
+    def __init__(self, cones: Cones, tolerance: float | None = None):
+        tolerance = default_tie_tolerance(np.dtype(np.float64)) if tolerance is None else tolerance
+        if not 0 <= tolerance < 1:
+            raise ValueError(
+                f"tie_tolerance must be a fraction of the span, not negative or NaN, but it is {tolerance}"
+            )
+        self.cones, self.tolerance = cones, float(tolerance)
+
+    def limits(self, parts: Array, points: Array, error: Array) -> Array:
+        """The largest gap that is a tie at R(p), [F]: parts [F or 1, K, S, A], points and errors of the gaps [F, K]."""
+        rewards = np.einsum("fk,fksa->fsa", points, np.broadcast_to(parts, (len(points), *parts.shape[1:])))
+        high = np.where(self.cones.counts, rewards, -np.inf).max(axis=(-2, -1))
+        low = np.where(self.cones.counts, rewards, np.inf).min(axis=(-2, -1))
+        if self.cones.mdp.pinned:
+            high, low = np.maximum(high, 0), np.minimum(low, 0)
+        return self.tolerance * (high - low) + (np.abs(points) * error).sum(axis=1)
+
+    def beside(self, actions: Array, parts: Array, points: Array, directions: Array) -> Array:
+        """Actions [F, S] that are optimal at R(p + 0⁺d), starting from any; points and directions are [F, K]."""
+        everything = np.broadcast_to(self.cones.counts, (len(actions), *self.cones.counts.shape))
+        actions = self.improved(actions, parts, points, everything)
+        gaps, error = self.cones.gaps(actions, parts)
+        tied = _at(points, gaps) <= self.limits(parts, points, error)[:, None, None]
+        return self.improved(actions, parts, directions, tied & everything)
+
+    def improved(self, actions: Array, parts: Array, points: Array, allowed: Array) -> Array:
+        """Policy iteration for R(p) within the allowed actions; a gap that may be a tie is no reason to switch."""
+        actions = np.array(actions)
+        parts = np.broadcast_to(parts, (len(actions), *parts.shape[1:]))
+        going = np.arange(len(actions))
+        for _ in range(ROUNDS):
+            if not going.size:
+                return actions
+            own, some = actions[going], points[going]
+            gaps, error = self.cones.gaps(own, parts[going])
+            gaps = np.where(allowed[going], _at(some, gaps), 0.0)
+            better = gaps.min(axis=-1) < -self.limits(parts[going], some, error)[:, None]
+            actions[going] = np.where(better, gaps.argmin(axis=-1), own)
+            going = going[better.any(axis=-1)]
+        raise RuntimeError(
+            f"policy iteration did not end in {ROUNDS} rounds; this is a defect, please report the problem"
+        )
 
 
-def threshold(cones: Cones, rewards: Array, error: Array, tie_tolerance: float) -> Array:
-    """The largest gap that is a tie, [..., 1, 1]: the tolerance in units of the span, and the error of the gap."""
-    return (tie_tolerance * span(cones, rewards) + error)[..., None, None]
-
-
-def span(cones: Cones, rewards: Array) -> Array:
-    """Largest minus smallest of the entries that count, and the 0 of an ended episode."""
-    high = np.where(cones.counts, rewards, -np.inf).max(axis=(-2, -1))
-    low = np.where(cones.counts, rewards, np.inf).min(axis=(-2, -1))
-    if cones.mdp.pinned:
-        high, low = np.maximum(high, 0), np.minimum(low, 0)
-    return high - low
-
-
-def _improved(cones: Cones, actions: Array, rewards: Array, allowed: Array, tie_tolerance: float) -> Array:
-    """Policy iteration within the allowed actions; a gap within the tolerance is no reason to switch."""
-    actions = actions.copy()
-    open_ = np.arange(len(actions))
-    for _ in range(ROUNDS):
-        if not open_.size:
-            return actions
-        own, reward = actions[open_], rewards[open_]
-        gaps, error = cones.gaps(own, reward[:, None])
-        gaps = np.where(allowed[open_], gaps[:, 0], 0.0)
-        best = gaps.min(axis=-1)
-        better = best < -threshold(cones, reward, error[:, 0], tie_tolerance)[..., 0]
-        actions[open_] = np.where(better, gaps.argmin(axis=-1), own)
-        open_ = open_[better.any(axis=-1)]
-    raise RuntimeError(
-        f"policy iteration did not end within {ROUNDS} rounds; this is a defect, please report the problem"
-    )
+def _at(points: Array, gaps: Array) -> Array:
+    """Gaps at points: Σ_k p_k gaps_k, [F, S, A]."""
+    return np.einsum("fk,fksa->fsa", points, gaps)

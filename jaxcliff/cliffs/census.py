@@ -35,6 +35,8 @@ class Census:
     def summary(self) -> str:
         """One sentence."""
         finite = self.radius[np.isfinite(self.radius)]
+        if not finite.size:
+            return f"{len(self.radius)} rewards: no change of this family changes any of their policies"
         return (
             f"{len(self.radius)} rewards: median distance to a cliff {np.median(finite):.3g} ({self.norm} norm), "
             f"{self.tied:.1%} on one; P(distance < ε) ≈ {self.constant:.3g}ε (± {self.standard_error:.1g})"
@@ -49,6 +51,8 @@ def census(mdp: MDP, rewards: Any, *, norm: str = "inf", family: Any = None, sta
     """
     if np.ndim(rewards) != 3 or len(rewards) < 8:
         raise ValueError(f"a census needs at least 8 rewards, [N, S, A], not shape {list(np.shape(rewards))}")
+    if states == "visited":
+        raise ValueError("walls of visited states are no distances: take states='all' or 'reachable'")
     near = nearest_cliff(mdp, rewards, norm=norm, family=family, states=states)
     radius = near.radius
     positive = np.sort(radius[(radius > 0) & np.isfinite(radius)])

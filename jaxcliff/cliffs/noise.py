@@ -55,7 +55,7 @@ def flip_probability(
         mdp: the problem.
         reward: R, [S, A]; the problem's own if None.
         sigma: the standard deviation of every number of θ (of every entry that counts, without a family).
-        family: which changes there are (`jc.family`).
+        family: which changes there are (`jc.family`); for weights whose sum does not change, the mean is taken off.
         states: whose walls count; "visited" is refused, because its walls do not bound the probability.
         key: a JAX random key for the draws.
         draws: how many; 0 for none.
@@ -69,7 +69,7 @@ def flip_probability(
 
     if np.ndim(sigma) != 0 or not 0 < sigma < np.inf:
         raise ValueError(f"sigma must be one positive number, not {sigma}")
-    if draws < 0 or draws != int(draws):
+    if not isinstance(draws, int | np.integer) or draws < 0:
         raise ValueError(f"draws must be a whole number, not {draws}")
     if np.ndim(reward) > 2:
         raise ValueError("flip_probability takes one reward; for many, walls(mdp, rewards, norm='2') has their norms")
@@ -103,7 +103,7 @@ def _flips(found: Any, sigma: float, key: Any, draws: int) -> int:
     total = 0
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     for start in range(0, draws, size):
-        theta = sigma * rng.standard_normal((min(size, draws - start), *family.shape))
+        theta = sigma * family.draw(rng, min(size, draws - start))
         change, _ = cones.gaps(found.actions[None], family.apply(theta)[None])
         crossed = met & (np.where(met, found.gap, 0) + change[0] < 0)
         total += int(crossed.any(axis=(-2, -1)).sum())

@@ -8,12 +8,29 @@ from tqdm import tqdm
 
 from jaxcliff import policies
 from jaxcliff._records import record, static
-from jaxcliff.cliffs import jumps, polygons
+from jaxcliff.cliffs import datasets, jumps, polygons
+from jaxcliff.cliffs.beside import Ties
 from jaxcliff.cliffs.cones import Array, Cones
-from jaxcliff.cliffs.ray import as_reward, tie_tolerance_or_default
+from jaxcliff.cliffs.ray import as_reward
 from jaxcliff.cliffs.walk import walk
+from jaxcliff.cliffs.walls import optimal_policy
 from jaxcliff.labels import Labels
 from jaxcliff.mdp import MDP
+
+DIMS: dict[str, tuple[str, ...]] = {
+    "corners": ("corner", "axis"),
+    "vertices": ("vertex", "axis"),
+    "offsets": ("bound",),
+    "actions": ("region", "state"),
+    "optimal": ("region", "state", "action"),
+    "optimal_return": ("region", "coefficient"),
+    "true_return": ("region",),
+    "edges": ("edge", "side"),
+    "segments": ("edge", "end", "axis"),
+    "tv": ("edge",),
+    "visited_tv": ("edge",),
+    "return_jump": ("edge",),
+}
 
 
 @record
@@ -58,16 +75,24 @@ class PolicyMap:
         """The corners of one region, [V, 2]."""
         return self.vertices[self.offsets[region] : self.offsets[region + 1]]
 
+    def neighbours(self, region: int) -> Array:
+        """The regions that share an edge with one."""
+        return np.concatenate([self.edges[self.edges[:, 0] == region, 1], self.edges[self.edges[:, 1] == region, 0]])
+
     def areas(self) -> Array:
         """The area of every region, [R]."""
         following = np.arange(1, len(self.vertices) + 1)
         following[self.offsets[1:] - 1] = self.offsets[:-1]
-        (ax, ay), (bx, by) = self.vertices.T, self.vertices[following].T
+        first = np.repeat(self.vertices[self.offsets[:-1]], np.diff(self.offsets), axis=0)  # no digits lost far out
+        (ax, ay), (bx, by) = (self.vertices - first).T, (self.vertices[following] - first).T
         return np.add.reduceat(ax * by - ay * bx, self.offsets[:-1]) / 2
 
     def locate(self, points: Any) -> Array:
         """The region of each point, [M, 2] to [M]; −1 outside."""
-        return polygons.locate(self.vertices, self.offsets, np.asarray(points, np.float64))
+        points = np.asarray(points, np.float64)
+        if points.ndim != 2 or points.shape[1] != 2:
+            raise ValueError(f"points have shape [M, 2], not {list(points.shape)}")
+        return polygons.locate(self.vertices, self.offsets, points)
 
     def rasterize(self, n: int) -> Array:
         """The region of the centre of each of n × n pixels, [y, x] from the lower left; −1 outside."""
@@ -92,41 +117,13 @@ class PolicyMap:
 
     def to_dataset(self) -> Any:
         """The same as a labelled xarray dataset, ragged polygons by offsets."""
-        import xarray as xr
-
-        dims = {
-            "corners": ("corner", "axis"),
-            "vertices": ("vertex", "axis"),
-            "offsets": ("bound",),
-            "actions": ("region", "state"),
-            "optimal": ("region", "state", "action"),
-            "optimal_return": ("region", "coefficient"),
-            "true_return": ("region",),
-            "edges": ("edge", "side"),
-            "segments": ("edge", "end", "axis"),
-            "tv": ("edge",),
-            "visited_tv": ("edge",),
-            "return_jump": ("edge",),
-        }
-        data = {name: (own, getattr(self, name)) for name, own in dims.items() if getattr(self, name) is not None}
-        coordinates = {"axis": np.array(["x", "y"], object), "coefficient": np.array(["1", "x", "y"], object)}
-        attributes = {"covered": float(self.covered), "complete": int(self.complete), "kind": "policy map"}
-        return xr.Dataset(data, coordinates | self.labels.coordinates(*self.optimal.shape[1:]), attributes)
+        coordinates = {"axis": ["x", "y"], "coefficient": ["1", "x", "y"]}
+        return datasets.to_dataset(self, DIMS, coordinates, self.optimal.shape[1:])
 
     @classmethod
     def from_dataset(cls, ds: Any) -> "PolicyMap":
         """Back from a dataset."""
-        if ds.attrs.get("kind") != "policy map":
-            raise ValueError("this dataset is not a policy map")
-        arrays: dict[str, Any] = {str(name): np.asarray(ds[name]) for name in ds.data_vars}
-        optional = {name: arrays.pop(name, None) for name in ("true_return", "return_jump")}
-        return cls(
-            **arrays,
-            **optional,
-            covered=ds.attrs["covered"],
-            complete=bool(ds.attrs["complete"]),
-            labels=Labels.from_coordinates(ds.coords),
-        )
+        return datasets.from_dataset(cls, ds, DIMS)
 
     def save(self, path: Any) -> None:
         """Writes a zarr folder."""
@@ -173,11 +170,14 @@ def policy_map(
     (3, [1.0, 1.5, 1.5])
     """
     cones = Cones.of(mdp)
+    if len(extent) != 4:
+        raise ValueError(f"extent is (lowest x, highest x, lowest y, highest y), not {tuple(extent)}")
     left, right, low, high = (float(v) for v in extent)
     if not (left < right and low < high and np.isfinite([left, right, low, high]).all()):
         raise ValueError(f"extent is (lowest x, highest x, lowest y, highest y), not {tuple(extent)}")
     corners = np.array([[left, low], [right, low], [right, high], [left, high]])
-    plane = np.stack([as_reward(cones, r, name) for r, name in ((reward, "the reward"), (x, "x"), (y, "y"))])
+    own = cones.mdp.reward if reward is None else reward
+    plane = np.stack([as_reward(cones, r, name) for r, name in ((own, "the reward"), (x, "x"), (y, "y"))])
     true = None if true_reward is None else as_reward(cones, true_reward, "the true reward")
     return map_plane(cones, plane, corners, true, rule, tie_tolerance, max_regions, progress)
 
@@ -197,6 +197,8 @@ def map_plane(
         raise ValueError(f"max_regions must be at least 1, not {max_regions}")
     low, high = corners.min(axis=0), corners.max(axis=0)
     centre, half = (low + high) / 2, (high - low) / 2
+    if not np.isfinite(half * np.abs(plane[1:]).max(axis=(1, 2))).all():
+        raise ValueError("the extent times its rewards is larger than float64 can hold")
     unit = np.stack([plane[0] + np.tensordot(centre, plane[1:], axes=1), *(half[:, None, None] * plane[1:])])
     with tqdm(total=1.0, desc="area", unit="", disable=not progress, bar_format="{l_bar}{bar}| {postfix}") as bar:
 
@@ -204,7 +206,8 @@ def map_plane(
             bar.set_postfix_str(f"{regions} regions", refresh=False)
             bar.update(covered - bar.n)
 
-        cells = walk(cones, unit, (corners - centre) / half, tie_tolerance_or_default(tie_tolerance), max_regions, show)
+        begin = optimal_policy(cones, unit[0])
+        cells = walk(Ties(cones, tie_tolerance), unit, (corners - centre) / half, begin, max_regions, show)
     vertices = centre + half * cells.vertices
     chosen = jumps.policies_of(cones, cells.sets, rule)
     visits = cones.in_blocks(cones.visits, chosen)

@@ -104,29 +104,38 @@ def locate(vertices: Array, offsets: Array, points: Array) -> Array:
     order = np.argsort(points[:, 1], kind="stable")
     ys = points[order, 1]
     found = np.full(len(points), -1)
+    slack = _slack(vertices)
     for i in range(len(offsets) - 1):
         corners = vertices[offsets[i] : offsets[i + 1]]
-        band = order[np.searchsorted(ys, corners[:, 1].min()) : np.searchsorted(ys, corners[:, 1].max(), "right")]
+        low, high = corners[:, 1].min() - slack, corners[:, 1].max() + slack
+        band = order[np.searchsorted(ys, low) : np.searchsorted(ys, high, "right")]
         band = band[found[band] < 0]
-        found[band[_inside(corners, points[band, 0], points[band, 1])]] = i
+        found[band[_inside(corners, points[band, 0], points[band, 1], slack)]] = i
     return found
 
 
 def rasterize(vertices: Array, offsets: Array, xs: Array, ys: Array) -> Array:
     """Which polygon holds each point of a grid, [len(ys), len(xs)]; −1 if none does."""
     found = np.full((len(ys), len(xs)), -1, np.int32)
+    slack = _slack(vertices)
     for i in range(len(offsets) - 1):
         corners = vertices[offsets[i] : offsets[i + 1]]
-        (left, low), (right, high) = corners.min(axis=0), corners.max(axis=0)
+        (left, low), (right, high) = corners.min(axis=0) - slack, corners.max(axis=0) + slack
         columns = slice(np.searchsorted(xs, left), np.searchsorted(xs, right, "right"))
         rows = slice(np.searchsorted(ys, low), np.searchsorted(ys, high, "right"))
         block = found[rows, columns]
-        block[(block < 0) & _inside(corners, xs[columns], ys[rows, None])] = i
+        block[(block < 0) & _inside(corners, xs[columns], ys[rows, None], slack)] = i
     return found
 
 
-def _inside(corners: Array, x: Array, y: Array) -> Array:
+def _slack(vertices: Array) -> float:
+    """How far outside a point may be, so that none falls between two neighbours: the rounding of a corner."""
+    return 4 * EPSILON * float(np.ptp(vertices, axis=0).max()) + 4e-16 * float(np.abs(vertices).max())
+
+
+def _inside(corners: Array, x: Array, y: Array, slack: float) -> Array:
     inside = np.ones(np.broadcast_shapes(x.shape, y.shape), bool)
     for (ax, ay), (bx, by) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        inside &= (bx - ax) * (y - ay) - (by - ay) * (x - ax) >= 0
+        length = np.hypot(bx - ax, by - ay)
+        inside &= (bx - ax) * (y - ay) - (by - ay) * (x - ax) >= -slack * length
     return inside

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from jaxcliff.cliffs.cones import Array, Cones
-from jaxcliff.rewards.family import Directions
 
 FEASIBLE = 1e-10  # the finest tolerance that HiGHS offers
 
@@ -29,7 +28,14 @@ class Programme:
             raise ValueError(f"a linear programme has the norm 'inf' or '1', not {norm!r}")
         self.norm, self.family, self.num_states = norm, family, cones.num_states
         self.walls = np.argwhere(cones.walls(actions) & looked_at[:, None])
-        effect, self.free = _effect(cones, family)
+        # HiGHS has absolute tolerances: rewards are centred where that changes nothing, and of size 1.
+        shown = reward[cones.counts]
+        level = 0.0 if cones.mdp.pinned else (shown.max() + shown.min()) / 2
+        reward = np.where(cones.counts, reward - level, 0.0)
+        self.scale = float(np.abs(reward).max()) or 1.0
+        effect, self.free = family.matrix()
+        self.unit = float(np.abs(effect).max()) or 1.0
+        effect, reward = effect / self.unit, reward / self.scale
         rows = cones.discount * cones.mdp.transitions.to_scipy() if cones.discount else None
         state, action = self.walls.T
         decides = np.flatnonzero(cones.counts.any(axis=1))
@@ -46,7 +52,6 @@ class Programme:
         values, own, known = without(state, action)
         self.wall, self.wall_right = sparse.hstack([own, -values]), -known
         self.ends = np.flatnonzero(~cones.counts.any(axis=1))
-        self.balanced = isinstance(family, Directions) and family.balanced
         self.count = effect.shape[1]
 
     def smallest_change(self, margins: Array) -> tuple[Array | None, list[tuple[int, int]]]:
@@ -76,7 +81,7 @@ class Programme:
     def _theta(self, x: Array) -> Array:
         n = self.count
         theta = np.zeros(self.family.shape)
-        theta.ravel()[self.free] = x[:n] - x[n : 2 * n]
+        theta.ravel()[self.free] = (x[:n] - x[n : 2 * n]) * (self.scale / self.unit)
         return theta
 
     def _solve(self, margins: Array, marked: Array, budget: float) -> Any:
@@ -92,15 +97,15 @@ class Programme:
             matrix = sparse.csr_array(matrix)
             return sparse.hstack([sparse.kron(both, matrix[:, :n]), matrix[:, n:], last.reshape(-1, 1)])
 
-        upper, right = [split(self.wall, marked)], [self.wall_right - margins]
+        upper, right = [split(self.wall, marked)], [self.wall_right - margins / self.scale]
         if least_norm or budget < np.inf:
             size = sparse.csr_array(sparse.eye_array(n) if self.norm == "inf" else np.ones((1, n)))
             rows = size.shape[0]
             last = np.full((rows, 1), -1.0 if least_norm else 0.0)
             upper.append(sparse.hstack([size, size, sparse.csr_array((rows, states)), last]))
-            right.append(np.full(rows, 0.0 if least_norm else budget))
+            right.append(np.full(rows, 0.0 if least_norm else budget * self.unit / self.scale))
         equal, equal_right = [split(self.equal, np.zeros(len(self.equal_right)))], [self.equal_right]
-        if self.balanced:
+        if self.family.balanced:
             equal.append(split(np.concatenate([np.ones(n), np.zeros(states)])[None], np.zeros(1)))
             equal_right.append(np.zeros(1))
         cost = np.zeros(2 * n + states + 1)
@@ -117,16 +122,3 @@ class Programme:
             method="highs",
             options={"primal_feasibility_tolerance": FEASIBLE, "dual_feasibility_tolerance": FEASIBLE},
         )
-
-
-def _effect(cones: Cones, family: Any) -> tuple[Any, Array]:
-    """F as a sparse matrix [S·A, d] over the numbers of θ that move something, and which those are."""
-    from scipy import sparse
-
-    if isinstance(family, Directions):
-        columns = family.columns.reshape(len(family.columns), -1)
-        return sparse.csr_array(columns.T), np.arange(len(columns))
-    scale = family.scale.ravel()
-    free = np.flatnonzero(scale)
-    entries = cones.counts.size
-    return sparse.csr_array((scale[free], (free % entries, np.arange(len(free)))), (entries, len(free))), free

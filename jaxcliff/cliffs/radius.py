@@ -6,11 +6,12 @@ import numpy as np
 
 from jaxcliff import policies, theory
 from jaxcliff._records import record, static
-from jaxcliff.cliffs.walls import Rule, Walls, walls
+from jaxcliff.cliffs.walls import Rule, Walls, looked_at, walls
 from jaxcliff.labels import Labels
 from jaxcliff.mdp import MDP
 
 BEYOND = 1e-6
+SHOWN = 5  # ties that a summary lists
 
 
 class Margin(NamedTuple):
@@ -34,7 +35,8 @@ class NearestCliff:
 
     Attributes:
         radius: the distance ρ at which the policy first changes, [...]; 0 where actions tie, +inf if it never does.
-        lower, upper: an interval that holds ρ, from the certified errors of the gaps.
+        lower, upper: an interval that holds ρ, from the certified errors of the gaps (for `states="visited"`, `lower`
+            is that of all reachable states).
         state, leaves, enters: at that wall, in this state, the policy leaves one action and enters another; −1 if
             there is no wall. Several walls can be as near: this is one of them.
         direction: the change of reward of norm 1 that reaches it, [..., S, A]; `parameters` the same as θ.
@@ -97,7 +99,9 @@ class NearestCliff:
             return f"{self.radius.size} rewards, {int(self.tied.sum())} of them on a cliff{middle}"
         if self.tied:
             more = f"; the nearest other wall is at {self.margin:.4g}" if np.isfinite(self.margin) else ""
-            return f"on a cliff: actions tie in {', '.join(self.tied_actions())}{more}"
+            ties = self.tied_actions()
+            rest = f" and {len(ties) - SHOWN} more" if len(ties) > SHOWN else ""
+            return f"on a cliff: actions tie in {', '.join(ties[:SHOWN])}{rest}{more}"
         if self.state < 0:
             return "no change of this family changes the policy"
         s = int(self.state)
@@ -131,7 +135,8 @@ def nearest_cliff(
         family: which changes are allowed (`jc.family`): all entries if not given.
         states: "all", "reachable" or "visited" (an upper bound); see `cliffs.walls`.
         rule: which policy is taken where actions tie, one of `jc.policies` that chooses a single action.
-        tie_tolerance: as in `optimal_actions`.
+        tie_tolerance: gaps up to this are ties, in units of the span; 1e-11 if not given, also for float32 problems,
+            whose numbers are taken at their word: a tie that was rounded when stored is none, unless you say so here.
 
     >>> import jaxcliff as jc
     >>> near = jc.nearest_cliff(jc.problems.bandit([1.0, 0.5, 0.0]))
@@ -154,7 +159,9 @@ def nearest_cliff(
     exists = np.isfinite(radius)
     state, enters = np.divmod(flat, margin.shape[-1])
     leaves = np.take_along_axis(found.actions, state[..., None], axis=-1)[..., 0]
-    lower = found.over_norm(np.where(found.undecided, 0, np.maximum(found.gap - found.gap_bound, 0)))
+    # A state that is not visited, but could be, may switch first: its walls bound from below all the same.
+    certain = looked_at(found.cones, "reachable", found.actions) if states == "visited" else found.looked_at
+    lower = found.over_norm(np.where(found.undecided, 0, np.maximum(found.gap - found.gap_bound, 0)), certain)
     upper = found.over_norm(np.maximum(found.gap, 0) + found.gap_bound)
     clear = reachable & ~found.tied
     smallest = nearest(np.where(np.isfinite(found.gap) & ~found.tied & found.looked_at[..., None], found.gap, np.inf))

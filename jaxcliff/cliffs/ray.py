@@ -11,12 +11,23 @@ import numpy as np
 
 from jaxcliff import policies
 from jaxcliff._records import record, static
-from jaxcliff.cliffs import jumps
-from jaxcliff.cliffs.beside import beside, threshold
+from jaxcliff.cliffs import datasets, jumps
+from jaxcliff.cliffs.beside import Ties
 from jaxcliff.cliffs.cones import Array, Cones
+from jaxcliff.cliffs.walls import optimal_policy
 from jaxcliff.labels import Labels
 from jaxcliff.mdp import MDP
-from jaxcliff.solvers.solution import default_tie_tolerance
+
+DIMS: dict[str, tuple[str, ...]] = {
+    "breakpoints": ("breakpoint",),
+    "actions": ("segment", "state"),
+    "optimal": ("segment", "state", "action"),
+    "tv": ("breakpoint",),
+    "visited_tv": ("breakpoint",),
+    "return_jump": ("breakpoint",),
+    "true_return": ("segment",),
+    "value_jump": ("breakpoint",),
+}
 
 
 @record
@@ -31,7 +42,7 @@ class Path:
         tv, visited_tv: how far the policy jumps at each breakpoint, [M]: the largest total variation over states, and
             its mean over the states visited before; ties by the rule that was asked for.
         return_jump: the change of the true return there, [M]; true_return: the true return of each segment; or None.
-        value_jump: the largest change of the optimal value at each breakpoint, [M]: 0 up to rounding, a certificate.
+        value_jump: a bound on the jump of the optimal value at each breakpoint, [M]: 0 up to rounding, a certificate.
         tied_start: whether actions tie at the start that do not tie along the ray; start_tv: how far the policy then
             jumps from the start itself to the first segment, the largest total variation over states.
         complete: False if the limit on breakpoints stopped the walk; then `stop` is how far it came.
@@ -64,17 +75,34 @@ class Path:
         return [(int(s), np.flatnonzero(before[s]).tolist(), np.flatnonzero(after[s]).tolist()) for s in states]
 
     def summary(self) -> str:
-        """One sentence per breakpoint."""
-        if not len(self.breakpoints):
-            return f"no cliff between t = {self.start:g} and t = {self.stop:g}"
-        lines = []
+        """One line per breakpoint, after one for a start on a cliff, and before one for ties that last."""
+        lines = ["actions tie at the start"] if self.tied_start else []
         for i, t in enumerate(self.breakpoints):
-            parts = []
-            for s, before, after in self.switches(i):
-                names = [" or ".join(self.labels.action(a, s) for a in actions) for actions in (before, after)]
-                parts.append(f"{self.labels.state(s)} goes from {names[0]} to {names[1]}")
+            parts = [
+                f"{self.labels.state(s)} goes from {self._names(s, a)} to {self._names(s, b)}"
+                for s, a, b in self.switches(i)
+            ]
             lines.append(f"t = {t:.6g}: {'; '.join(parts)}")
+        if not len(self.breakpoints):
+            lines.append(f"no cliff between t = {self.start:g} and t = {self.stop:g}")
+        lasting = [int(s) for s in np.flatnonzero((self.optimal.sum(axis=-1) > 1).any(axis=0))]
+        if lasting:
+            lines.append(
+                f"inside a wall: actions tie all along a segment in {', '.join(map(self.labels.state, lasting))}"
+            )
         return "\n".join(lines if self.complete else [*lines, "stopped at the limit on breakpoints"])
+
+    def _names(self, state: int, actions: list[int]) -> str:
+        return " or ".join(self.labels.action(a, state) for a in actions)
+
+    def to_dataset(self) -> Any:
+        """The same as a labelled xarray dataset."""
+        return datasets.to_dataset(self, DIMS, {}, self.optimal.shape[1:])
+
+    @classmethod
+    def from_dataset(cls, ds: Any) -> "Path":
+        """Back from a dataset."""
+        return datasets.from_dataset(cls, ds, DIMS)
 
 
 def cliffs_along(
@@ -113,14 +141,17 @@ def cliffs_along(
     ([0.3333333333333333], [[0], [2]])
     """
     cones = Cones.of(mdp)
-    base = as_reward(cones, reward, "the reward")
+    base = as_reward(cones, cones.mdp.reward if reward is None else reward, "the reward")
     several = np.ndim(direction) == 3
+    if several and not len(direction):
+        raise ValueError("there are no directions to follow")
     directions = np.stack([as_reward(cones, d, "a direction") for d in (direction if several else [direction])])
     true = None if true_reward is None else as_reward(cones, true_reward, "the true reward")
     if not start < stop or not np.isfinite(start):
         raise ValueError(f"the range of t must be increasing and have a finite start, not {start} to {stop}")
-    tolerance = tie_tolerance_or_default(tie_tolerance)
-    found = _follow(cones, base, directions, float(start), float(stop), tolerance, max_breakpoints)
+    ties = Ties(cones, tie_tolerance)
+    begin = optimal_policy(cones, base)
+    found = _follow(ties, base, directions, float(start), float(stop), max_breakpoints, begin)
 
     optimal = np.concatenate([f.optimal for f in found])
     firsts = np.cumsum([0, *(len(f.optimal) for f in found)])
@@ -156,7 +187,7 @@ def cliffs_along(
 
 def as_reward(cones: Cones, reward: Any, name: str) -> Array:
     """One reward, [S, A], clean and finite."""
-    reward = np.asarray(cones.mdp.reward if reward is None else reward, np.float64)
+    reward = np.asarray(reward, np.float64)
     if reward.shape != cones.counts.shape:
         raise ValueError(f"{name} must have shape {list(cones.counts.shape)}, not {list(reward.shape)}")
     reward = cones.clean(reward)
@@ -164,14 +195,6 @@ def as_reward(cones: Cones, reward: Any, name: str) -> Array:
         place = f"{cones.mdp.labels.state(s)}, {cones.mdp.labels.action(a, s)}"
         raise ValueError(f"{name} is {reward[s, a]} at {place}; it must be finite on legal actions")
     return reward
-
-
-def tie_tolerance_or_default(tie_tolerance: float | None) -> float:
-    """A tolerance in units of the span, checked."""
-    tolerance = default_tie_tolerance(np.dtype(np.float64)) if tie_tolerance is None else tie_tolerance
-    if not 0 <= tolerance < 1:
-        raise ValueError(f"tie_tolerance must be a fraction of the span, not negative or NaN, but it is {tolerance}")
-    return float(tolerance)
 
 
 class _Trail:
@@ -188,50 +211,53 @@ class _Trail:
 
 
 def _follow(
-    cones: Cones, base: Array, directions: Array, start: float, stop: float, tolerance: float, limit: int
+    ties: Ties, base: Array, directions: Array, start: float, stop: float, limit: int, actions: Array
 ) -> list[_Trail]:
     """All rays at a time, each to its next breakpoint, until every one is done."""
-    size = cones.at_a_time
+    cones, size = ties.cones, ties.cones.at_a_time
     if len(directions) > size:
-        blocks = range(0, len(directions), size)
-        return [
-            t for i in blocks for t in _follow(cones, base, directions[i : i + size], start, stop, tolerance, limit)
-        ]
+        blocks = (directions[i : i + size] for i in range(0, len(directions), size))
+        return [trail for block in blocks for trail in _follow(ties, base, block, start, stop, limit, actions)]
     lanes = len(directions)
+    parts = np.stack([np.broadcast_to(base, directions.shape), directions], axis=1)
     t = np.full(lanes, start)
-    actions = np.broadcast_to(cones.any_policy(), (lanes, cones.num_states))
+    onward = np.tile([0.0, 1.0], (lanes, 1))
 
-    def at(t: Array, lanes: Array) -> Array:
-        return base + t[:, None, None] * directions[lanes]
+    def point(t: Array) -> Array:
+        return np.stack([np.ones_like(t), t], axis=-1)
 
+    actions = ties.beside(np.broadcast_to(actions, (lanes, cones.num_states)), parts, point(t), onward)
+    trails = [_Trail() for _ in range(lanes)]
     live = np.arange(lanes)
-    actions = beside(cones, actions, at(t, live), directions, tolerance)
-    trails = [_Trail() for _ in live]
     while live.size:
-        own, d, now = actions[live], directions[live], t[live]
-        pair = np.stack([np.broadcast_to(base, d.shape), d], axis=1)
-        gaps, error = cones.gaps(own, pair)
+        own, some, now = actions[live], parts[live], t[live]
+        gaps, error = cones.gaps(own, some)
         value, slope = gaps[:, 0], gaps[:, 1]
         walls = cones.walls(own)
-        flat = threshold(cones, d, error[:, 1], tolerance)
+        # Twice what `beside` calls a tie: a wall that is met for certain switches there for certain.
+        flat = 2 * ties.limits(some, onward[live], error)[:, None, None]
         falls = walls & (slope < -flat)
         hits = np.where(falls, value / np.where(falls, -slope, 1), np.inf)
         following = np.maximum(hits.min(axis=(-2, -1)), now)
         middle = np.where(following < np.inf, (now + following) / 2, now + 1)
-        middle_error = error[:, 0] + np.abs(middle) * error[:, 1]
-        level = threshold(cones, at(middle, live), middle_error, tolerance)
-        along = walls & (np.abs(slope) <= flat) & (value + middle[:, None, None] * slope <= level)
-        begins = value + now[:, None, None] * slope
-        begin_level = threshold(cones, at(now, live), error[:, 0] + np.abs(now) * error[:, 1], tolerance)
+
+        def level(t: Array, walls: Array, some: Array = some, gaps: Array = gaps, error: Array = error) -> Array:
+            here = gaps[:, 0] + t[:, None, None] * gaps[:, 1]
+            return walls & (here <= ties.limits(some, point(t), error)[:, None, None])
+
+        along = level(middle, walls & (np.abs(slope) <= flat))
+        at_start = level(now, walls)
+        begins = np.abs(value + now[:, None, None] * slope)
         chosen = np.arange(cones.num_actions) == own[..., None]
         ends = following >= stop
         for i, lane in enumerate(live):
             trail = trails[lane]
             if trail.actions:
-                old = trail.actions[-1]
-                trail.value_jump.append(float(np.abs(begins[i, np.arange(cones.num_states), old]).max()))
+                # The old policy is optimal too if its actions are, and no worse than L times their gaps.
+                old = begins[i, np.arange(cones.num_states), trail.actions[-1]].max()
+                trail.value_jump.append(float(cones.steps * old))
             else:
-                trail.start = chosen[i] | (walls[i] & (begins[i] <= begin_level[i]))
+                trail.start = chosen[i] | at_start[i]
             trail.actions.append(own[i])
             trail.optimal.append(along[i] | chosen[i])
             if ends[i]:
@@ -243,6 +269,6 @@ def _follow(
         going = live[~ends]
         if going.size:
             t[going] = following[~ends]
-            actions[going] = beside(cones, actions[going], at(t[going], going), directions[going], tolerance)
+            actions[going] = ties.beside(actions[going], parts[going], point(t[going]), onward[going])
         live = going
     return trails

@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 
 from jaxcliff._records import record, static
+from jaxcliff.cliffs.beside import Ties
 from jaxcliff.cliffs.cones import Array, Cones
 from jaxcliff.cliffs.programme import Programme
 from jaxcliff.cliffs.ray import as_reward
-from jaxcliff.cliffs.walls import looked_at
+from jaxcliff.cliffs.walls import looked_at, optimal_policy
 from jaxcliff.labels import Labels
 from jaxcliff.mdp import MDP
 from jaxcliff.rewards import family as families
@@ -81,10 +82,12 @@ def repair(
     if (gap is None) == (radius is None):
         raise ValueError("say either gap=… or radius=…, what the mended reward shall have")
     wanted, name = (gap, "gap") if radius is None else (radius, "radius")
-    if not isinstance(wanted, int | float | np.floating) or not 0 <= wanted < np.inf:
+    if wanted is None or np.ndim(wanted) != 0 or not 0 <= float(wanted) < np.inf:
         raise ValueError(f"the {name} must be a finite number, not negative; it is {wanted}")
+    if states == "visited":
+        raise ValueError("a policy that is best where it goes need not be optimal: take states='all' or 'reachable'")
     cones = Cones.of(mdp)
-    base = as_reward(cones, reward, "the reward")
+    base = as_reward(cones, mdp.reward if reward is None else reward, "the reward")
     actions = as_actions(cones, policy)
     family = (families.identity(mdp) if family is None else family).fit(mdp)
     seen = looked_at(cones, states, actions[None])[0]
@@ -102,11 +105,12 @@ def repair(
         gaps, error = cones.gaps(actions[None], mended[None, None])
         own = gaps[0, 0][walls]
         short = margins + error[0, 0] - own
-        if not (short > 0).any():
+        nearer = programme.smallest_change(asked + np.maximum(2 * short, 0))[0] if (short > 0).any() else None
+        if nearer is None:
             break
-        asked = asked + np.maximum(2 * short, 0)
-        nearer, _ = programme.smallest_change(asked)
-        theta = theta if nearer is None else nearer
+        theta, asked = nearer, asked + np.maximum(2 * short, 0)
+    if (margins - own > 2 * error[0, 0]).any():
+        raise ValueError(f"the arithmetic cannot tell gaps of {wanted:g} in a reward of this size: ask for more")
     size = np.abs(theta).max(initial=0) if norm == "inf" else np.abs(theta).sum()
     met = norms[walls] > 0
     return Repair(
@@ -152,7 +156,8 @@ def best_tiebreaker(
     """How far an action can be put ahead of its rivals by a change of the reward of at most `budget`.
 
     Where two actions tie and nothing else is near, the gap is exactly ε‖n‖₁, of the difference n of the two normals; it
-    never exceeds 2ε/(1 − γ). The policy elsewhere stays the optimal one.
+    never exceeds 2ε/(1 − γ). An action that is behind is put ahead if the budget suffices; the policy elsewhere is the
+    best one with this action, and stays so.
 
     >>> import jaxcliff as jc
     >>> best = jc.best_tiebreaker(jc.problems.bandit([1.0, 1.0]), 0, 1, 0.1)
@@ -160,7 +165,7 @@ def best_tiebreaker(
     (0.2, [[-0.1, 0.1]])
     """
     cones = Cones.of(mdp)
-    base = as_reward(cones, reward, "the reward")
+    base = as_reward(cones, mdp.reward if reward is None else reward, "the reward")
     inside = 0 <= state < cones.num_states and 0 <= action < cones.num_actions
     if not inside or not cones.counts[state, action]:
         raise ValueError(f"state {state}, action {action} is no decision of this problem")
@@ -189,12 +194,12 @@ def best_tiebreaker(
 
 
 def optimal_elsewhere(cones: Cones, reward: Array, state: int, action: int) -> Array:
-    """The policy that takes this action here and the best of the others elsewhere, [S]."""
-    from jaxcliff.cliffs.beside import beside
-
-    forced = np.zeros(cones.counts.shape)
-    forced[state, action] = 1.0
-    return beside(cones, cones.any_policy()[None], reward[None], forced[None], 1e-11)[0]
+    """The best of the policies that take this action here, [S]."""
+    actions = optimal_policy(cones, reward)
+    actions[state] = action
+    allowed = cones.counts.copy()
+    allowed[state] = np.arange(cones.num_actions) == action
+    return Ties(cones).improved(actions[None], reward[None, None], np.ones((1, 1)), allowed[None])[0]
 
 
 def as_actions(cones: Cones, policy: Any) -> Array:

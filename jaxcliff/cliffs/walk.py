@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from jaxcliff.cliffs.beside import beside, span
-from jaxcliff.cliffs.cones import Array, Cones
+from jaxcliff.cliffs.beside import Ties
+from jaxcliff.cliffs.cones import Array
 from jaxcliff.cliffs.polygons import Polygons, intersect
 
 SHORTEST = 1e-10  # an edge of the unit domain that is crossed
@@ -37,39 +37,39 @@ class _Frontier:
     actions: Array
     sets: Array
     gaps: Array  # [F, 3, S, A]
-    limits: Array  # the largest value that is zero, for each of the three, [F, 3]
+    error: Array  # of the gaps, [F, 3]
     polygons: Polygons
 
 
 def walk(
-    cones: Cones,
-    rewards: Array,
+    ties: Ties,
+    parts: Array,
     corners: Array,
-    tie_tolerance: float,
+    actions: Array,
     max_regions: int,
     progress: Callable[[int, float], None] = lambda regions, covered: None,
 ) -> Cells:
-    """All cells of R₀ + uX + vY, clean rewards [3, S, A], in the convex polygon `corners` of about unit size."""
+    """All cells of R₀ + uX + vY, clean rewards [3, S, A], in the convex polygon `corners` of about unit size.
+
+    It begins beside a point, with any policy (one that is optimal nearby saves time).
+    """
+    cones = ties.cones
     index: dict[bytes, int] = {}  # of every policy seen, where it is
     cells: list[tuple[Array, Array, Array]] = []
     sets: dict[bytes, int] = {}
     edges: list[tuple[int, bytes, Array]] = []
     covered, domain = 0.0, Polygons.copies(corners, 1).areas()[0]
-    centre = corners.mean(axis=0)
-    aside = np.array([0.618, 0.786])
-    first = beside(
-        cones,
-        cones.any_policy()[None],
-        _at(rewards, centre[None]),
-        np.tensordot(aside, rewards[1:], axes=1)[None],
-        tie_tolerance,
-    )
-    fresh = {first[0].tobytes(): first[0]}
+    # A few places, should the cell at one of them be too thin to be seen.
+    middle = corners.mean(axis=0)
+    starts = np.concatenate([middle[None], (middle + corners) / 2, (2 * middle + np.roll(corners, 1, axis=0)) / 3])
+    aside = np.tile([0.0, 0.618, 0.786], (len(starts), 1))
+    begins = ties.beside(np.tile(actions, (len(starts), 1)), parts[None], _points(starts), aside)
+    fresh = {actions.tobytes(): actions for actions in begins}
     while fresh and len(cells) < max_regions:
         waiting = list(fresh.items())
         size = min(cones.at_a_time, max_regions - len(cells))
         batch, fresh = waiting[:size], dict(waiting[size:])
-        front = _evaluate(cones, np.stack([actions for _, actions in batch]), rewards, corners, tie_tolerance)
+        front = _evaluate(ties, np.stack([actions for _, actions in batch]), parts, corners)
         areas = front.polygons.areas()
         kept = []
         for i, (key, actions) in enumerate(batch):
@@ -81,12 +81,14 @@ def walk(
             cells.append((actions, front.sets[i], front.polygons.vertices[i, : front.polygons.count[i]]))
             covered += areas[i] / domain
             kept.append(i)
-        for i, neighbour, segment in _crossings(cones, front, np.array(kept, int), rewards, tie_tolerance):
+        for i, neighbour, segment in _crossings(ties, front, np.array(kept, int), parts):
             key = neighbour.tobytes()
             edges.append((index[batch[i][0]], key, segment))
             if key not in index:
                 fresh.setdefault(key, neighbour)
         progress(len(cells), covered)
+    if not cells:
+        raise ValueError("no region of this extent is wide enough for the arithmetic to see: enlarge it")
     pairs, segments = _between(edges, index)
     return Cells(
         vertices=np.concatenate([cell[2] for cell in cells]),
@@ -100,14 +102,16 @@ def walk(
     )
 
 
-def _at(rewards: Array, points: Array) -> Array:
-    return rewards[0] + np.tensordot(points, rewards[1:], axes=1)
+def _points(places: Array) -> Array:
+    """(1, u, v)."""
+    return np.concatenate([np.ones((len(places), 1)), places], axis=1)
 
 
-def _evaluate(cones: Cones, actions: Array, rewards: Array, corners: Array, tie_tolerance: float) -> _Frontier:
+def _evaluate(ties: Ties, actions: Array, parts: Array, corners: Array) -> _Frontier:
     """The gaps of policies as functions of the plane, the actions that tie all over their cells, and the cells."""
-    gaps, error = cones.gaps(actions, rewards[None])
-    limits = tie_tolerance * span(cones, rewards) + error
+    cones = ties.cones
+    gaps, error = cones.gaps(actions, parts[None])
+    limits = np.stack([ties.limits(parts[None], np.tile(axis, (len(actions), 1)), error) for axis in np.eye(3)], axis=1)
     slope = np.hypot(gaps[:, 1], gaps[:, 2])
     walls = cones.walls(actions)
     level = slope <= np.hypot(limits[:, 1], limits[:, 2])[:, None, None]
@@ -116,15 +120,14 @@ def _evaluate(cones: Cones, actions: Array, rewards: Array, corners: Array, tie_
     lanes = len(actions)
     normals = np.stack([gaps[:, 1] * scale, gaps[:, 2] * scale], axis=-1).reshape(lanes, -1, 2)
     polygons = intersect(corners, normals, (gaps[:, 0] * scale).reshape(lanes, -1))
-    ties = walls & level & (gaps[:, 0] <= limits[:, 0, None, None])
+    lasting = walls & level & (gaps[:, 0] <= limits[:, 0, None, None])
     own = np.arange(cones.num_actions) == actions[..., None]
-    return _Frontier(actions, own | ties, gaps, limits, polygons)
+    return _Frontier(actions, own | lasting, gaps, error, polygons)
 
 
-def _crossings(
-    cones: Cones, front: _Frontier, kept: Array, rewards: Array, tie_tolerance: float
-) -> list[tuple[int, Array, Array]]:
+def _crossings(ties: Ties, front: _Frontier, kept: Array, parts: Array) -> list[tuple[int, Array, Array]]:
     """(cell, the policy on the other side, the two ends) of every edge that is a cliff."""
+    cones = ties.cones
     ends = front.polygons.following()
     along = ends - front.polygons.vertices
     real = front.polygons.used() & (front.polygons.labels >= 0) & (np.hypot(*np.moveaxis(along, -1, 0)) > SHORTEST)
@@ -137,10 +140,9 @@ def _crossings(
     middle = starts + along / 2
     outward = np.stack([along[:, 1], -along[:, 0]], axis=-1) / np.hypot(along[:, 0], along[:, 1])[:, None]
 
-    limits = front.limits[lanes]
-    there = limits[:, 0] + np.abs(middle[:, 0]) * limits[:, 1] + np.abs(middle[:, 1]) * limits[:, 2]
-    gaps = front.gaps[lanes]
-    value = gaps[:, 0] + middle[:, 0, None, None] * gaps[:, 1] + middle[:, 1, None, None] * gaps[:, 2]
+    points = _points(middle)
+    value = np.einsum("ek,eksa->esa", points, front.gaps[lanes])
+    there = ties.limits(parts[None], points, front.error[lanes])
     tied = cones.counts & ~front.sets[lanes] & (value <= there[:, None, None])
     neighbours = front.actions[lanes].copy()
     labels = front.polygons.labels[lanes, places]
@@ -151,8 +153,8 @@ def _crossings(
     size = cones.at_a_time
     hard = np.flatnonzero(~simple)
     for part in (hard[i : i + size] for i in range(0, len(hard), size)):
-        step = np.tensordot(outward[part], rewards[1:], axes=1)
-        neighbours[part] = beside(cones, neighbours[part], _at(rewards, middle[part]), step, tie_tolerance)
+        onward = np.concatenate([np.zeros((len(part), 1)), outward[part]], axis=1)
+        neighbours[part] = ties.beside(neighbours[part], parts[None], points[part], onward)
     segments = np.stack([starts, starts + along], axis=1)
     return [(int(i), neighbours[e], segments[e]) for e, i in enumerate(lanes)]
 

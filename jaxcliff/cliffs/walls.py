@@ -56,9 +56,10 @@ class Walls:
     def margin(self) -> np.ndarray:
         return self.over_norm(np.maximum(self.gap, 0))
 
-    def over_norm(self, numbers: np.ndarray) -> np.ndarray:
+    def over_norm(self, numbers: np.ndarray, looked_at: Any = None) -> np.ndarray:
         """Numbers divided by the norms of the walls; +inf where there is no wall, or none that can be met."""
-        met = np.isfinite(self.gap) & (self.norm > 0) & self.looked_at[..., None]
+        seen = self.looked_at if looked_at is None else looked_at
+        met = np.isfinite(self.gap) & (self.norm > 0) & seen[..., None]
         return np.where(met, np.where(met, numbers, 0) / np.where(met, self.norm, 1), np.inf)
 
     def normals(self, states: Any, actions: Any) -> np.ndarray:
@@ -112,6 +113,8 @@ def solved(cones: Cones, rewards: Any, tie_tolerance: Any = None) -> tuple[np.nd
     """Rewards, cleaned, and their optimal actions; a reward that cannot be solved is refused."""
     mdp = cones.mdp
     rewards = np.asarray(mdp.reward) if rewards is None else np.asarray(rewards, np.float64)
+    if rewards.size == 0:
+        raise ValueError(f"there are no rewards to look at: they have shape {list(rewards.shape)}")
     if rewards.ndim < 2 or rewards.shape[-2:] != mdp.reward.shape:
         raise ValueError(
             f"rewards must have shape [..., {mdp.num_states}, {mdp.num_actions}], not {list(rewards.shape)}"
@@ -124,6 +127,12 @@ def solved(cones: Cones, rewards: Any, tie_tolerance: Any = None) -> tuple[np.nd
             raise ValueError(f"reward {lane} could not be solved: {sol[lane].summary() if lane else sol.summary()}")
         acts = optimal_actions(sol, tie_tolerance)
     return cones.clean(rewards), acts
+
+
+def optimal_policy(cones: Cones, reward: np.ndarray) -> np.ndarray:
+    """An optimal policy of one clean reward, [S]: the first best actions."""
+    _, acts = solved(cones, reward)
+    return selected(acts, policies.first)
 
 
 def looked_at(cones: Cones, states: str, actions: np.ndarray) -> np.ndarray:

@@ -23,7 +23,8 @@ class WeightMap:
     """The optimal policy as a function of the weights of N rewards.
 
     Attributes:
-        exact: whether `map` is all there is to know (N = 2, 3), or weights were sampled (N ≥ 4).
+        exact: whether `map` is all there is to know (N = 2, 3); False where a limit stopped it, or weights were sampled
+            (N ≥ 4).
         map: for two rewards a `Path` in t = w₂; for three a `PolicyMap` in (w₂, w₃); None for more.
         returns: the return of each piece's policy under each reward alone, [pieces, N]: segments, regions or samples.
             Their jumps across a cliff are the kinks of the optimal return, which is convex and piecewise linear in w.
@@ -51,9 +52,10 @@ class WeightMap:
     def summary(self) -> str:
         """One sentence."""
         if isinstance(self.map, Path):
-            return f"two rewards, exact: {len(self.map.breakpoints)} breakpoints in the second weight"
+            known = "exact" if self.exact else "incomplete"
+            return f"two rewards, {known}: {len(self.map.breakpoints)} breakpoints in the second weight"
         if isinstance(self.map, PolicyMap):
-            return f"three rewards, exact: {self.map.summary()}"
+            return f"three rewards, {'exact' if self.exact else 'incomplete'}: {self.map.summary()}"
         policies = len(np.unique(self.actions, axis=0))
         return (
             f"{self.weights.shape[1]} rewards, sampled: {policies} policies at {len(self.weights)} weights, median "
@@ -86,6 +88,8 @@ def weight_map(
     number = np.shape(rewards)[0] if np.ndim(rewards) == 3 else 0
     if number < 2:
         raise ValueError(f"several rewards have shape [N, S, A] with N at least 2; this is {list(np.shape(rewards))}")
+    if samples < 1:
+        raise ValueError(f"samples must be at least 1, not {samples}")
     each = np.stack([as_reward(cones, r, f"reward {k}") for k, r in enumerate(rewards)])
     options: dict[str, Any] = {"true_reward": true_reward, "rule": rule, "tie_tolerance": tie_tolerance}
 
@@ -99,13 +103,13 @@ def weight_map(
 
     if number == 2:
         path = line(0, 1)
-        return WeightMap(exact=True, map=path, returns=returns(path.optimal))
+        return WeightMap(exact=path.complete, map=path, returns=returns(path.optimal))
     if number == 3:
         plane = np.stack([each[0], each[1] - each[0], each[2] - each[0]])
         triangle = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
         true = None if true_reward is None else as_reward(cones, true_reward, "the true reward")
         plan = map_plane(cones, plane, triangle, true, rule, tie_tolerance, max_regions, progress)
-        return WeightMap(exact=True, map=plan, returns=returns(plan.optimal))
+        return WeightMap(exact=plan.complete, map=plan, returns=returns(plan.optimal))
     with float64():
         key = jax.random.key(0) if key is None else key
         drawn = np.asarray(jax.random.dirichlet(key, np.ones(number), (samples,)))

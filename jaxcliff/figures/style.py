@@ -8,6 +8,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 PAGE = 7.2  # inches, both columns of a two-column page
+COLUMN = 3.5  # one of them
 SEQUENTIAL = "cividis"
 # Okabe and Ito's palette, in a fixed order.
 INK = {"blue": "#0072B2", "red": "#D55E00", "green": "#009E73", "grey": "#666666"}

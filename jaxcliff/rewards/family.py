@@ -27,6 +27,8 @@ def check_norm(norm: Any) -> float:
 class Entries:
     """ΔR(s, a) = Σ_k scale_k(s, a) θ_k(s, a): θ has one number per component and entry, [N, S, A]."""
 
+    balanced = False  # whether only θ that sum to 0 belong to the family
+
     def __init__(self, scale: Any):
         self.scale = np.asarray(scale, np.float64)
         if self.scale.ndim != 3 or not np.isfinite(self.scale).all():
@@ -54,6 +56,18 @@ class Entries:
         """‖Fᵀn‖* of every wall of every policy, [F, S, A]."""
         p = check_norm(norm)
         return cones.entry_norms(actions, np.linalg.norm(self.scale, p, axis=0), p)
+
+    def matrix(self) -> tuple[Any, Array]:
+        """F as a sparse matrix [S·A, d] on the numbers of θ that move something, and which those are."""
+        from scipy import sparse
+
+        scale, entries = self.scale.ravel(), self.scale[0].size
+        free = np.flatnonzero(scale)
+        return sparse.csr_array((scale[free], (free % entries, np.arange(len(free)))), (entries, len(free))), free
+
+    def draw(self, rng: np.random.Generator, count: int) -> Array:
+        """Standard normal θ, [count, N, S, A]."""
+        return rng.standard_normal((count, *self.shape))
 
     def reach(self, norm: str) -> float:
         """A number with ‖Fᵀn‖* ≤ reach · ‖n‖₁ for every n."""
@@ -100,6 +114,17 @@ class Directions:
         size = np.abs(gaps).max(axis=(-2, -1))
         gaps = np.where(np.abs(gaps) <= error[..., None, None] + 1e-14 * size[..., None, None], 0.0, gaps)
         return _dual(np.moveaxis(gaps, 1, -1), norm, self.balanced)
+
+    def matrix(self) -> tuple[Any, Array]:
+        """F as a sparse matrix [S·A, D], and the numbers of θ that move something: all."""
+        from scipy import sparse
+
+        return sparse.csr_array(self.columns.reshape(len(self.columns), -1).T), np.arange(len(self.columns))
+
+    def draw(self, rng: np.random.Generator, count: int) -> Array:
+        """Standard normal θ, [count, D]; balanced ones without their mean."""
+        theta = rng.standard_normal((count, *self.shape))
+        return theta - theta.mean(axis=-1, keepdims=True) if self.balanced else theta
 
     def reach(self, norm: str) -> float:
         """A number with ‖Fᵀn‖* ≤ reach · ‖n‖₁ for every n."""

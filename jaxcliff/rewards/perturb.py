@@ -73,7 +73,7 @@ def signs(key: jax.Array, mdp: MDP, radius: Any, count: int, *, reward: Any = No
 def sparse(key: jax.Array, mdp: MDP, radius: Any, count: int, entries: int, *, reward: Any = None) -> Perturbed:
     """±radius on so many entries, drawn anew for every reward."""
     total = int(np.sum(np.asarray(mdp.decisions)))
-    if not isinstance(entries, int) or not 1 <= entries <= total:
+    if not isinstance(entries, int | np.integer) or not 1 <= entries <= total:
         raise ValueError(f"entries must be a whole number from 1 to {total}, not {entries}")
     which, sign = jax.random.split(key)
     shape = _shape(mdp, count)
@@ -166,8 +166,14 @@ def plane(mdp: MDP, x: Any, y: Any, xs: Any, ys: Any, *, reward: Any = None, nor
 
 
 def adversarial(mdp: MDP, near: Any, factors: Any = 1.001) -> Perturbed:
-    """The reward moved towards its nearest cliff, by so many times the distance: `near = jc.nearest_cliff(mdp, …)`."""
-    lengths = jnp.asarray(factors).astype(mdp.dtype) * jnp.asarray(near.radius).astype(mdp.dtype)
+    """The reward moved towards its nearest cliff, by so many times the distance: `near = jc.nearest_cliff(mdp, …)`.
+
+    Where there is no cliff, it stays.
+    """
+    if np.ndim(near.radius):
+        raise ValueError("near is about several rewards: move one at a time, or take near.beyond(factor)")
+    radius = jnp.where(np.isfinite(near.radius), near.radius, 0).astype(mdp.dtype)
+    lengths = jnp.asarray(factors).astype(mdp.dtype) * radius
     return along(mdp, near.direction, lengths, reward=near.walls.rewards, norm=near.walls.norm_name)
 
 
@@ -181,9 +187,9 @@ def realised_norm(mdp: MDP, difference: Rewards, norm: str = "inf") -> LaneScala
 
 
 def _shape(mdp: MDP, count: int) -> tuple[int, ...]:
-    if not isinstance(count, int) or count < 1:
+    if not isinstance(count, int | np.integer) or count < 1:
         raise ValueError(f"count must be a whole number of at least 1, not {count}")
-    return (count, *mdp.reward.shape)
+    return (int(count), *mdp.reward.shape)
 
 
 def _size(name: str, size: Any, mdp: MDP) -> jax.Array:

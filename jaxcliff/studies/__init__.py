@@ -1,5 +1,7 @@
 """One question each, answered as a labelled dataset (xarray) that carries the settings that made it."""
 
 from jaxcliff.studies.flips import flip_frequency
+from jaxcliff.studies.phase import phase_diagram
+from jaxcliff.studies.temperature import temperature_curve
 
-__all__ = ["flip_frequency"]
+__all__ = ["flip_frequency", "phase_diagram", "temperature_curve"]

@@ -1,0 +1,153 @@
+"""The phase diagram: regions of constant optimal policy with their exact borders, and how far each is from the base."""
+
+from typing import Any, cast
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle
+
+from jaxcliff.figures.style import COLUMN, PAGE, SEQUENTIAL, new_figure, style
+
+# Okabe and Ito's eight, lightened so that borders and text stay legible on them; the base policy has the first.
+POLICIES = ("#8fc7ea", "#f4c25e", "#7ccdb4", "#eda27a", "#e3b3cf", "#f5ec9b", "#5c9fcb", "#bdbdbd")
+FEW = len(POLICIES)
+THIN, THICK = 0.25, 2.2  # points
+
+
+def phase_diagram(ds: xr.Dataset, *, axes: Any = None, names: tuple[str, str] | None = None) -> Figure:
+    """Draws a dataset of `studies.phase_diagram`.
+
+    With up to eight policies each has its colour, and the legend says in how many states it differs from the base.
+    With more, neighbours differ in colour, and a second panel shows how many states differ. The weight of a border is
+    the height of the jump there: of the true return if there is one, else of the policy where it is visited. The cross
+    is the base reward, the circle the largest around it in which nothing switches; hatched is what is not certain.
+
+    Args:
+        ds: the dataset.
+        axes: one axis, or two with more than eight policies; a new figure if not given.
+        names: of the two directions, for the labels of the axes.
+    """
+    many = ds.sizes["region"] > FEW
+    with style():
+        if axes is None:
+            figure = new_figure(PAGE if many else COLUMN, 3.1)
+            panels = figure.subplots(1, 2 if many else 1, squeeze=False)[0]
+        else:
+            panels = np.array([axes]) if isinstance(axes, Axes) else np.asarray(axes)
+            figure = cast("Figure", panels[0].get_figure(root=True))
+        polygons = np.split(ds.vertices.values, ds.offsets.values[1:-1])
+        colours = _colours(ds)
+        _regions(panels[0], ds, polygons, [POLICIES[c] for c in colours])
+        if many:
+            panels[0].set_title(f"{ds.sizes['region']:,} policies: neighbours differ in colour")
+        else:
+            _legend(panels[0], ds, colours)
+        if many and len(panels) > 1:
+            shown = PolyCollection(polygons, array=ds.states_changed.values, cmap=SEQUENTIAL, edgecolors="face", lw=0.2)
+            panels[1].add_collection(shown)
+            panels[1].set_title("how many states change")
+            panels[1].figure.colorbar(shown, ax=panels[1], label="states that differ from the base", shrink=0.9)
+        for panel in panels[: 2 if many else 1]:
+            _frame(panel, ds, names)
+    return figure
+
+
+def weight_triangle(ds: xr.Dataset, *, axes: Axes | None = None, names: tuple[str, str, str] | None = None) -> Figure:
+    """Draws a phase diagram over the weights of three rewards as a triangle, one corner per reward."""
+    if ds.attrs.get("plane") != "weights":
+        raise ValueError("weight_triangle draws a phase diagram over weights: studies.phase_diagram(mdp, weights_of=…)")
+    corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(3) / 2]])
+
+    def place(points: Any) -> Any:
+        """(w₂, w₃) on an equilateral triangle."""
+        points = np.asarray(points)
+        return points[..., :1] * corners[1] + points[..., 1:] * corners[2]
+
+    with style():
+        if axes is None:
+            figure = new_figure(COLUMN, 3.1)
+            axes = figure.subplots()
+        else:
+            figure = cast("Figure", axes.get_figure(root=True))
+        polygons = np.split(place(ds.vertices.values), ds.offsets.values[1:-1])
+        colours = _colours(ds)
+        axes.add_collection(PolyCollection(polygons, facecolors=[POLICIES[c] for c in colours], edgecolors="none"))
+        axes.add_collection(LineCollection(place(ds.segments.values), linewidths=_weights(ds), colors="black"))
+        axes.plot(*np.concatenate([corners, corners[:1]]).T, color="black", lw=0.8)
+        axes.plot(*place([[ds.attrs["base_x"], ds.attrs["base_y"]]])[0], "+", color="black", ms=8, mew=1.4)
+        for k, (corner, va) in enumerate(zip(corners, ("top", "top", "bottom"), strict=True)):
+            name = f"only reward {k + 1}" if names is None else f"only {names[k]}"
+            axes.annotate(name, corner, (0, -3 if va == "top" else 3), textcoords="offset points", ha="center", va=va)
+        if ds.sizes["region"] <= FEW:
+            _legend(axes, ds, colours)
+        else:
+            axes.set_title(f"{ds.sizes['region']:,} policies", pad=14)
+        axes.set_aspect("equal")
+        axes.set_xlim(-0.12, 1.12)
+        axes.set_ylim(-0.08, 0.95)
+        axes.axis("off")
+    return figure
+
+
+def _colours(ds: xr.Dataset) -> Any:
+    """A number per region: the policy's own if there are few, else one that no neighbour has, the base's being 0."""
+    count, base = ds.sizes["region"], ds.attrs["base_region"]
+    if count <= FEW:
+        keys = [o.tobytes() for o in ds.optimal.values]
+        order = sorted(range(count), key=lambda i: (i != base, keys[i]))
+        return np.argsort(order)
+    neighbours: list[list[int]] = [[] for _ in range(count)]
+    for i, j in ds.edges.values:
+        neighbours[i].append(int(j))
+        neighbours[j].append(int(i))
+    found = np.full(count, -1)
+    for i in [base, *np.argsort([-len(n) for n in neighbours], kind="stable")]:
+        if found[i] < 0:
+            taken = {int(found[j]) for j in neighbours[i]}
+            found[i] = min(c for c in range(count) if c not in taken)
+    return found % FEW
+
+
+def _weights(ds: xr.Dataset) -> Any:
+    height = np.abs(ds.return_jump.values) if "return_jump" in ds else ds.visited_tv.values
+    top = height.max(initial=0)
+    scale = min(1.0, 12 / np.sqrt(max(ds.sizes["region"], 1)))  # many regions leave little room for lines
+    return scale * (THIN + (THICK - THIN) * (height / top if top > 0 else height))
+
+
+def _regions(panel: Axes, ds: xr.Dataset, polygons: Any, colours: Any) -> None:
+    panel.add_collection(PolyCollection(polygons, facecolors=colours, edgecolors="face", lw=0.2))
+    panel.add_collection(LineCollection(ds.segments.values, linewidths=_weights(ds), colors="black"))
+    unsure = ~ds.certain.values & (ds.region_of_pixel.values >= 0)
+    if unsure.any():
+        panel.contourf(ds.x, ds.y, unsure, levels=[0.5, 1.5], hatches=["////"], colors="none")
+
+
+def _legend(panel: Axes, ds: xr.Dataset, colours: Any) -> None:
+    base = ds.attrs["base_region"]
+    handles, texts = [], []
+    for i in np.argsort(colours):
+        changed = int(ds.states_changed.values[i])
+        handles.append(PolyCollection([], facecolors=POLICIES[colours[i]], edgecolors="black", linewidths=0.4))
+        texts.append("base policy" if i == base else f"{changed} state{'s' * (changed != 1)} changed")
+    panel.legend(handles, texts, loc="lower center", bbox_to_anchor=(0.5, 1.02), ncols=2, borderaxespad=0)
+
+
+def _frame(panel: Axes, ds: xr.Dataset, names: tuple[str, str] | None) -> None:
+    (left, low), (right, high) = ds.corners.values.min(axis=0), ds.corners.values.max(axis=0)
+    panel.set_xlim(left, right)
+    panel.set_ylim(low, high)
+    at, radius = (ds.attrs["base_x"], ds.attrs["base_y"]), ds.attrs["plane_radius"]
+    panel.plot(*at, "+", color="black", ms=8, mew=1.4, zorder=5)
+    if 0 < radius < np.inf:
+        panel.add_patch(Circle(at, radius, fill=False, ec="black", lw=0.9, ls="--", zorder=5))
+    panel.set_aspect("equal")
+    if ds.attrs["plane"] == "weights":
+        panel.set(xlabel="weight $w_2$", ylabel="weight $w_3$")
+    else:
+        own = names or ("X", "Y")
+        panel.set(xlabel=f"$x$: reward added, in units of {own[0]}", ylabel=f"$y$: reward added, in units of {own[1]}")
+    panel.set_facecolor("white")

@@ -1,0 +1,190 @@
+"""The phase diagram: which policy is optimal where on a plane of rewards or of weights, exactly, and as a raster."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import xarray as xr
+
+from jaxcliff import metrics, policies
+from jaxcliff.cliffs.cones import Array, Cones, float64
+from jaxcliff.cliffs.plane import PolicyMap, policy_map
+from jaxcliff.cliffs.radius import nearest_cliff
+from jaxcliff.cliffs.ray import as_reward
+from jaxcliff.cliffs.weights import weight_map
+from jaxcliff.mdp import MDP
+from jaxcliff.rewards import family
+
+Policy = Callable[[MDP, Any, Any], Any]  # (problem, rewards [B, S, A], key) -> policies [B, S, A]
+LEARNED_PIXELS = 32
+
+
+def phase_diagram(
+    mdp: MDP,
+    reward: Any = None,
+    x: Any = None,
+    y: Any = None,
+    extent: Sequence[float] = (-1.0, 1.0, -1.0, 1.0),
+    *,
+    weights_of: Any = None,
+    pixels: int = 256,
+    true_reward: Any = None,
+    rule: Callable[..., Any] = policies.uniform,
+    policy: Policy | None = None,
+    key: Any = None,
+    max_regions: int = 100_000,
+    progress: bool = False,
+) -> xr.Dataset:
+    """Exact regions and edges of R + xX + yY, and what they say on a grid of pixels.
+
+    Args:
+        mdp: the problem.
+        reward: R, [S, A], the base; the problem's own if None.
+        x, y: the rewards X and Y, [S, A].
+        extent: (lowest x, highest x, lowest y, highest y).
+        weights_of: instead of x and y, three rewards [3, S, A]: the plane is that of their weights, (w₂, w₃), and the
+            base is equal weights.
+        pixels: in each direction.
+        true_reward: another reward, [S, A], whose return is reported.
+        rule: how ties are broken where policies are compared, one of `jc.policies`.
+        policy: a learner, (mdp, rewards [B, S, A], key) → policies [B, S, A], asked on a coarse grid of its own: how
+            far its policy moves from the one it learns at the base, beside how far the optimal one does.
+        key: for the learner, a JAX random key.
+        max_regions: where to stop; the map is then incomplete and says so.
+        progress: show a progress bar.
+
+    Returns:
+        The dataset of a `PolicyMap` (regions, polygons, edges with their heights), and per region `tv_to_base` and
+        `visited_tv_to_base`, `states_changed`; per pixel `region`, `smallest_gap`, `radius` (to the nearest cliff, sup
+        norm over all entries of the reward), `certain` (no decision there is within the error of the arithmetic), and
+        `optimal_return_here`. Attributes: `base_x`, `base_y`, `base_radius` (sup norm), and `plane_radius`, the
+        distance from the base to the nearest cliff within the plane, in its coordinates.
+    """
+    cones = Cones.of(mdp)
+    if (weights_of is None) == (x is None or y is None):
+        raise ValueError("say either x=… and y=…, two rewards, or weights_of=…, three")
+    if pixels < 1:
+        raise ValueError(f"pixels must be at least 1, not {pixels}")
+    options: dict[str, Any] = {"true_reward": true_reward, "rule": rule, "max_regions": max_regions}
+    if weights_of is None:
+        plane = np.stack([as_reward(cones, r, name) for r, name in ((reward, "the reward"), (x, "x"), (y, "y"))])
+        plan = policy_map(mdp, plane[0], plane[1], plane[2], extent, progress=progress, **options)
+        base = np.zeros(2)
+    else:
+        if np.shape(weights_of)[:1] != (3,):
+            raise ValueError(f"weights_of takes three rewards, [3, S, A], not shape {list(np.shape(weights_of))}")
+        each = np.stack([as_reward(cones, r, f"reward {k}") for k, r in enumerate(weights_of)])
+        plan = weight_map(mdp, each, progress=progress, **options).map
+        plane = np.stack([each[0], each[1] - each[0], each[2] - each[0]])
+        base = np.full(2, 1 / 3)
+    ds = plan.to_dataset()
+    low, high = plan.corners.min(axis=0), plan.corners.max(axis=0)
+    xs, ys = (low + (high - low) * (np.arange(pixels)[:, None] + 0.5) / pixels).T
+    region = plan.rasterize(pixels)
+    here = np.concatenate([np.ones((pixels**2, 1)), np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)], axis=1)
+    gap, radius, certain = _from_gaps(cones, plan, plane, region.ravel(), here)
+    inside = region.ravel() >= 0
+    value = np.where(inside, (here * plan.optimal_return[region.ravel()]).sum(axis=1), np.nan)
+
+    def image(values: Array, **attributes: str) -> Any:
+        return ("y", "x"), values.reshape(pixels, pixels), attributes
+
+    unit = "reward"
+    ds = ds.assign_coords(x=("x", xs), y=("y", ys)).assign(
+        region_of_pixel=image(region, long_name="region"),
+        smallest_gap=image(gap, units=unit, long_name="smallest gap"),
+        radius=image(radius, units=unit, long_name="distance to the nearest cliff (sup norm)"),
+        certain=image(certain, long_name="every decision is certain"),
+        value=image(value, units=unit, long_name="optimal return"),
+    )
+    middle = plane[0] + np.tensordot(base, plane[1:], axes=1)
+    near = nearest_cliff(mdp, middle)
+    flat = nearest_cliff(mdp, middle, family=family.features(plane[1:]), norm="2")
+    ds = ds.assign(_against_base(cones, plan, near.walls.actions, rule))
+    ds.attrs |= {
+        "study": "phase diagram",
+        "plane": "rewards" if weights_of is None else "weights",
+        "problem": repr(mdp),
+        "discount": float(mdp.discount),
+        "base_x": float(base[0]),
+        "base_y": float(base[1]),
+        "base_region": int(plan.locate(base[None])[0]),
+        "base_radius": float(near.radius),
+        "plane_radius": float(flat.radius),
+        "rule": getattr(rule, "__name__", "a rule"),
+    }
+    return ds if policy is None else ds.assign(_learned(cones, plane, base, low, high, policy, key))
+
+
+def _from_gaps(cones: Cones, plan: PolicyMap, plane: Array, region: Array, here: Array) -> tuple[Array, Array, Array]:
+    """Smallest gap, distance to the nearest cliff, and whether all is certain, at points (1, x, y), [M, 3]."""
+    gap, radius = np.full(len(here), np.nan), np.full(len(here), np.nan)
+    certain = np.zeros(len(here), bool)
+    order = np.argsort(region, kind="stable")
+    ends = np.searchsorted(region[order], np.arange(len(plan) + 1))
+    everywhere = np.ones(cones.counts.shape)
+    for start in range(0, len(plan), cones.at_a_time):
+        actions = plan.actions[start : start + cones.at_a_time]
+        gaps, error = cones.gaps(actions, plane[None])
+        norms = cones.entry_norms(actions, everywhere * cones.counts, 1)
+        for i in range(len(actions)):
+            own = order[ends[start + i] : ends[start + i + 1]]
+            walls = cones.walls(actions[i])
+            if not len(own) or not walls.any():
+                gap[own], radius[own], certain[own] = np.inf, np.inf, True
+                continue
+            values = here[own] @ gaps[i][:, walls]
+            gap[own] = np.maximum(values.min(axis=1), 0)
+            radius[own] = np.maximum((values / norms[i][walls]).min(axis=1), 0)
+            ties = plan.optimal[start + i][walls]
+            lowest = np.where(ties, np.inf, values).min(axis=1)
+            certain[own] = lowest > np.abs(here[own]) @ error[i]
+    return gap, radius, certain
+
+
+def _against_base(cones: Cones, plan: PolicyMap, base: Array, rule: Callable[..., Any]) -> dict[str, Any]:
+    """How far each region's policy is from that of the base."""
+    from jaxcliff.cliffs import jumps
+
+    own = np.eye(cones.num_actions, dtype=bool)[base]
+    chosen = jumps.policies_of(cones, np.concatenate([own[None], plan.optimal]), rule)
+    visits = cones.visits(chosen[:1])
+    first = np.zeros(len(plan), int)
+    height = jumps.heights(np.repeat(visits, len(chosen), axis=0), chosen, first, 1 + np.arange(len(plan)))
+    changed = (plan.optimal != own).any(axis=-1).sum(axis=-1)
+    return {
+        "tv_to_base": (
+            "region",
+            height["tv"],
+            {"long_name": "total variation to the base policy, largest over states"},
+        ),
+        "visited_tv_to_base": ("region", height["visited_tv"], {"long_name": "the same, over states visited"}),
+        "states_changed": ("region", changed, {"long_name": "states whose optimal actions differ from the base's"}),
+    }
+
+
+def _learned(
+    cones: Cones, plane: Array, base: Array, low: Array, high: Array, policy: Policy, key: Any
+) -> dict[str, Any]:
+    """What a learner does on a coarse grid: how far it is from what it learns at the base, and what it gives away."""
+    steps = (np.arange(LEARNED_PIXELS)[:, None] + 0.5) / LEARNED_PIXELS
+    xs, ys = (low + (high - low) * steps).T
+    points = np.concatenate([base[None], np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)])
+    rewards = plane[0] + np.tensordot(points, plane[1:], axes=1)
+    with float64():
+        learned = np.asarray(policy(cones.mdp, jax.numpy.asarray(rewards), jax.random.key(0) if key is None else key))
+        tv = np.asarray(metrics.largest_total_variation(learned[1:], learned[0]))
+        regret = np.asarray(metrics.regret(cones.mdp, learned[1:], rewards[1:]))
+    shape = (LEARNED_PIXELS, LEARNED_PIXELS)
+    dims = ("learned_y", "learned_x")
+    return {
+        "learned_x": ("learned_x", xs),
+        "learned_y": ("learned_y", ys),
+        "learned_tv": (dims, tv.reshape(shape), {"long_name": "the learner's total variation to its base policy"}),
+        "learned_regret": (
+            dims,
+            regret.reshape(shape),
+            {"units": "reward", "long_name": "return the learner gives away"},
+        ),
+    }

@@ -1,0 +1,208 @@
+"""The temperature curve: what a regulariser buys, how far a policy can move, and what it costs, over its strength."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from tqdm import tqdm
+
+from jaxcliff import metrics, policies, theory
+from jaxcliff.cliffs.radius import NearestCliff, nearest_cliff
+from jaxcliff.mdp import MDP
+from jaxcliff.rewards import perturb
+from jaxcliff.solvers.evaluate import evaluate
+from jaxcliff.solvers.jacobian import soft_jacobian
+from jaxcliff.solvers.regularizers import KL, Entropy, Sparsemax
+from jaxcliff.solvers.solve import solve
+from jaxcliff.studies.phase import Policy
+
+KINDS = ("entropy", "kl", "sparsemax")
+RUNGS = 25
+BISECTIONS = 45
+
+
+def temperature_curve(
+    mdp: MDP,
+    reward: Any = None,
+    kind: str = "entropy",
+    *,
+    strengths: Any = None,
+    base: Any = None,
+    key: jax.Array,
+    radius: float | None = None,
+    count: int = 256,
+    policy: Policy | None = None,
+    progress: bool = False,
+) -> xr.Dataset:
+    """One reward, and rewards around it, solved at a ladder of strengths, from hot to cold, each warm-started.
+
+    Args:
+        mdp: the problem.
+        reward: R, [S, A]; the problem's own if None.
+        kind: "entropy", "kl" or "sparsemax".
+        strengths: positive, in units of reward; 25 from .001 to 10 spans of the reward if not given.
+        base: the base policy of "kl", [S, A]; uniform over legal actions if not given.
+        key: a JAX random key.
+        radius: of the sup-norm ball from which rewards are drawn; twice the distance to the nearest cliff if not given,
+            and a twentieth of the span on a cliff or where there is none.
+        count: how many rewards are drawn; the way to the nearest cliff is added.
+        policy: a learner, (mdp, rewards [B, S, A], key) → policies [B, S, A], measured on the same rewards.
+        progress: show a progress bar.
+
+    Returns:
+        A dataset over `strength`, with, from `initial`: the regularised `value` and its bound, the discounted entropy
+        (or KL, or Σ½(1 − Σπ²)) `bonus`, the `return` and what is `lost` of the optimum, with its bound; per state the
+        largest of: `sensitivity` measured (TV per unit of ‖ΔR‖), the exact `local` constant at R, and the bounds
+        `linear` and `tanh` (for entropy and KL) on it; the `mass` on certainly suboptimal actions where the policy
+        goes; the `width` of the nearest cliff, over which the choice between its two actions goes from a quarter to
+        three quarters, in units of reward; and the distance of the policy to two limits of strength 0, `to_uniform` and
+        `to_limit` (the trajectory-level selection).
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}, not {kind!r}")
+    if count < 1:
+        raise ValueError(f"count must be at least 1, not {count}")
+    reward = mdp.reward if reward is None else jnp.asarray(reward).astype(mdp.dtype)
+    hard = solve(mdp, reward)
+    if hard.status.shape or not bool(hard.ok):
+        raise ValueError(f"the temperature curve is that of one reward that can be solved: {hard.summary()}")
+    acts = policies.optimal_actions(hard)
+    span = float(hard.span) or 1.0
+    near = nearest_cliff(mdp, reward)
+    if radius is None:
+        radius = 2 * float(near.radius) if 0 < near.radius < np.inf else span / 20
+    ladder = np.sort(np.asarray(np.geomspace(1e-3, 10, RUNGS) * span if strengths is None else strengths, float))
+    if ladder.ndim != 1 or not len(ladder) or not (np.isfinite(ladder) & (ladder > 0)).all():
+        raise ValueError(f"strengths must be a list of positive numbers, not {strengths}")
+    if base is None:
+        legal = jnp.ones(mdp.reward.shape, bool) if mdp.legal is None else mdp.legal
+        base = legal / jnp.sum(legal, axis=-1, keepdims=True).astype(mdp.dtype)
+    base = jnp.asarray(base).astype(mdp.dtype)
+
+    ball_key, learner_key = jax.random.split(key)
+    ball = perturb.ball(ball_key, mdp, radius, count, reward=reward)
+    across = perturb.along(
+        mdp, near.direction, radius * np.linspace(-1, 1, 17)[[*range(8), *range(9, 17)]], reward=reward
+    )
+    rewards, norms = jnp.concatenate([ball.rewards, across.rewards]), jnp.concatenate([ball.norms, across.norms])
+    rung = jax.jit(functools.partial(_rung, kind))
+    limit = policies.kl_limit(acts, mdp, base) if kind == "kl" else policies.entropy_limit(acts, mdp)
+    uniform = policies.closest_to(acts, base) if kind == "kl" else policies.uniform(acts)
+    values = hard.values
+    rows = []
+    for strength in tqdm(ladder[::-1], "strengths", disable=not progress):
+        alpha = jnp.asarray(strength).astype(mdp.dtype)
+        row, values = rung(mdp, reward, alpha, base, values, rewards, norms, acts, uniform, limit)
+        rows.append(jax.device_get(row))
+    columns = {name: np.stack([row[name] for row in rows[::-1]]) for name in rows[0]}
+    steps, actions = float(mdp.steps), mdp.num_actions
+    best = float(mdp.initial @ hard.values)
+    columns["lost"] = best - columns["return"]
+    columns["lost_bound"] = columns["return_bound"] + float(hard.error_bound)
+    columns["width"] = _widths(mdp, reward, kind, base, near, ladder)
+    if kind == "sparsemax":
+        columns["linear"] = np.asarray(theory.sparsemax_jump(steps, ladder, actions))
+    else:
+        columns["linear"] = np.asarray(theory.soft_jump_linear(1.0, ladder, steps))
+        columns["tanh"] = np.asarray(theory.soft_jump(radius, ladder, steps)) / radius
+    if kind == "entropy":
+        columns["price"] = np.asarray(theory.entropy_cost(ladder, actions, steps))
+    units = {"value": "reward", "return": "reward", "lost": "reward", "width": "reward", "bonus": "nats"}
+    ds = xr.Dataset(
+        {name: ("strength", column, {"units": units.get(name, "")}) for name, column in columns.items()},
+        {"strength": ("strength", ladder, {"units": "reward", "long_name": "strength of regularisation"})},
+        {
+            "study": "temperature curve",
+            "kind": kind,
+            "problem": repr(mdp),
+            "discount": float(mdp.discount),
+            "span": span,
+            "radius": float(radius),
+            "count": count,
+            "best_return": best,
+            "cliff": near.summary(),
+        },
+    )
+    if policy is not None:
+        learned = policy(mdp, jnp.concatenate([reward[None], rewards]), learner_key)
+        ds.attrs["learner_sensitivity"] = float(jnp.max(metrics.sensitivity(learned[1:], learned[0], norms)))
+        ds.attrs["learner_lost"] = float(metrics.regret(mdp, learned[0], reward))
+    return ds
+
+
+def _regularizer(kind: str, strength: Any, base: Any) -> Any:
+    return {
+        "entropy": lambda: Entropy(strength),
+        "kl": lambda: KL(strength, base),
+        "sparsemax": lambda: Sparsemax(strength),
+    }[kind]()
+
+
+def _rung(
+    kind: str,
+    mdp: MDP,
+    reward: jax.Array,
+    strength: jax.Array,
+    base: jax.Array,
+    values: jax.Array,
+    rewards: jax.Array,
+    norms: jax.Array,
+    acts: policies.ActionSets,
+    uniform: jax.Array,
+    limit: jax.Array,
+) -> tuple[dict[str, jax.Array], jax.Array]:
+    """All that is said about one strength; and the values from which the next starts."""
+    regularizer = _regularizer(kind, strength, base)
+    soft = solve(mdp, reward, regularizer=regularizer, init=values)
+    around = jnp.broadcast_to(soft.values, (len(rewards), *soft.values.shape))
+    moved = solve(mdp, rewards, regularizer=regularizer, init=around).policy
+    policy = soft.policy
+    followed = evaluate(mdp, policy, reward)
+    earned = mdp.initial @ followed.values
+    visits = jnp.sum(metrics.occupancy(mdp, policy, normalized=True), axis=-1)
+    return {
+        "value": mdp.initial @ soft.values,
+        "value_bound": soft.error_bound,
+        "bonus": (mdp.initial @ soft.values - earned) / strength * (-1 if kind == "kl" else 1),
+        "return": earned,
+        "return_bound": followed.error_bound,
+        "sensitivity": jnp.max(metrics.sensitivity(moved, policy, norms)),
+        "local": jnp.max(soft_jacobian(mdp, soft).lipschitz().upper),
+        "mass": jnp.sum(visits * jnp.sum(jnp.where(acts.suboptimal, policy, 0), axis=-1)),
+        "to_uniform": metrics.largest_total_variation(policy, uniform),
+        "to_limit": metrics.largest_total_variation(policy, limit),
+    }, soft.values
+
+
+def _widths(
+    mdp: MDP, reward: jax.Array, kind: str, base: jax.Array, near: NearestCliff, ladder: np.ndarray
+) -> np.ndarray:
+    """For each strength, how far apart the rewards are at which the choice is one to three and three to one."""
+    if near.state < 0 or near.tied:
+        return np.full(len(ladder), np.nan)
+    state, pair = int(near.state), jnp.asarray([int(near.leaves), int(near.enters)])
+    direction = jnp.asarray(near.direction).astype(mdp.dtype)
+    strengths = jnp.tile(jnp.asarray(ladder).astype(mdp.dtype), 2)[:, None]
+    regularizer = _regularizer(kind, strengths, base)
+    wanted = np.repeat([0.25, 0.75], len(ladder))
+
+    @jax.jit
+    def share(t: jax.Array) -> jax.Array:
+        soft = solve(mdp, reward + t[:, None, None] * direction, regularizer=regularizer)
+        both = soft.policy[:, state, pair]
+        return both[:, 1] / jnp.sum(both, axis=-1)
+
+    reach = near.radius + np.tile(ladder, 2) * (4 + 2 * float(mdp.steps) * np.log(mdp.num_actions))
+    low, high = near.radius - reach, near.radius + reach
+    bracketed = (np.asarray(share(jnp.asarray(low, mdp.dtype))) <= wanted) & (
+        np.asarray(share(jnp.asarray(high, mdp.dtype))) >= wanted
+    )
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        below = np.asarray(share(jnp.asarray(middle, mdp.dtype))) < wanted
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    ends = np.where(bracketed, (low + high) / 2, np.nan).reshape(2, -1)
+    return ends[1] - ends[0]
