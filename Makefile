@@ -9,10 +9,9 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .PHONY: test test-wide atlas bench lint clean
 
-# Everything with 64-bit mode on, which tests float32 too; and off, what the switch itself can change. Most of the time
-# is XLA's compiling, so its last optimisations are off here, and on in test-wide.
-SWITCHED := aggregate architecture builders importers metrics models problems readme regularizers scores soft_transformations studies \
-	transformations
+# Everything with 64-bit mode on; and off, in float32, what depends on the dtype or on the switch itself. Most of the
+# time is XLA's compiling, so its last optimisations are off here, and on in test-wide.
+SWITCHED := architecture bounds builders certainty evaluate extremes importers models problems scores shared
 test: export XLA_FLAGS := --xla_backend_optimization_level=0
 test: $(DEV)
 	JAX_ENABLE_X64=1 $(BIN)/python -m pytest -n 2

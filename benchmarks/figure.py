@@ -46,7 +46,8 @@ def draw(records: list[dict[str, Any]]) -> Figure:
 
 
 def _geometry(panel: Any, records: list[dict[str, Any]]) -> None:
-    panel.barh(range(len(records)), [r["times_solve"] for r in records], height=0.5, color=COLOURS["exact map"])
+    width = [r["times_solve"] - 1 for r in records]
+    panel.barh(range(len(records)), width, left=1, height=0.5, color=COLOURS["exact map"])
     panel.set_yticks(range(len(records)), [GEOMETRY[r["case"]] for r in records])
     panel.invert_yaxis()
     panel.set_xscale("log")

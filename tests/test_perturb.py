@@ -44,7 +44,7 @@ def test_a_ball_can_have_another_centre_and_refuses_other_norms():
 
 
 @needs_x64
-@pytest.mark.parametrize("discount", [0.0, 0.9, *(pytest.param(g, marks=pytest.mark.slow) for g in (0.5, 0.95))])
+@pytest.mark.parametrize("discount", [0.9, *(pytest.param(g, marks=pytest.mark.slow) for g in (0.0, 0.5, 0.95))])
 @pytest.mark.parametrize("method", ITERATIVE)
 def test_the_bump_breaks_the_tie_at_every_size(discount, method):
     """From 1e-1 down to 1e-11: Q* comes back, the tie is certainly broken, and the reward moved by at most ε."""

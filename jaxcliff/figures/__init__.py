@@ -2,5 +2,7 @@
 
 from jaxcliff.figures.flips import flip_frequency
 from jaxcliff.figures.phase import phase_diagram, weight_triangle
+from jaxcliff.figures.ray import ray
+from jaxcliff.figures.temperature import temperature_curve
 
-__all__ = ["flip_frequency", "phase_diagram", "weight_triangle"]
+__all__ = ["flip_frequency", "phase_diagram", "ray", "temperature_curve", "weight_triangle"]

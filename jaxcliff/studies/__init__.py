@@ -2,6 +2,7 @@
 
 from jaxcliff.studies.flips import flip_frequency
 from jaxcliff.studies.phase import phase_diagram
+from jaxcliff.studies.ray import ray
 from jaxcliff.studies.temperature import temperature_curve
 
-__all__ = ["flip_frequency", "phase_diagram", "temperature_curve"]
+__all__ = ["flip_frequency", "phase_diagram", "ray", "temperature_curve"]

@@ -68,7 +68,8 @@ def phase_diagram(
         raise ValueError(f"pixels must be at least 1, not {pixels}")
     options: dict[str, Any] = {"true_reward": true_reward, "rule": rule, "max_regions": max_regions}
     if weights_of is None:
-        plane = np.stack([as_reward(cones, r, name) for r, name in ((reward, "the reward"), (x, "x"), (y, "y"))])
+        own = cones.mdp.reward if reward is None else reward
+        plane = np.stack([as_reward(cones, r, name) for r, name in ((own, "the reward"), (x, "x"), (y, "y"))])
         plan = policy_map(mdp, plane[0], plane[1], plane[2], extent, progress=progress, **options)
         base = np.zeros(2)
     else:

@@ -55,8 +55,9 @@ def temperature_curve(
     Returns:
         A dataset over `strength`, with, from `initial`: the regularised `value` and its bound, the discounted entropy
         (or KL, or Σ½(1 − Σπ²)) `bonus`, the `return` and what is `lost` of the optimum, with its bound; per state the
-        largest of: `sensitivity` measured (TV per unit of ‖ΔR‖), the exact `local` constant at R, and the bounds
-        `linear` and `tanh` (for entropy and KL) on it; the `mass` on certainly suboptimal actions where the policy
+        largest of: `sensitivity` measured (TV per unit of ‖ΔR‖, at the `distance` ‖ΔR‖), the exact `local` constant at
+        R, the bounds `linear` and `tanh` (for entropy and KL; at that distance) on it, and `tightness`, the largest
+        measured TV over its tanh bound, at most 1; the `mass` on certainly suboptimal actions where the policy
         goes; the `width` of the nearest cliff, over which the choice between its two actions goes from a quarter to
         three quarters, in units of reward; and the distance of the policy to two limits of strength 0, `to_uniform` and
         `to_limit` (the trajectory-level selection).
@@ -79,7 +80,7 @@ def temperature_curve(
         raise ValueError(f"strengths must be a list of positive numbers, not {strengths}")
     if base is None:
         legal = jnp.ones(mdp.reward.shape, bool) if mdp.legal is None else mdp.legal
-        base = legal / jnp.sum(legal, axis=-1, keepdims=True).astype(mdp.dtype)
+        base = legal.astype(mdp.dtype) / jnp.sum(legal, axis=-1, keepdims=True).astype(mdp.dtype)
     base = jnp.asarray(base).astype(mdp.dtype)
 
     ball_key, learner_key = jax.random.split(key)
@@ -105,9 +106,10 @@ def temperature_curve(
     columns["width"] = _widths(mdp, reward, kind, base, near, ladder)
     if kind == "sparsemax":
         columns["linear"] = np.asarray(theory.sparsemax_jump(steps, ladder, actions))
+        del columns["tightness"]
     else:
         columns["linear"] = np.asarray(theory.soft_jump_linear(1.0, ladder, steps))
-        columns["tanh"] = np.asarray(theory.soft_jump(radius, ladder, steps)) / radius
+        columns["tanh"] = np.asarray(theory.soft_jump(columns["distance"], ladder, steps)) / columns["distance"]
     if kind == "entropy":
         columns["price"] = np.asarray(theory.entropy_cost(ladder, actions, steps))
     units = {"value": "reward", "return": "reward", "lost": "reward", "width": "reward", "bonus": "nats"}
@@ -160,6 +162,7 @@ def _rung(
     around = jnp.broadcast_to(soft.values, (len(rewards), *soft.values.shape))
     moved = solve(mdp, rewards, regularizer=regularizer, init=around).policy
     policy = soft.policy
+    ratio = metrics.sensitivity(moved, policy, norms)
     followed = evaluate(mdp, policy, reward)
     earned = mdp.initial @ followed.values
     visits = jnp.sum(metrics.occupancy(mdp, policy, normalized=True), axis=-1)
@@ -169,7 +172,9 @@ def _rung(
         "bonus": (mdp.initial @ soft.values - earned) / strength * (-1 if kind == "kl" else 1),
         "return": earned,
         "return_bound": followed.error_bound,
-        "sensitivity": jnp.max(metrics.sensitivity(moved, policy, norms)),
+        "sensitivity": jnp.max(ratio),
+        "distance": norms[jnp.argmax(ratio)],
+        "tightness": jnp.max(ratio * norms / theory.soft_jump(norms, strength, mdp.steps)),
         "local": jnp.max(soft_jacobian(mdp, soft).lipschitz().upper),
         "mass": jnp.sum(visits * jnp.sum(jnp.where(acts.suboptimal, policy, 0), axis=-1)),
         "to_uniform": metrics.largest_total_variation(policy, uniform),

@@ -1,0 +1,52 @@
+"""Along a ray of rewards: the optimal value goes on without a break, the policy jumps."""
+
+from typing import Any, cast
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from jaxcliff.figures.style import COLUMN, INK, new_figure, style
+
+
+def ray(ds: xr.Dataset, *, axes: Any = None) -> Figure:
+    """Draws the dataset of a path, `studies.ray(…)`.
+
+    Above, the optimal return, continuous, with a kink where a cliff is visited; and the return under the true reward,
+    which jumps, if there is one. Below, how many states differ from the policy at the start; a dot at every cliff, as
+    high as the policy jumps where it goes.
+
+    Args:
+        ds: the dataset.
+        axes: two axes to draw on; a new figure if not given.
+    """
+    with style():
+        if axes is None:
+            figure = new_figure(COLUMN, 3.2)
+            above, below = figure.subplots(2, 1, sharex=True)
+        else:
+            above, below = axes
+            figure = cast("Figure", above.get_figure(root=True))
+        start, stop, breaks = ds.attrs["start"], ds.attrs["stop"], ds.breakpoints.values
+        ends = np.concatenate([[start], breaks, [stop]])
+        value = ds.return_at_start.values[:, None] + ds.return_slope.values[:, None] * np.stack(
+            [ends[:-1], ends[1:]], axis=1
+        )
+        above.plot(
+            np.stack([ends[:-1], ends[1:]], axis=1).ravel(), value.ravel(), color=INK["blue"], label="optimal return"
+        )
+        if "true_return" in ds:
+            above.stairs(ds.true_return.values, ends, baseline=None, color=INK["red"], label="true return", lw=1.2)
+            above.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, borderaxespad=0)
+        above.set_ylabel("return")
+        below.stairs(ds.states_changed.values, ends, baseline=None, color="black", lw=1.2)
+        below.set_ylabel("states changed")
+        jump = below.twinx()
+        jump.vlines(breaks, 0, ds.visited_tv.values, color=INK["green"], lw=0.9)
+        jump.plot(breaks, ds.visited_tv.values, "o", color=INK["green"], ms=2.5, clip_on=False)
+        jump.set_ylim(0, 1)
+        jump.set_ylabel("jump where it goes (TV)", color=INK["green"])
+        jump.spines["right"].set_visible(True)
+        below.set_xlabel("$t$: reward added, in units of $D$")
+        below.set_xlim(start, stop)
+    return figure
