@@ -1,14 +1,11 @@
 """The command line: `jaxcliff atlas` draws the maps of a problem. Thin: it parses, calls, and writes."""
 
 import argparse
+import json
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import xarray as xr
+from typing import Any
 
 MOST = 1_000_000  # rewards per radius
 FIELD = (
@@ -40,17 +37,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status. A mistake of the user's gets a sentence, not a stack trace."""
     parser = argparse.ArgumentParser(prog="jaxcliff", description="Where optimal policies jump when rewards change.")
     commands = parser.add_subparsers(dest="command", required=True)
-    atlas = commands.add_parser("atlas", help="where, and how often, the optimal policy of a problem flips")
-    atlas.add_argument("problem", nargs="?", default="grid", help=f"one of {', '.join(_problems())} (default: grid)")
+    atlas = commands.add_parser("atlas", help="every map of a problem, as figures, data and words")
+    known = ", ".join(_problems())
+    what = f"one of {known}; or a file: .npz (a problem), .csv, .jsonl or .json (a table of scores); default: grid"
+    atlas.add_argument("problem", nargs="?", default=None, help=what)
+    atlas.add_argument("--problem", dest="named", help="the same")
     atlas.add_argument("--out", type=Path, default=Path("atlas"), help="folder to write (default: atlas)")
     atlas.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
-    atlas.add_argument("--count", type=int, default=2048, help="rewards per radius (default: 2048)")
+    atlas.add_argument("--count", type=int, default=1024, help="rewards per radius (default: 1024)")
+    atlas.add_argument("--quick", action="store_true", help="coarser maps, in a few seconds")
     options = parser.parse_args(arguments)
     try:
         import jax
 
         with jax.enable_x64(True):
-            _atlas(options.problem, options.out, options.seed, options.count)
+            problem = options.named or options.problem or "grid"
+            _atlas(problem, options.out, options.seed, 64 if options.quick else options.count, options.quick)
     except (ValueError, OSError) as error:
         print(f"jaxcliff: {error}", file=sys.stderr)
         return 2
@@ -60,62 +62,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _atlas(problem: str, out: Path, seed: int, count: int) -> None:
-    began = time.perf_counter()
-    import jax
-
-    from jaxcliff import figures, problems, studies
-
-    known = _problems()
-    if problem not in known:
-        raise ValueError(f"there is no built-in problem {problem!r}; choose one of {', '.join(known)}")
+def _atlas(problem: str, out: Path, seed: int, count: int, quick: bool) -> None:
     if not 1 <= count <= MOST:
         raise ValueError(f"count must be a number from 1 to {MOST:,}, not {count}")
     if not 0 <= seed < 2**63:
         raise ValueError(f"the seed must be a number from 0 to 2^63 − 1, not {seed}")
-    out.mkdir(parents=True, exist_ok=True)
-    problem_key, study_key = jax.random.split(jax.random.key(seed))
-    mdp = known[problem](problems, problem_key)
-    print(f"{problem}: {mdp}", flush=True)
-    ds = studies.flip_frequency(mdp, key=study_key, count=count, progress=True)
-    ds.attrs |= {"name": problem, "seed": seed}
-    ds.to_zarr(out / "flips.zarr", mode="w", consolidated=False)
-    figure = figures.flip_frequency(ds)
-    for suffix in ("png", "pdf"):
-        metadata = {"CreationDate": None} if suffix == "pdf" else {"Software": None}
-        figure.savefig(out / f"flips.{suffix}", metadata=metadata)
-    text = describe(ds)
-    (out / "README.txt").write_text(text, encoding="utf-8")
-    solved = count * len(ds.radius)
-    print(f"\n{text}\n{solved:,} rewards in {time.perf_counter() - began:.0f} s; see {out}/")
+    from jaxcliff import report
+
+    subject = _subject(problem, seed)
+    print(f"{subject.name}: {subject.mdp}", flush=True)
+    report.write(subject, out, seed=seed, count=count, quick=quick, say=lambda text: print(text, flush=True))
 
 
-def describe(ds: "xr.Dataset") -> str:
-    """The figure in words, with the numbers of this run."""
-    safe, tied = ds.attrs["safe_radius"], int((ds.decision & (ds.optimal.sum("action") > 1)).sum())
-    has = "state has" if tied == 1 else "states have"
-    radius = ds.attrs["telling_radius"]
-    telling = ds.sel(radius=radius)
-    names = ds.state_name.values if "state_name" in ds.coords else [f"state {s}" for s in ds.state.values]
-    flips = telling.flips.values
-    worst = "; ".join(f"{names[s]} ({flips[s]:.1%})" for s in flips.argsort()[::-1][:3] if flips[s] > 0)
-    lines = [
-        f"{ds.attrs.get('name', 'the problem')}: {ds.attrs['problem']}",
-        "",
-        "flips.png, flips.pdf: where, and how often, the optimal policy flips when every entry of the reward",
-        f"may be off by up to a radius. {ds.attrs['count']:,} rewards per radius (data: flips.zarr), all certified.",
-        "",
-        f"{tied} {has} more than one optimal action: there any change, however small, can flip the policy."
-        if tied
-        else "The nearest rival is within the error of the arithmetic: no radius is certified."
-        if safe == 0
-        else f"No reward within {safe:.3g} of the base flips anything (certified: smallest gap / 2L).",
-        f"At radius {radius:.3g} ({radius / (ds.attrs['span'] or 1):.2g} of the reward's span) "
-        f"{float(telling.any_flip):.0%} of the rewards flip some state.",
-        f"Most often flipped there: {worst or 'nothing'}.",
-        f"Undecided by the arithmetic: at most {float(ds.any_undecided.max()):.2%} of the rewards at any radius.",
-    ]
-    return "\n".join(lines) + "\n"
+def _subject(problem: str, seed: int) -> Any:
+    """A built-in problem, or one from a file."""
+    import jax
+
+    from jaxcliff import problems, report
+
+    known, path = _problems(), Path(problem)
+    if problem in known:
+        return report.Subject(problem, known[problem](problems, jax.random.key(seed)))
+    if path.suffix not in (".npz", ".csv", ".jsonl", ".json"):
+        raise ValueError(
+            f"there is no built-in problem {problem!r}; choose one of {', '.join(known)}, or name a file: .npz (a "
+            "problem), .csv, .jsonl or .json (a table of scores)"
+        )
+    if not path.is_file():
+        raise ValueError(f"there is no file {problem}")
+    if path.suffix == ".npz":
+        return report.Subject(path.stem, problems.load(path))
+    table: Any = path
+    if path.suffix == ".json":
+        try:
+            table = json.loads(path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{problem} is no JSON: {error}") from None
+    scores = problems.from_scores(table)
+    return report.Subject(path.stem, scores.mdp, scores.rewards, scores.names)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ ORDER = (
     "cliffs",
     "studies",
     "figures",
+    "report",
     "cli",
 )
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")

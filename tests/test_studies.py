@@ -1,5 +1,6 @@
 """The flip study, its figure and the command line."""
 
+import json
 import re
 
 import jax
@@ -89,23 +90,78 @@ def test_figures_fit_their_page():
         assert box.y1 <= height + 1
 
 
-def test_the_atlas_command_writes_figures_data_and_words(tmp_path, capsys):
-    for problem in ("classic", "river-swim", "token-tree"):
-        out = tmp_path / problem
-        assert cli.main(["atlas", problem, "--out", str(out), "--count", "64", "--seed", "3"]) == 0
-        assert {p.name for p in out.iterdir()} == {"flips.png", "flips.pdf", "flips.zarr", "README.txt"}
-        ds = xr.open_zarr(out / "flips.zarr", consolidated=False)
-        assert ds.attrs["count"] == 64
+FILES = {"phase", "ray", "flips", "temperature"}
+
+
+def files_of(names):
+    return {f"{name}.{suffix}" for name in names for suffix in ("png", "pdf", "zarr")} | {"README.txt"}
+
+
+@pytest.mark.parametrize("problem", ["classic", pytest.param("token-tree", marks=pytest.mark.slow)])
+def test_the_atlas_command_writes_figures_data_and_words(problem, tmp_path, capsys):
+    assert cli.main(["atlas", problem, "--out", str(tmp_path), "--quick", "--seed", "3"]) == 0
+    assert {p.name for p in tmp_path.iterdir()} == files_of(FILES)
+    for name in FILES:
+        ds = xr.open_zarr(tmp_path / f"{name}.zarr", consolidated=False)
         assert ds.attrs["seed"] == 3
-        text = (out / "README.txt").read_text()
-        assert text in capsys.readouterr().out
-        assert re.search(r"certified: smallest gap|more than one optimal action", text)
+    text, printed = (tmp_path / "README.txt").read_text(), capsys.readouterr().out
+    assert all(paragraph in printed for paragraph in text.strip().split("\n\n"))
+    assert re.search(r"Ties: (none|\d+)", text)
+    assert "States nearest to flipping" in text
+    assert re.search(r"certified: smallest gap|more than one optimal action", text)
+
+
+def planted_scores():
+    """Six prompts, three answers, three models: an exact tie, a near-tie, a prompt on which the models conflict."""
+    rows = []
+    for prompt in range(6):
+        for answer, base in zip("abc", (1.0, 0.5, 0.0), strict=True):
+            rows.append(
+                {"context": f"prompt {prompt}", "action": answer, "helpful": base, "honest": base, "safe": base}
+            )
+    rows[3 * 1 + 1] |= {"helpful": 1.0, "honest": 1.0, "safe": 1.0}  # ties with a
+    rows[3 * 2 + 1] |= {"helpful": 0.999, "honest": 0.999, "safe": 0.999}  # nearly
+    rows[3 * 4 + 2] |= {"helpful": 2.0, "honest": -1.0, "safe": 0.5}  # conflict
+    return rows
+
+
+@pytest.mark.parametrize("suffix", ["csv", *(pytest.param(s, marks=pytest.mark.slow) for s in ("jsonl", "json"))])
+def test_the_atlas_of_a_score_table_finds_what_was_planted(suffix, tmp_path, capsys):
+    rows, path = planted_scores(), tmp_path / f"scores.{suffix}"
+    if suffix == "csv":
+        lines = [",".join(rows[0])] + [",".join(str(value) for value in row.values()) for row in rows]
+        path.write_text("\n".join(lines))
+    else:
+        path.write_text("\n".join(map(json.dumps, rows)) if suffix == "jsonl" else json.dumps(rows))
+    out = tmp_path / "atlas"
+    assert cli.main(["atlas", "--problem", str(path), "--out", str(out), "--quick"]) == 0
+    assert {p.name for p in out.iterdir()} == files_of({"weights", "aggregation", "flips", "temperature"})
+    text = (out / "README.txt").read_text()
+    assert (
+        "Ties: 1; any change, however small, can break them: state 1 (prompt 1): action 0 (a) = action 1 (b)." in text
+    )
+    first = text.split("nothing else flips first):\n")[1].splitlines()[0]
+    assert first.strip() == "0.0005  state 2 (prompt 2): from action 0 (a) to action 1 (b)"
+    assert "helpful, honest, safe" in text
+    assert "helpful" in text.split("aggregation.png")[1]
+
+
+@pytest.mark.slow
+def test_the_atlas_of_a_problem_in_a_file(tmp_path):
+    mdp = jc.problems.garnet(jax.random.key(5), states=20, actions=3)
+    jc.problems.save(mdp, tmp_path / "mine.npz")
+    assert cli.main(["atlas", str(tmp_path / "mine.npz"), "--out", str(tmp_path / "atlas"), "--quick"]) == 0
+    assert (tmp_path / "atlas/README.txt").read_text().startswith("mine: MDP(3 actions, 20 states")
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["atlas", "no-such"], "there is no built-in problem 'no-such'; choose one of grid"),
+        (["atlas", "missing.csv"], "there is no file missing.csv"),
+        (["atlas", "--problem", "broken.json"], "broken.json is no JSON"),
+        (["atlas", "broken.csv"], "the table has no column 'context'"),
+        (["atlas", "broken.npz"], "broken.npz"),
         (["atlas", "classic", "--count", "0"], "count must be a number from 1"),
         (["atlas", "classic", "--seed", "-1"], "the seed must be a number"),
         (["atlas", "classic", "--out", "/dev/null/here"], "Not a directory"),
@@ -113,6 +169,8 @@ def test_the_atlas_command_writes_figures_data_and_words(tmp_path, capsys):
 )
 def test_a_mistake_on_the_command_line_gets_a_sentence(arguments, sentence, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    for suffix in ("json", "csv", "npz"):
+        (tmp_path / f"broken.{suffix}").write_text("{not,a\ntable,1")
     before = jax.config.jax_enable_x64
     assert cli.main(arguments) == 2
     assert jax.config.jax_enable_x64 == before

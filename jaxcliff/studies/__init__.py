@@ -1,8 +1,9 @@
 """One question each, answered as a labelled dataset (xarray) that carries the settings that made it."""
 
+from jaxcliff.studies.aggregation import aggregation_stability
 from jaxcliff.studies.flips import flip_frequency
 from jaxcliff.studies.phase import phase_diagram
 from jaxcliff.studies.ray import ray
 from jaxcliff.studies.temperature import temperature_curve
 
-__all__ = ["flip_frequency", "phase_diagram", "ray", "temperature_curve"]
+__all__ = ["aggregation_stability", "flip_frequency", "phase_diagram", "ray", "temperature_curve"]

@@ -21,7 +21,7 @@ from jaxcliff.studies.phase import Policy
 
 KINDS = ("entropy", "kl", "sparsemax")
 RUNGS = 25
-BISECTIONS = 45
+BISECTIONS = 32
 
 
 def temperature_curve(

@@ -1,0 +1,258 @@
+"""The atlas of a problem: its verdict in words, and every map as a figure, as data, and in plain words.
+
+Chapters are written as they are finished, so that an interrupted run leaves what it had.
+"""
+
+import dataclasses
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from jaxcliff import figures, studies
+from jaxcliff.cliffs.noise import flip_probability
+from jaxcliff.cliffs.radius import NearestCliff, nearest_cliff
+from jaxcliff.cliffs.repair import repair
+from jaxcliff.mdp import MDP
+from jaxcliff.solvers.solve import solve
+
+BRITTLE = 8  # states whose margins set the scale of the maps
+BUDGET = 0.1  # of total variation, for which a temperature is named
+LARGEST_PROGRAMME = 20_000  # entries of the reward for which a repair is computed
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What an atlas is about: a problem; for a table of scores, its components and their names."""
+
+    name: str
+    mdp: MDP
+    rewards: Any = None
+    names: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Chapter:
+    """One finished study with its picture and its reading."""
+
+    name: str
+    data: xr.Dataset
+    figure: Figure
+    text: str
+
+
+def write(subject: Subject, out: Path, *, seed: int, count: int, quick: bool, say: Callable[[str], None]) -> None:
+    """Makes the folder `out`: README.txt, and per chapter a PNG, a PDF and the data as zarr."""
+    began = time.perf_counter()
+    out.mkdir(parents=True, exist_ok=True)
+    near = nearest_cliff(subject.mdp)
+    text = [f"{subject.name}: {subject.mdp!r}", verdict(subject, near)]
+    say("\n" + text[1])
+
+    def save() -> None:
+        (out / "README.txt").write_text("\n\n".join(text) + "\n", encoding="utf-8")
+
+    save()
+    for chapter in chapters(subject, near, jax.random.key(seed), count, quick):
+        chapter.data.attrs |= {"name": subject.name, "seed": seed}
+        chapter.data.to_zarr(out / f"{chapter.name}.zarr", mode="w", consolidated=False)
+        for suffix, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
+            chapter.figure.savefig(out / f"{chapter.name}.{suffix}", metadata=metadata)
+        files = f"{chapter.name}.png, {chapter.name}.pdf (data: {chapter.name}.zarr)"
+        text.append(f"{files}\n{textwrap.fill(chapter.text, 100)}")
+        save()
+        say(f"\n{text[-1]}")
+    say(f"\n{time.perf_counter() - began:.0f} s of computing; see {out}/")
+
+
+def verdict(subject: Subject, near: NearestCliff) -> str:
+    """Ties first, then the nearest cliff, margins, noise, and what would keep the policy where it is."""
+    mdp, labels = subject.mdp, subject.mdp.labels
+    span = float(solve(mdp).span) or 1.0
+    lines = []
+    ties = near.tied_actions()
+    if ties:
+        more = f" (and {len(ties) - 5} more)" if len(ties) > 5 else ""
+        lines.append(f"Ties: {len(ties)}; any change, however small, can break them: {'; '.join(ties[:5])}{more}.")
+    else:
+        lines.append("Ties: none.")
+        lines.append(f"{near.summary().capitalize()}.")
+    ranking = [m for m in near.ranking(len(near.walls.gap)) if m.margin > 0][:5]
+    if ranking:
+        lines.append("States nearest to flipping, by their margins (true distances only if nothing else flips first):")
+        for m in ranking:
+            switch = f"{labels.action(m.leaves, m.state)} to {labels.action(m.enters, m.state)}"
+            lines.append(f"  {m.margin:.4g}  {labels.state(m.state)}: from {switch}")
+    for share in (0.01, 0.1):
+        noise = flip_probability(mdp, sigma=share * span, draws=20_000)
+        lines.append(
+            f"Noise of {share:.0%} of the reward's span on every entry changes the optimal policy with probability "
+            f"{noise.estimate:.3g} (± {noise.standard_error:.1g})."
+        )
+    wanted = 0.01 * span if near.tied or not np.isfinite(near.radius) else 2 * float(near.radius)
+    if mdp.reward.size <= LARGEST_PROGRAMME and np.isfinite(near.margin):
+        mended = repair(mdp, near.walls.actions, radius=wanted)
+        if mended.feasible:
+            lines.append(
+                f"To keep this policy (ties to the first action) safe from errors up to {wanted:.4g}, change the "
+                f"reward by {mended.size:.4g} at most in any entry."
+            )
+        else:
+            lines.append(mended.summary().capitalize() + ".")
+    return "\n".join(lines)
+
+
+def chapters(subject: Subject, near: NearestCliff, key: Any, count: int, quick: bool) -> Iterator[Chapter]:
+    """The studies that fit the subject, one after the other."""
+    mdp = subject.mdp
+    keys = jax.random.split(key, 3)
+    if subject.rewards is not None and len(subject.rewards) > 1:
+        yield _weights(subject)
+        yield _aggregation(subject, keys[1], count, quick)
+    elif np.isfinite(near.margin):
+        yield _phase(mdp, near, quick)
+        yield _ray(mdp, near)
+    yield _flips(mdp, keys[0], count)
+    yield _temperature(mdp, near, keys[2], quick)
+
+
+def _scale(near: NearestCliff) -> float:
+    """A change of reward at which several states have flipped."""
+    margins = np.sort(near.walls.margin.min(axis=-1))
+    return float(margins[np.isfinite(margins) & (margins > 0)][:BRITTLE].max())
+
+
+def _directions(near: NearestCliff) -> tuple[Any, Any]:
+    """The steepest changes towards the two nearest walls that are no ties and do not share a state."""
+    margin = np.where(near.walls.tied, np.inf, near.walls.margin)
+    found: list[tuple[int, int]] = []
+    for flat in np.argsort(margin, axis=None):
+        s, a = np.unravel_index(flat, margin.shape)
+        if len(found) < 2 and np.isfinite(margin[s, a]) and s not in [state for state, _ in found]:
+            found.append((int(s), int(a)))
+    if len(found) < 2:  # one state decides: a second action, or the same once more
+        state, action = found[0]
+        others = [int(a) for a in np.argsort(margin[state]) if a != action and np.isfinite(margin[state, a])]
+        found.append((state, others[0] if others else action))
+    return tuple(-np.sign(np.round(near.walls.normals(s, a), 12)) for s, a in found)  # type: ignore[return-value]
+
+
+def _phase(mdp: MDP, near: NearestCliff, quick: bool) -> Chapter:
+    x, y = _directions(near)
+    reach = 5 * _scale(near)
+    pixels, regions = (96, 500) if quick else (256, 4000)
+    extent = (-reach, reach, -reach, reach)
+    ds = studies.phase_diagram(mdp, None, x, y, extent, pixels=pixels, max_regions=regions, progress=True)
+    whole = "" if ds.attrs["complete"] else f" The map stopped at {regions} regions and is not complete."
+    text = (
+        "The optimal policy when the reward is changed along two directions at once, those towards its two most "
+        f"brittle states. Every colour is one policy, exactly: {ds.sizes['region']} policies and {ds.sizes['edge']} "
+        f"borders within {reach:.3g} of the base (cross). Thick borders are jumps where the policy goes. Nothing "
+        f"switches inside the circle, of radius {ds.attrs['plane_radius']:.3g}. At the farthest, "
+        f"{int(ds.states_changed.max())} states have changed.{whole}"
+    )
+    return Chapter("phase", ds, figures.phase_diagram(ds), text)
+
+
+def _ray(mdp: MDP, near: NearestCliff) -> Chapter:
+    x, _ = _directions(near)
+    ds = studies.ray(mdp, None, x, stop=3 * _scale(near))
+    kinks = int((ds.visited_tv > 1e-9).sum())
+    text = (
+        f"The same along one direction, that towards the nearest cliff: {ds.sizes['breakpoint']} cliffs, "
+        f"{kinks} of them where the policy goes. The optimal return (above) has no jump anywhere; the policy (below) "
+        "does nothing but jump."
+    )
+    return Chapter("ray", ds, figures.ray(ds), text)
+
+
+def _weights(subject: Subject) -> Chapter:
+    mdp, rewards = subject.mdp, np.asarray(subject.rewards)
+    names = tuple(subject.names)
+    if len(rewards) == 2:
+        ds = studies.ray(mdp, rewards[0], rewards[1] - rewards[0])
+        text = (
+            f"From {names[0]} alone (t = 0) to {names[1]} alone (t = 1): {ds.sizes['breakpoint']} cliffs, all exact. "
+            f"On the way {int(ds.states_changed.max())} contexts change their answer."
+        )
+        return Chapter("weights", ds, figures.ray(ds), text)
+    ds = studies.phase_diagram(mdp, weights_of=rewards[:3], max_regions=20_000, progress=True)
+    rest = f" ({', '.join(names[3:])} left out of the picture)" if len(names) > 3 else ""
+    text = (
+        f"Which answers win under which weights of {', '.join(names[:3])}{rest}: {ds.sizes['region']} policies, "
+        "exactly. The cross is equal weights; from there the nearest change is "
+        f"{ds.attrs['plane_radius']:.3g} away, in weights."
+    )
+    return Chapter("weights", ds, figures.weight_triangle(ds, names=names[:3]), text)  # type: ignore[arg-type]
+
+
+def _aggregation(subject: Subject, key: Any, count: int, quick: bool) -> Chapter:
+    count = min(count, 32 if quick else 128)
+    ds = studies.aggregation_stability(subject.mdp, subject.rewards, key=key, count=count, names=subject.names)
+    weakest = str(ds.component.values[int(ds.radius.argmin())])
+    moves = ds.breakpoint.fillna(np.inf)
+    nearest = str(ds.component.values[int(moves.argmin())])
+    text = (
+        f"What one reward model can do to the mean of all. An error of {float(ds.radius.min()):.3g} in {weakest} alone "
+        f"flips some answer, {ds.attrs['joint_radius']:.3g} if all err alike. Going from equal weights towards "
+        f"{nearest} alone, the first answer flips after {float(moves.min()):.1%} of the way."
+    )
+    return Chapter("aggregation", ds, figures.aggregation_stability(ds), text)
+
+
+def _flips(mdp: MDP, key: Any, count: int) -> Chapter:
+    ds = studies.flip_frequency(mdp, key=key, count=count, progress=True)
+    return Chapter("flips", ds, figures.flip_frequency(ds), read_flips(ds))
+
+
+def _temperature(mdp: MDP, near: NearestCliff, key: Any, quick: bool) -> Chapter:
+    span = float(solve(mdp).span) or 1.0
+    ladder = np.geomspace(1e-3, 3, 7 if quick else 13) * span
+    ds = studies.temperature_curve(mdp, key=key, strengths=ladder, count=16 if quick else 48, progress=True)
+    moved = (ds.sensitivity * ds.distance).values
+    enough = ladder[moved <= BUDGET]
+    radius, steps = ds.attrs["radius"], float(mdp.steps)
+    safe = radius * steps / (2 * np.arctanh(BUDGET))
+    found = (
+        f"On these rewards α = {enough[0]:.3g} was enough, and costs "
+        f"{float(ds.lost.sel(strength=enough[0])):.3g} of the optimal return of {ds.attrs['best_return']:.3g}."
+        if len(enough)
+        else "On these rewards no strength of this ladder was enough."
+    )
+    text = (
+        "Entropy regularisation: what it buys (left), costs (middle), and how wide it makes the nearest cliff (right). "
+        f"To move by at most {BUDGET:g} in total variation when the reward is off by {radius:.3g}, α = {safe:.3g} is "
+        f"enough for certain (the tanh bound). {found}"
+    )
+    return Chapter("temperature", ds, figures.temperature_curve(ds), text)
+
+
+def read_flips(ds: xr.Dataset) -> str:
+    """The flips figure in words, with the numbers of this run."""
+    safe, tied = ds.attrs["safe_radius"], int((ds.decision & (ds.optimal.sum("action") > 1)).sum())
+    has = "state has" if tied == 1 else "states have"
+    radius = ds.attrs["telling_radius"]
+    telling = ds.sel(radius=radius)
+    names = ds.state_name.values if "state_name" in ds.coords else [f"state {s}" for s in ds.state.values]
+    flips = telling.flips.values
+    worst = "; ".join(f"{names[s]} ({flips[s]:.1%})" for s in flips.argsort()[::-1][:3] if flips[s] > 0)
+    lines = [
+        "Where, and how often, the optimal policy flips when every entry of the reward may be off by up to a radius:",
+        f"{ds.attrs['count']:,} rewards per radius, all certified.",
+        f"{tied} {has} more than one optimal action: there any change, however small, can flip the policy."
+        if tied
+        else "The nearest rival is within the error of the arithmetic: no radius is certified."
+        if safe == 0
+        else f"No reward within {safe:.3g} of the base flips anything (certified: smallest gap / 2L).",
+        f"At radius {radius:.3g} ({radius / (ds.attrs['span'] or 1):.2g} of the reward's span) "
+        f"{float(telling.any_flip):.0%} of the rewards flip some state.",
+        f"Most often flipped there: {worst or 'nothing'}.",
+        f"Undecided by the arithmetic: at most {float(ds.any_undecided.max()):.2%} of the rewards at any radius.",
+    ]
+    return " ".join(lines)

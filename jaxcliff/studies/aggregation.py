@@ -1,0 +1,173 @@
+"""Aggregation stability: what happens to the policy of a mixture when one of its rewards, or its weights, move."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from tqdm import tqdm
+
+from jaxcliff import metrics, policies
+from jaxcliff.cliffs.radius import nearest_cliff
+from jaxcliff.cliffs.ray import cliffs_along
+from jaxcliff.mdp import MDP
+from jaxcliff.rewards import aggregate, family, perturb
+from jaxcliff.solvers.solve import solve
+
+STEPS = 33  # of the way from the mixture to each reward alone
+
+
+def aggregation_stability(
+    mdp: MDP,
+    rewards: Any,
+    weights: Any = None,
+    *,
+    key: jax.Array,
+    sizes: Any = None,
+    count: int = 256,
+    names: Any = None,
+    temperature: float | None = None,
+    penalty: float = 1.0,
+    progress: bool = False,
+) -> xr.Dataset:
+    """N rewards, their mixture, and its neighbours.
+
+    Args:
+        mdp: the problem; its own reward plays no part.
+        rewards: components, [N, S, A].
+        weights: [N], or [N, S] per state (`jc.aggregate.posterior`, `softmax_gate`, …); equal if not given.
+        key: a JAX random key.
+        sizes: of perturbations, in units of reward; 9 from the smallest radius to the span if not given.
+        count: rewards per size and sort of perturbation.
+        names: of the components.
+        temperature: of the soft minimum, a tenth of the mixture's span if not given; penalty: on the variance.
+        progress: show a progress bar.
+
+    Returns:
+        A dataset with, per `component`: `weight` (mean over states); `radius`, the least change of this reward alone
+        that flips the policy (1/w farther than the `joint_radius` of all together, an attribute); `breakpoint`, how far
+        the mixture can go towards this reward alone before the policy jumps, exact (1 is all the way, NaN never), and
+        `breakpoints`, how many jumps lie on the way; and over `share` of the way `regret`, what the policy of the
+        mixture loses when it is deployed under the mixture so moved. Per `sort` of perturbation (each component alone,
+        all by the same amount) and `size`: `flips`, the share that certainly changes the policy, and `tv`, the mean
+        over the states that are visited. Per `aggregator` and `size`, with one component drawn at random: the share of
+        flips `aggregator_flips`; and its largest local Lipschitz constant `lipschitz`.
+    """
+    rewards = jnp.asarray(rewards).astype(mdp.dtype)
+    if rewards.ndim != 3 or rewards.shape[1:] != mdp.reward.shape or len(rewards) < 2:
+        raise ValueError(
+            f"several rewards have shape [N, {mdp.num_states}, {mdp.num_actions}] with N at least 2, not "
+            f"{list(rewards.shape)}"
+        )
+    if count < 1:
+        raise ValueError(f"count must be at least 1, not {count}")
+    number = len(rewards)
+    rewards = jnp.where(mdp.decisions, rewards, 0)
+    weights = np.full(number, 1 / number) if weights is None else np.asarray(weights, float)
+    if weights.shape not in ((number,), (number, mdp.num_states)):
+        raise ValueError(f"weights have shape [{number}] or [{number}, {mdp.num_states}], not {list(weights.shape)}")
+    labels = [f"reward {k}" for k in range(number)] if names is None else [str(name) for name in names]
+    if len(labels) != number:
+        raise ValueError(f"there are {number} rewards and {len(labels)} names")
+    table = aggregate.per_state(np.broadcast_to(weights.reshape(number, -1), (number, mdp.num_states)))
+    table = table.astype(mdp.dtype)
+    mixed = aggregate.linear(rewards, table)
+    base = solve(mdp, mixed)
+    if not bool(base.ok):
+        raise ValueError(f"the mixture could not be solved: {base.summary()}")
+    acts = policies.optimal_actions(base)
+    whole, actions = np.asarray(table, float), mdp.num_actions
+
+    joint = nearest_cliff(mdp, mixed, family=family.components(whole, actions))
+    radius = [
+        float(nearest_cliff(mdp, mixed, family=family.component(whole, k, actions)).radius) for k in range(number)
+    ]
+    towards = cliffs_along(mdp, mixed, np.asarray(rewards - mixed), stop=1.0)
+    span = float(base.span) or 1.0
+    if sizes is None:
+        low = min([r for r in radius if 0 < r < np.inf] + [span / 10])
+        sizes = np.geomspace(low / 2, max(span, 2 * low), 9)
+    sizes = np.asarray(sizes, float)
+    if sizes.ndim != 1 or not len(sizes) or not (np.isfinite(sizes) & (sizes > 0)).all():
+        raise ValueError(f"sizes must be a list of positive numbers, not {sizes.tolist()}")
+
+    aggregators: dict[str, Callable[[Any], Any]] = {
+        "linear": lambda r: aggregate.linear(r, table),
+        "worst case": aggregate.worst_case,
+        "soft minimum": functools.partial(aggregate.soft_min, temperature=temperature or span / 10),
+        "mean − variance": functools.partial(aggregate.mean_minus_variance, penalty=penalty),
+    }
+    share = np.linspace(0, 1, STEPS)
+    flips, tv, other = [], [], []
+    for i, size in enumerate(tqdm(sizes, "sizes", disable=not progress)):
+        ball_key, which_key = jax.random.split(jax.random.fold_in(key, i))
+        ball = perturb.ball(ball_key, mdp, size, count, reward=jnp.zeros_like(mixed))
+        delta = jnp.where(mdp.decisions, ball.rewards, 0)
+        alone = mixed + table[:, None, :, None] * delta
+        found = _moves(mdp, acts, jnp.concatenate([alone, (mixed + delta)[None]]))
+        flips.append(np.asarray(found[0]))
+        tv.append(np.asarray(found[1]))
+        which = jax.nn.one_hot(jax.random.randint(which_key, (count,), 0, number), number, dtype=mdp.dtype)
+        moved = rewards + which[..., None, None] * delta[:, None]
+        other.append([float(_flips(mdp, *(f(r) for r in (rewards, moved)))) for f in aggregators.values()])
+    steepest = [float(jnp.max(aggregate.lipschitz(f, rewards))) for f in aggregators.values()]
+    ds = xr.Dataset(
+        {
+            "weight": ("component", whole.mean(axis=1)),
+            "radius": ("component", radius, {"units": "reward", "long_name": "distance to a cliff, this reward alone"}),
+            "breakpoint": ("component", [p.first if len(p.breakpoints) else np.nan for p in towards]),
+            "breakpoints": ("component", [len(p.breakpoints) for p in towards]),
+            "regret": (("component", "share"), _deployed(mdp, acts, rewards, mixed, share), {"units": "reward"}),
+            "flips": (("size", "sort"), np.stack(flips), {"long_name": "share that flips the policy"}),
+            "tv": (("size", "sort"), np.stack(tv), {"long_name": "mean total variation where the policy goes"}),
+            "aggregator_flips": (("size", "aggregator"), np.array(other), {"long_name": "share that flips the policy"}),
+            "lipschitz": ("aggregator", steepest),
+        },
+        {
+            "component": np.array(labels, object),
+            "sort": np.array([*labels, "all alike"], object),
+            "size": ("size", sizes, {"units": "reward"}),
+            "share": share,
+            "aggregator": np.array(list(aggregators), object),
+        },
+        {
+            "study": "aggregation stability",
+            "problem": repr(mdp),
+            "discount": float(mdp.discount),
+            "count": count,
+            "span": span,
+            "joint_radius": float(joint.radius),
+            "cliff": joint.summary(),
+        },
+    )
+    if weights.ndim == 1:
+        moving = nearest_cliff(mdp, mixed, family=family.weights(np.asarray(rewards)))
+        ds.attrs |= {"weight_radius": float(moving.radius), "weight_cliff": moving.summary()}
+    return ds
+
+
+@jax.jit
+def _moves(mdp: MDP, acts: policies.ActionSets, rewards: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The share of flips and the mean distance where the base policy goes, over the lanes of every sort."""
+    moved = policies.optimal_actions(solve(mdp, rewards))
+    flipped, _ = metrics.flips(acts, moved)
+    own = policies.uniform(acts)
+    visits = jnp.sum(metrics.occupancy(mdp, own, normalized=True), axis=-1)
+    distance = jnp.sum(visits * metrics.total_variation(policies.uniform(moved), own), axis=-1)
+    return jnp.mean(jnp.any(flipped, axis=-1), axis=-1), jnp.mean(distance, axis=-1)
+
+
+@jax.jit
+def _flips(mdp: MDP, base: jax.Array, rewards: jax.Array) -> jax.Array:
+    before, after = policies.optimal_actions(solve(mdp, base)), policies.optimal_actions(solve(mdp, rewards))
+    return jnp.mean(jnp.any(metrics.flips(before, after)[0], axis=-1))
+
+
+@jax.jit
+def _deployed(mdp: MDP, acts: policies.ActionSets, rewards: jax.Array, mixed: jax.Array, share: jax.Array) -> jax.Array:
+    """What the policy of the mixture loses under mixtures moved towards each reward, [N, STEPS]."""
+    moved = mixed + jnp.asarray(share).astype(mdp.dtype)[:, None, None] * (rewards - mixed)[:, None]
+    return metrics.regret(mdp, policies.uniform(acts), moved)
