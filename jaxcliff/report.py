@@ -89,10 +89,10 @@ def verdict(subject: Subject, near: NearestCliff) -> str:
         for m in ranking:
             switch = f"{labels.action(m.leaves, m.state)} to {labels.action(m.enters, m.state)}"
             lines.append(f"  {m.margin:.4g}  {labels.state(m.state)}: from {switch}")
-    for share in (0.01, 0.1):
+    for share in (0.001, 0.01):
         noise = flip_probability(mdp, sigma=share * span, draws=20_000)
         lines.append(
-            f"Noise of {share:.0%} of the reward's span on every entry changes the optimal policy with probability "
+            f"Noise of {share:.1%} of the reward's span on every entry changes the optimal policy with probability "
             f"{noise.estimate:.3g} (± {noise.standard_error:.1g})."
         )
     wanted = 0.01 * span if near.tied or not np.isfinite(near.radius) else 2 * float(near.radius)

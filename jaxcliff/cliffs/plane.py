@@ -204,7 +204,7 @@ def map_plane(
 
         def show(regions: int, covered: float) -> None:
             bar.set_postfix_str(f"{regions} regions", refresh=False)
-            bar.update(covered - bar.n)
+            bar.update(min(covered, 1.0) - bar.n)
 
         begin = optimal_policy(cones, unit[0])
         cells = walk(Ties(cones, tie_tolerance), unit, (corners - centre) / half, begin, max_regions, show)

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
+from matplotlib.patheffects import withStroke
 
 from jaxcliff.figures.style import COLUMN, PAGE, SEQUENTIAL, new_figure, style
 
@@ -141,9 +142,10 @@ def _frame(panel: Axes, ds: xr.Dataset, names: tuple[str, str] | None) -> None:
     panel.set_xlim(left, right)
     panel.set_ylim(low, high)
     at, radius = (ds.attrs["base_x"], ds.attrs["base_y"]), ds.attrs["plane_radius"]
-    panel.plot(*at, "+", color="black", ms=8, mew=1.4, zorder=5)
+    halo = [withStroke(linewidth=2.6, foreground="white")]
+    panel.plot(*at, "+", color="black", ms=8, mew=1.4, zorder=5, path_effects=halo)
     if 0 < radius < np.inf:
-        panel.add_patch(Circle(at, radius, fill=False, ec="black", lw=0.9, ls="--", zorder=5))
+        panel.add_patch(Circle(at, radius, fill=False, ec="black", lw=0.9, zorder=5, path_effects=halo))
     panel.set_aspect("equal")
     if ds.attrs["plane"] == "weights":
         panel.set(xlabel="weight $w_2$", ylabel="weight $w_3$")

@@ -83,4 +83,4 @@ def _width(panel: Axes, ds: xr.Dataset, strength: Any) -> None:
     panel.plot(strength, width, "o-", color=INK["green"], label="from one to three\nto three to one")
     panel.axhline(2 * ds.attrs["span"], color=INK["grey"], ls=":", label="twice the reward's span")
     panel.set_yscale("log")
-    panel.legend(loc="lower right")
+    panel.legend(loc="best")
