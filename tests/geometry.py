@@ -3,11 +3,18 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import jaxcliff as jc
 from tests.cases import KINDS
 
 F64 = jnp.dtype(jnp.float64)
+FIRST = ("garnet", "proper", "ending_tree", "contexts")  # one of every arithmetic; the others are slow tests
+
+
+def kinds(names):
+    """Names of kinds as parameters, those that differ in numbers only marked slow."""
+    return [name if name in FIRST else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 def draw(name, rng, discount=None):

@@ -8,6 +8,7 @@ import pytest
 import jaxcliff as jc
 from tests.cases import ITERATIVE, KINDS
 from tests.conftest import needs_x64
+from tests.geometry import kinds
 
 
 @pytest.mark.parametrize("norm", ["inf", "2", "1"])
@@ -122,7 +123,7 @@ def test_random_families_have_the_distribution_they_say(rng):
     )
 
 
-@pytest.mark.parametrize("name", ["garnet", "proper", "ending_tree", "tree"])
+@pytest.mark.parametrize("name", kinds(["garnet", "proper", "ending_tree", "tree"]))
 def test_shaping_and_constants_are_null_where_they_should_be(name, rng):
     mdp, base, counts = base_of(name, rng)
     potentials = jnp.asarray(rng.normal(size=(4, mdp.num_states)), jnp.float32)

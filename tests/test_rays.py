@@ -7,7 +7,7 @@ import pytest
 import jaxcliff as jc
 from jaxcliff.solvers.solution import default_tie_tolerance
 from tests.conftest import needs_x64
-from tests.geometry import F64, contradictions, decide, draw, key, legal_sets
+from tests.geometry import F64, contradictions, decide, draw, key, kinds, legal_sets
 
 pytestmark = needs_x64
 NAMES = ("garnet", "masked", "stopping", "proper", "tree", "ending_tree", "contexts")
@@ -68,7 +68,7 @@ def check_path(mdp, direction, path):
     assert (np.diff(values, axis=0) >= -1e-7).all()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", kinds(NAMES))
 def test_breakpoints_are_where_solve_flips(name, rng):
     mdp = draw(name, rng, 0.9 if name in ("garnet", "masked", "stopping") else None)
     directions = np.where(mdp.decisions, rng.normal(size=(2, *mdp.reward.shape)), 0)

@@ -16,6 +16,7 @@ from jaxcliff.solvers.lanes import compiled
 from jaxcliff.solvers.methods import DEFAULT_LIMIT
 from tests.cases import KINDS, LANES, STRUCTURE_METHODS, STRUCTURES, lanes
 from tests.conftest import X64
+from tests.geometry import kinds
 
 F32 = jnp.dtype(jnp.float32)
 
@@ -36,7 +37,7 @@ def draw(name, rng, dtype=F32, count=LANES):
     return mdp, lanes(rng, mdp, count)
 
 
-@pytest.mark.parametrize("name", STRUCTURES)
+@pytest.mark.parametrize("name", kinds(STRUCTURES))
 def test_every_case_under_jit_vmap_and_lane_axes(name, rng):
     """Every kind meets every contract once, its methods taking turns."""
     mdp, rewards = draw(name, rng)
