@@ -180,7 +180,7 @@ def test_misuse_is_refused_with_a_sentence(rng):
 @pytest.mark.parametrize("size", [5, 16])
 def test_solving_a_few_lanes_at_a_time_keeps_every_bit(size, rng, monkeypatch):
     """Lanes that sweeps did not finish are gathered: where a lane stands then depends on its neighbours."""
-    monkeypatch.setattr(solves, "sweeps_first", lambda states: 20)
+    monkeypatch.setattr(solves, "sweeps_first", lambda states: 5)
     monkeypatch.setattr(solves, "lanes_at_a_time", lambda states: size)
     lanes_module.compiled.cache_clear()
     p = rng.dirichlet(np.full(37, 0.05), size=(37, 3))
