@@ -12,7 +12,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # Everything with 64-bit mode on; and off, in float32, what depends on the dtype or on the switch itself. Most of the
 # time is XLA's compiling, so its last optimisations are off here, and on in test-wide.
 SWITCHED := architecture bounds builders certainty evaluate extremes importers models problems scores shared
-test: export XLA_FLAGS := --xla_backend_optimization_level=0
+test: export XLA_FLAGS := --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false
 test: $(DEV)
 	JAX_ENABLE_X64=1 $(BIN)/python -m pytest -n 2
 	JAX_ENABLE_X64=0 $(BIN)/python -m pytest -n 2 $(SWITCHED:%=tests/test_%.py)

@@ -82,7 +82,7 @@ def verdict(subject: Subject, near: NearestCliff) -> str:
         lines.append(f"Ties: {len(ties)}; any change, however small, can break them: {'; '.join(ties[:5])}{more}.")
     else:
         lines.append("Ties: none.")
-        lines.append(f"{near.summary().capitalize()}.")
+        lines.append(_sentence(near.summary()))
     ranking = [m for m in near.ranking(len(near.walls.gap)) if m.margin > 0][:5]
     if ranking:
         lines.append("States nearest to flipping, by their margins (true distances only if nothing else flips first):")
@@ -104,8 +104,12 @@ def verdict(subject: Subject, near: NearestCliff) -> str:
                 f"reward by {mended.size:.4g} at most in any entry."
             )
         else:
-            lines.append(mended.summary().capitalize() + ".")
+            lines.append(_sentence(mended.summary()))
     return "\n".join(lines)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def chapters(subject: Subject, near: NearestCliff, key: Any, count: int, quick: bool) -> Iterator[Chapter]:
@@ -119,7 +123,7 @@ def chapters(subject: Subject, near: NearestCliff, key: Any, count: int, quick: 
         yield _phase(mdp, near, quick)
         yield _ray(mdp, near)
     yield _flips(mdp, keys[0], count)
-    yield _temperature(mdp, near, keys[2], quick)
+    yield _temperature(mdp, keys[2], quick)
 
 
 def _scale(near: NearestCliff) -> float:
@@ -211,7 +215,7 @@ def _flips(mdp: MDP, key: Any, count: int) -> Chapter:
     return Chapter("flips", ds, figures.flip_frequency(ds), read_flips(ds))
 
 
-def _temperature(mdp: MDP, near: NearestCliff, key: Any, quick: bool) -> Chapter:
+def _temperature(mdp: MDP, key: Any, quick: bool) -> Chapter:
     span = float(solve(mdp).span) or 1.0
     ladder = np.geomspace(1e-3, 3, 7 if quick else 13) * span
     ds = studies.temperature_curve(mdp, key=key, strengths=ladder, count=16 if quick else 48, progress=True)

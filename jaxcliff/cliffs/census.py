@@ -5,9 +5,12 @@ from typing import Any
 import numpy as np
 
 from jaxcliff._records import record
+from jaxcliff.cliffs import datasets
 from jaxcliff.cliffs.cones import Array
 from jaxcliff.cliffs.radius import nearest_cliff
 from jaxcliff.mdp import MDP
+
+DIMS: dict[str, tuple[str, ...]] = {"radius": ("reward",), "guarantee": ("reward",)}
 
 
 @record
@@ -15,13 +18,14 @@ class Census:
     """Distances to the nearest cliff of N rewards.
 
     Attributes:
-        radius: of each reward, [N].
+        radius: of each reward, [N]; guarantee: what its smallest gap alone promises, [N].
         tied: the share that stands on a cliff.
         constant, standard_error: C in P(ρ < ε) ≈ Cε for small ε, of rewards with a density, from the smallest radii.
         norm: in which distances are measured.
     """
 
     radius: Array
+    guarantee: Array
     tied: float
     constant: float
     standard_error: float
@@ -31,6 +35,15 @@ class Census:
         """The share of rewards with a cliff nearer than each distance."""
         ordered = np.sort(self.radius)
         return np.searchsorted(ordered, np.asarray(distance)) / len(ordered)
+
+    def to_dataset(self) -> Any:
+        """The same as a labelled xarray dataset, for `figures.radius_distribution`."""
+        return datasets.to_dataset(self, DIMS, {})
+
+    @classmethod
+    def from_dataset(cls, ds: Any) -> "Census":
+        """Back from a dataset."""
+        return datasets.from_dataset(cls, ds, DIMS)
 
     def summary(self) -> str:
         """One sentence."""
@@ -60,6 +73,7 @@ def census(mdp: MDP, rewards: Any, *, norm: str = "inf", family: Any = None, sta
     constant = -np.log1p(-k / len(radius)) / positive[k - 1] if len(positive) >= k else np.nan
     return Census(
         radius=radius,
+        guarantee=np.where(near.tied, 0.0, near.guarantee),
         tied=float(near.tied.mean()),
         constant=float(constant),
         standard_error=float(constant / np.sqrt(k)),

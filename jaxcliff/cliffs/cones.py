@@ -78,6 +78,17 @@ class Cones(abc.ABC):
         """Rewards as float64 with 0 where an entry does not count."""
         return np.where(self.counts, np.asarray(rewards, np.float64), 0.0)
 
+    def reward(self, reward: Any, name: str = "the reward") -> Array:
+        """One reward of a caller's, [S, A], clean and finite; the problem's own if None."""
+        reward = np.asarray(self.mdp.reward if reward is None else reward, np.float64)
+        if reward.shape != self.counts.shape:
+            raise ValueError(f"{name} must have shape {list(self.counts.shape)}, not {list(reward.shape)}")
+        reward = self.clean(reward)
+        for s, a in np.argwhere(~np.isfinite(reward))[:1]:
+            place = f"{self.mdp.labels.state(s)}, {self.mdp.labels.action(a, s)}"
+            raise ValueError(f"{name} is {reward[s, a]} at {place}; it must be finite on legal actions")
+        return reward
+
     def any_policy(self) -> Array:
         """The first legal action of every state, [S]: somewhere to begin."""
         return self.legal.argmax(axis=-1)
@@ -128,6 +139,7 @@ class Chains(Cones):
         self.rows = np.where(self.counts[..., None], rows, 0.0)
         k, defect = int(t.support), float(t.defect)
         self.drift = self.discount * (k * U / (1 - k * U) + defect + U)
+        self.underflow = (k + 8) * np.finfo(np.float64).tiny
         self.pinned = self.mdp.pinned
         self.level = 0.0 if self.pinned else self.discount / self.num_states
 
@@ -156,7 +168,7 @@ class Chains(Cones):
         if self.pinned:
             lowest, highest = np.minimum(lowest, 0), np.maximum(highest, 0)
         size, peak = np.abs(h).max(axis=1), np.abs(r).max(axis=(-2, -1))
-        rho = self.drift * size + U * (2 * peak + size)
+        rho = self.drift * size + U * (2 * peak + size) + np.where(peak + size > 0, self.underflow, 0)
         noise = rho + U * np.maximum(np.abs(lowest), np.abs(highest))
         width = self.discount * self.steps * (highest - lowest + 2 * noise)
         return gaps, (2 * rho + width) * (1 + 16 * U) + U * np.abs(gaps).max(axis=(-2, -1))

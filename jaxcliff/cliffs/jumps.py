@@ -24,6 +24,12 @@ def policies_of(cones: Cones, sets: Array, rule: Callable[..., Any] = policies.u
         return np.asarray(rule(acts))
 
 
+def switches(before: Array, after: Array) -> list[tuple[int, list[int], list[int]]]:
+    """What differs between two sets of optimal actions, [S, A]: (state, its actions before, and after)."""
+    states = np.flatnonzero((before != after).any(axis=-1))
+    return [(int(s), np.flatnonzero(before[s]).tolist(), np.flatnonzero(after[s]).tolist()) for s in states]
+
+
 def earned(visits: Array, chosen: Array, reward: Array) -> Array:
     """The return of each policy under a clean reward, from its visits, [M]."""
     return np.einsum("ms,msa,sa->m", visits, chosen, reward, optimize=True)

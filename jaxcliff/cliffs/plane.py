@@ -11,7 +11,6 @@ from jaxcliff._records import record, static
 from jaxcliff.cliffs import datasets, jumps, polygons
 from jaxcliff.cliffs.beside import Ties
 from jaxcliff.cliffs.cones import Array, Cones
-from jaxcliff.cliffs.ray import as_reward
 from jaxcliff.cliffs.walk import walk
 from jaxcliff.cliffs.walls import optimal_policy
 from jaxcliff.labels import Labels
@@ -104,9 +103,7 @@ class PolicyMap:
 
     def switches(self, edge: int) -> list[tuple[int, list[int], list[int]]]:
         """What switches across an edge: (state, its optimal actions in the first region, and in the second)."""
-        before, after = self.optimal[self.edges[edge]]
-        states = np.flatnonzero((before != after).any(axis=-1))
-        return [(int(s), np.flatnonzero(before[s]).tolist(), np.flatnonzero(after[s]).tolist()) for s in states]
+        return jumps.switches(*self.optimal[self.edges[edge]])
 
     def summary(self) -> str:
         """One sentence."""
@@ -176,9 +173,8 @@ def policy_map(
     if not (left < right and low < high and np.isfinite([left, right, low, high]).all()):
         raise ValueError(f"extent is (lowest x, highest x, lowest y, highest y), not {tuple(extent)}")
     corners = np.array([[left, low], [right, low], [right, high], [left, high]])
-    own = cones.mdp.reward if reward is None else reward
-    plane = np.stack([as_reward(cones, r, name) for r, name in ((own, "the reward"), (x, "x"), (y, "y"))])
-    true = None if true_reward is None else as_reward(cones, true_reward, "the true reward")
+    plane = np.stack([cones.reward(reward), cones.reward(x, "x"), cones.reward(y, "y")])
+    true = None if true_reward is None else cones.reward(true_reward, "the true reward")
     return map_plane(cones, plane, corners, true, rule, tie_tolerance, max_regions, progress)
 
 

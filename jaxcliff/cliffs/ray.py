@@ -70,9 +70,7 @@ class Path:
 
     def switches(self, index: int) -> list[tuple[int, list[int], list[int]]]:
         """What switches at a breakpoint: (state, its optimal actions before, and after)."""
-        before, after = self.optimal[index], self.optimal[index + 1]
-        states = np.flatnonzero((before != after).any(axis=-1))
-        return [(int(s), np.flatnonzero(before[s]).tolist(), np.flatnonzero(after[s]).tolist()) for s in states]
+        return jumps.switches(self.optimal[index], self.optimal[index + 1])
 
     def summary(self) -> str:
         """One line per breakpoint, after one for a start on a cliff, and before one for ties that last."""
@@ -141,12 +139,12 @@ def cliffs_along(
     ([0.3333333333333333], [[0], [2]])
     """
     cones = Cones.of(mdp)
-    base = as_reward(cones, cones.mdp.reward if reward is None else reward, "the reward")
+    base = cones.reward(reward)
     several = np.ndim(direction) == 3
     if several and not len(direction):
         raise ValueError("there are no directions to follow")
-    directions = np.stack([as_reward(cones, d, "a direction") for d in (direction if several else [direction])])
-    true = None if true_reward is None else as_reward(cones, true_reward, "the true reward")
+    directions = np.stack([cones.reward(d, "a direction") for d in (direction if several else [direction])])
+    true = None if true_reward is None else cones.reward(true_reward, "the true reward")
     if not start < stop or not np.isfinite(start):
         raise ValueError(f"the range of t must be increasing and have a finite start, not {start} to {stop}")
     ties = Ties(cones, tie_tolerance)
@@ -183,18 +181,6 @@ def cliffs_along(
             )
         )
     return paths if several else paths[0]
-
-
-def as_reward(cones: Cones, reward: Any, name: str) -> Array:
-    """One reward, [S, A], clean and finite."""
-    reward = np.asarray(reward, np.float64)
-    if reward.shape != cones.counts.shape:
-        raise ValueError(f"{name} must have shape {list(cones.counts.shape)}, not {list(reward.shape)}")
-    reward = cones.clean(reward)
-    for s, a in np.argwhere(~np.isfinite(reward))[:1]:
-        place = f"{cones.mdp.labels.state(s)}, {cones.mdp.labels.action(a, s)}"
-        raise ValueError(f"{name} is {reward[s, a]} at {place}; it must be finite on legal actions")
-    return reward
 
 
 class _Trail:

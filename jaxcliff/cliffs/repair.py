@@ -8,7 +8,6 @@ from jaxcliff._records import record, static
 from jaxcliff.cliffs.beside import Ties
 from jaxcliff.cliffs.cones import Array, Cones
 from jaxcliff.cliffs.programme import Programme
-from jaxcliff.cliffs.ray import as_reward
 from jaxcliff.cliffs.walls import looked_at, optimal_policy
 from jaxcliff.labels import Labels
 from jaxcliff.mdp import MDP
@@ -87,7 +86,7 @@ def repair(
     if states == "visited":
         raise ValueError("a policy that is best where it goes need not be optimal: take states='all' or 'reachable'")
     cones = Cones.of(mdp)
-    base = as_reward(cones, mdp.reward if reward is None else reward, "the reward")
+    base = cones.reward(reward)
     actions = as_actions(cones, policy)
     family = (families.identity(mdp) if family is None else family).fit(mdp)
     seen = looked_at(cones, states, actions[None])[0]
@@ -165,7 +164,7 @@ def best_tiebreaker(
     (0.2, [[-0.1, 0.1]])
     """
     cones = Cones.of(mdp)
-    base = as_reward(cones, mdp.reward if reward is None else reward, "the reward")
+    base = cones.reward(reward)
     inside = 0 <= state < cones.num_states and 0 <= action < cones.num_actions
     if not inside or not cones.counts[state, action]:
         raise ValueError(f"state {state}, action {action} is no decision of this problem")

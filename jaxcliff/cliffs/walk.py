@@ -51,7 +51,8 @@ def walk(
 ) -> Cells:
     """All cells of R₀ + uX + vY, clean rewards [3, S, A], in the convex polygon `corners` of about unit size.
 
-    It begins beside a point, with any policy (one that is optimal nearby saves time).
+    It begins beside the middle, with any policy (one that is optimal nearby saves time); or beside another place, where
+    the cell there is too thin to be seen.
     """
     cones = ties.cones
     index: dict[bytes, int] = {}  # of every policy seen, where it is
@@ -59,12 +60,8 @@ def walk(
     sets: dict[bytes, int] = {}
     edges: list[tuple[int, bytes, Array]] = []
     covered, domain = 0.0, Polygons.copies(corners, 1).areas()[0]
-    # A few places, should the cell at one of them be too thin to be seen.
-    middle = corners.mean(axis=0)
-    starts = np.concatenate([middle[None], (middle + corners) / 2, (2 * middle + np.roll(corners, 1, axis=0)) / 3])
-    aside = np.tile([0.0, 0.618, 0.786], (len(starts), 1))
-    begins = ties.beside(np.tile(actions, (len(starts), 1)), parts[None], _points(starts), aside)
-    fresh = {actions.tobytes(): actions for actions in begins}
+    first = _beginning(ties, parts, corners, actions)
+    fresh = {first.tobytes(): first}
     while fresh and len(cells) < max_regions:
         waiting = list(fresh.items())
         size = min(cones.at_a_time, max_regions - len(cells))
@@ -87,8 +84,6 @@ def walk(
             if key not in index:
                 fresh.setdefault(key, neighbour)
         progress(len(cells), covered)
-    if not cells:
-        raise ValueError("no region of this extent is wide enough for the arithmetic to see: enlarge it")
     pairs, segments = _between(edges, index)
     return Cells(
         vertices=np.concatenate([cell[2] for cell in cells]),
@@ -100,6 +95,18 @@ def walk(
         covered=float(covered),
         complete=not fresh and bool(abs(covered - 1) <= 1e-9),
     )
+
+
+def _beginning(ties: Ties, parts: Array, corners: Array, actions: Array) -> Array:
+    """A policy whose cell can be seen: the one in the middle, or the first of a few other places'."""
+    middle = corners.mean(axis=0)
+    places = np.concatenate([middle[None], (middle + corners) / 2, (3 * middle + corners) / 4])
+    aside = np.tile([0.0, 0.618, 0.786], (len(places), 1))
+    begins = ties.beside(np.tile(actions, (len(places), 1)), parts[None], _points(places), aside)
+    seen = np.flatnonzero(_evaluate(ties, begins, parts, corners).polygons.areas() > SMALLEST)
+    if not seen.size:
+        raise ValueError("no region of this extent is wide enough for the arithmetic to see: enlarge it")
+    return begins[seen[0]]
 
 
 def _points(places: Array) -> Array:

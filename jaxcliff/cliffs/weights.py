@@ -13,7 +13,7 @@ from jaxcliff.cliffs import jumps
 from jaxcliff.cliffs.cones import Array, Cones, float64
 from jaxcliff.cliffs.plane import PolicyMap, map_plane
 from jaxcliff.cliffs.radius import nearest_cliff
-from jaxcliff.cliffs.ray import Path, as_reward, cliffs_along
+from jaxcliff.cliffs.ray import Path, cliffs_along
 from jaxcliff.mdp import MDP
 from jaxcliff.rewards import family
 
@@ -90,7 +90,7 @@ def weight_map(
         raise ValueError(f"several rewards have shape [N, S, A] with N at least 2; this is {list(np.shape(rewards))}")
     if samples < 1:
         raise ValueError(f"samples must be at least 1, not {samples}")
-    each = np.stack([as_reward(cones, r, f"reward {k}") for k, r in enumerate(rewards)])
+    each = np.stack([cones.reward(r, f"reward {k}") for k, r in enumerate(rewards)])
     options: dict[str, Any] = {"true_reward": true_reward, "rule": rule, "tie_tolerance": tie_tolerance}
 
     def returns(sets: Array) -> Array:
@@ -107,7 +107,7 @@ def weight_map(
     if number == 3:
         plane = np.stack([each[0], each[1] - each[0], each[2] - each[0]])
         triangle = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-        true = None if true_reward is None else as_reward(cones, true_reward, "the true reward")
+        true = None if true_reward is None else cones.reward(true_reward, "the true reward")
         plan = map_plane(cones, plane, triangle, true, rule, tie_tolerance, max_regions, progress)
         return WeightMap(exact=plan.complete, map=plan, returns=returns(plan.optimal))
     with float64():

@@ -3,7 +3,20 @@
 from jaxcliff.figures.aggregation import aggregation_stability
 from jaxcliff.figures.flips import flip_frequency
 from jaxcliff.figures.phase import phase_diagram, weight_triangle
+from jaxcliff.figures.radius import radius_distribution
 from jaxcliff.figures.ray import ray
+from jaxcliff.figures.scan import phase_scan
+from jaxcliff.figures.soft import soft_against_hard
 from jaxcliff.figures.temperature import temperature_curve
 
-__all__ = ["aggregation_stability", "flip_frequency", "phase_diagram", "ray", "temperature_curve", "weight_triangle"]
+__all__ = [
+    "aggregation_stability",
+    "flip_frequency",
+    "phase_diagram",
+    "phase_scan",
+    "radius_distribution",
+    "ray",
+    "soft_against_hard",
+    "temperature_curve",
+    "weight_triangle",
+]

@@ -1,6 +1,6 @@
 """Where, and how often, the policy flips: a map of states and a curve over the radius."""
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from jaxcliff.figures.style import INK, PAGE, SEQUENTIAL, new_figure, style
+from jaxcliff.figures.style import INK, PAGE, SEQUENTIAL, figure_of, panels, style
 
 ARROWS = {"up": (0, -1), "right": (1, 0), "down": (0, 1), "left": (-1, 0)}
 
@@ -26,12 +26,7 @@ def flip_frequency(ds: xr.Dataset, *, radius: float | None = None, axes: tuple[A
         axes: two axes to draw on; a new figure if not given.
     """
     with style():
-        if axes is None:
-            figure = new_figure(PAGE, 2.9)
-            left, right = figure.subplots(1, 2, width_ratios=(1.45, 1))
-        else:
-            left, right = axes
-            figure = cast("Figure", left.get_figure(root=True))
+        left, right = panels(axes, PAGE, 2.9, 2, width_ratios=(1.45, 1))
         wanted = ds.attrs["telling_radius"] if radius is None else radius
         chosen = ds.isel(radius=int(np.abs(ds.radius.values - wanted).argmin()))
         if "row" in ds.coords:
@@ -39,7 +34,7 @@ def flip_frequency(ds: xr.Dataset, *, radius: float | None = None, axes: tuple[A
         else:
             _draw_states(left, ds)
         _draw_curve(right, ds, None if "row" not in ds.coords else float(chosen.radius))
-    return figure
+    return figure_of(left)
 
 
 def _draw_grid(axes: Axes, ds: xr.Dataset) -> None:
@@ -112,6 +107,8 @@ def _draw_curve(axes: Axes, ds: xr.Dataset, marked: float | None) -> None:
     axes.plot(radius, share, "o-", color=INK["blue"], label="flip some state (± 2 s.e.)", clip_on=False, zorder=3)
     if ds.any_undecided.values.max() > 0:
         axes.plot(radius, ds.any_undecided.values, "s:", color=INK["grey"], label="undecided", clip_on=False)
+    if "learned_tv" in ds:
+        axes.plot(radius, ds.learned_tv.values, "^--", color=INK["red"], label="learner: mean TV", clip_on=False)
     safe = ds.attrs["safe_radius"]
     if logarithmic:
         axes.set_xscale("log")

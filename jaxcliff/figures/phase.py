@@ -1,6 +1,6 @@
 """The phase diagram: regions of constant optimal policy with their exact borders, and how far each is from the base."""
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 
-from jaxcliff.figures.style import COLUMN, PAGE, SEQUENTIAL, new_figure, style
+from jaxcliff.figures.style import COLUMN, PAGE, SEQUENTIAL, figure_of, panels, style
 
 # Okabe and Ito's eight, lightened so that borders and text stay legible on them; the base policy has the first.
 POLICIES = ("#8fc7ea", "#f4c25e", "#7ccdb4", "#eda27a", "#e3b3cf", "#f5ec9b", "#5c9fcb", "#bdbdbd")
@@ -33,27 +33,22 @@ def phase_diagram(ds: xr.Dataset, *, axes: Any = None, names: tuple[str, str] | 
     """
     many = ds.sizes["region"] > FEW
     with style():
-        if axes is None:
-            figure = new_figure(PAGE if many else COLUMN, 3.1)
-            panels = figure.subplots(1, 2 if many else 1, squeeze=False)[0]
-        else:
-            panels = np.array([axes]) if isinstance(axes, Axes) else np.asarray(axes)
-            figure = cast("Figure", panels[0].get_figure(root=True))
+        first, *others = panels(axes, PAGE if many else COLUMN, 3.1, 2 if many else 1)
         polygons = np.split(ds.vertices.values, ds.offsets.values[1:-1])
         colours = _colours(ds)
-        _regions(panels[0], ds, polygons, [POLICIES[c] for c in colours])
+        _regions(first, ds, polygons, [POLICIES[c] for c in colours])
         if many:
-            panels[0].set_title(f"{ds.sizes['region']:,} policies: neighbours differ in colour")
+            first.set_title(f"{ds.sizes['region']:,} policies: neighbours differ in colour")
         else:
-            _legend(panels[0], ds, colours)
-        if many and len(panels) > 1:
+            _legend(first, ds, colours)
+        for panel in others[: int(many)]:
             shown = PolyCollection(polygons, array=ds.states_changed.values, cmap=SEQUENTIAL, edgecolors="face", lw=0.2)
-            panels[1].add_collection(shown)
-            panels[1].set_title("how many states change")
-            panels[1].figure.colorbar(shown, ax=panels[1], label="states that differ from the base", shrink=0.9)
-        for panel in panels[: 2 if many else 1]:
+            panel.add_collection(shown)
+            panel.set_title("how many states change")
+            panel.figure.colorbar(shown, ax=panel, label="states that differ from the base", shrink=0.9)
+        for panel in (first, *others[: int(many)]):
             _frame(panel, ds, names)
-    return figure
+    return figure_of(first)
 
 
 def weight_triangle(ds: xr.Dataset, *, axes: Axes | None = None, names: tuple[str, str, str] | None = None) -> Figure:
@@ -68,29 +63,25 @@ def weight_triangle(ds: xr.Dataset, *, axes: Axes | None = None, names: tuple[st
         return points[..., :1] * corners[1] + points[..., 1:] * corners[2]
 
     with style():
-        if axes is None:
-            figure = new_figure(COLUMN, 3.1)
-            axes = figure.subplots()
-        else:
-            figure = cast("Figure", axes.get_figure(root=True))
+        (panel,) = panels(axes, COLUMN, 3.1)
         polygons = np.split(place(ds.vertices.values), ds.offsets.values[1:-1])
         colours = _colours(ds)
-        axes.add_collection(PolyCollection(polygons, facecolors=[POLICIES[c] for c in colours], edgecolors="none"))
-        axes.add_collection(LineCollection(place(ds.segments.values), linewidths=_weights(ds), colors="black"))
-        axes.plot(*np.concatenate([corners, corners[:1]]).T, color="black", lw=0.8)
-        axes.plot(*place([[ds.attrs["base_x"], ds.attrs["base_y"]]])[0], "+", color="black", ms=8, mew=1.4)
+        panel.add_collection(PolyCollection(polygons, facecolors=[POLICIES[c] for c in colours], edgecolors="none"))
+        panel.add_collection(LineCollection(place(ds.segments.values), linewidths=_weights(ds), colors="black"))
+        panel.plot(*np.concatenate([corners, corners[:1]]).T, color="black", lw=0.8)
+        panel.plot(*place([[ds.attrs["base_x"], ds.attrs["base_y"]]])[0], "+", color="black", ms=8, mew=1.4)
         for k, (corner, va) in enumerate(zip(corners, ("top", "top", "bottom"), strict=True)):
             name = f"only reward {k + 1}" if names is None else f"only {names[k]}"
-            axes.annotate(name, corner, (0, -3 if va == "top" else 3), textcoords="offset points", ha="center", va=va)
+            panel.annotate(name, corner, (0, -3 if va == "top" else 3), textcoords="offset points", ha="center", va=va)
         if ds.sizes["region"] <= FEW:
-            _legend(axes, ds, colours)
+            _legend(panel, ds, colours)
         else:
-            axes.set_title(f"{ds.sizes['region']:,} policies", pad=14)
-        axes.set_aspect("equal")
-        axes.set_xlim(-0.12, 1.12)
-        axes.set_ylim(-0.08, 0.95)
-        axes.axis("off")
-    return figure
+            panel.set_title(f"{ds.sizes['region']:,} policies", pad=14)
+        panel.set_aspect("equal")
+        panel.set_xlim(-0.12, 1.12)
+        panel.set_ylim(-0.08, 0.95)
+        panel.axis("off")
+    return figure_of(panel)
 
 
 def _colours(ds: xr.Dataset) -> Any:

@@ -1,12 +1,12 @@
 """Along a ray of rewards: the optimal value goes on without a break, the policy jumps."""
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from jaxcliff.figures.style import COLUMN, INK, new_figure, style
+from jaxcliff.figures.style import COLUMN, INK, figure_of, panels, style
 
 
 def ray(ds: xr.Dataset, *, axes: Any = None) -> Figure:
@@ -14,19 +14,14 @@ def ray(ds: xr.Dataset, *, axes: Any = None) -> Figure:
 
     Above, the optimal return, continuous, with a kink where a cliff is visited; and the return under the true reward,
     which jumps, if there is one. Below, how many states differ from the policy at the start; a dot at every cliff, as
-    high as the policy jumps where it goes.
+    high as the policy jumps where it goes; and how far a learner moved, if there is one.
 
     Args:
         ds: the dataset.
         axes: two axes to draw on; a new figure if not given.
     """
     with style():
-        if axes is None:
-            figure = new_figure(COLUMN, 3.2)
-            above, below = figure.subplots(2, 1, sharex=True)
-        else:
-            above, below = axes
-            figure = cast("Figure", above.get_figure(root=True))
+        above, below = panels(axes, COLUMN, 3.2, rows=2, sharex=True)
         start, stop, breaks = ds.attrs["start"], ds.attrs["stop"], ds.breakpoints.values
         ends = np.concatenate([[start], breaks, [stop]])
         value = ds.return_at_start.values[:, None] + ds.return_slope.values[:, None] * np.stack(
@@ -44,9 +39,12 @@ def ray(ds: xr.Dataset, *, axes: Any = None) -> Figure:
         jump = below.twinx()
         jump.vlines(breaks, 0, ds.visited_tv.values, color=INK["green"], lw=0.9)
         jump.plot(breaks, ds.visited_tv.values, "o", color=INK["green"], ms=2.5, clip_on=False)
+        if "learned_tv" in ds:
+            jump.plot(ds.learned_t, ds.learned_tv, color=INK["red"], lw=1, label="learner, from its start")
+            jump.legend(loc="upper left")
         jump.set_ylim(0, 1)
         jump.set_ylabel("jump where it goes (TV)", color=INK["green"])
         jump.spines["right"].set_visible(True)
         below.set_xlabel("$t$: reward added, in units of $D$")
         below.set_xlim(start, stop)
-    return figure
+    return figure_of(above)

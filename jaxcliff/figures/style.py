@@ -2,9 +2,11 @@
 
 from contextlib import AbstractContextManager
 from importlib import resources
-from typing import Any
+from typing import Any, cast
 
 import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 PAGE = 7.2  # inches, both columns of a two-column page
@@ -12,6 +14,8 @@ COLUMN = 3.5  # one of them
 SEQUENTIAL = "cividis"
 # Okabe and Ito's palette, in a fixed order.
 INK = {"blue": "#0072B2", "red": "#D55E00", "green": "#009E73", "grey": "#666666"}
+LINES = (*list(INK.values())[:3], "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKS = "osD^vP*"
 
 
 def style() -> AbstractContextManager[Any]:
@@ -19,8 +23,25 @@ def style() -> AbstractContextManager[Any]:
     return mpl.rc_context(fname=str(resources.files(__package__) / "jaxcliff.mplstyle"))
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """A figure that belongs to no window and no global state."""
+def colour(line: int) -> str:
+    """The colour of one of several lines."""
+    return LINES[line % len(LINES)]
+
+
+def mark(line: int) -> str:
+    """The mark of one of several lines."""
+    return MARKS[line % len(MARKS)]
+
+
+def panels(axes: Any, width: float, height: float, columns: int = 1, rows: int = 1, **layout: Any) -> list[Axes]:
+    """The axes to draw on: those given, or those of a new figure, which belongs to no window and no global state."""
+    if axes is not None:
+        return list(np.ravel(axes))
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr, call-arg]
-    return figure
+    return list(figure.subplots(rows, columns, squeeze=False, **layout).ravel())
+
+
+def figure_of(axes: Axes) -> Figure:
+    """The whole figure that axes are part of."""
+    return cast("Figure", axes.get_figure(root=True))

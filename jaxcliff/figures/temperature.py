@@ -1,13 +1,13 @@
 """What a regulariser buys and what it costs, over its strength."""
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxcliff.figures.style import INK, PAGE, new_figure, style
+from jaxcliff.figures.style import INK, PAGE, figure_of, panels, style
 
 SYMBOL = {"entropy": "α", "kl": "β", "sparsemax": "α"}
 
@@ -24,12 +24,7 @@ def temperature_curve(ds: xr.Dataset, *, axes: Any = None) -> Figure:
         axes: three axes to draw on; a new figure if not given.
     """
     with style():
-        if axes is None:
-            figure = new_figure(PAGE, 2.7)
-            left, middle, right = figure.subplots(1, 3)
-        else:
-            left, middle, right = axes
-            figure = cast("Figure", left.get_figure(root=True))
+        left, middle, right = panels(axes, PAGE, 2.7, 3)
         strength = ds.strength.values
         symbol = SYMBOL[ds.attrs["kind"]]
         _buys(left, ds, strength)
@@ -38,7 +33,7 @@ def temperature_curve(ds: xr.Dataset, *, axes: Any = None) -> Figure:
         for panel in (left, middle, right):
             panel.set_xscale("log")
             panel.set_xlabel(f"strength {symbol} (units of reward)")
-    return figure
+    return figure_of(left)
 
 
 def _positive(values: Any) -> Any:
@@ -52,6 +47,8 @@ def _buys(panel: Axes, ds: xr.Dataset, strength: Any) -> None:
         panel.plot(strength, ds.tanh, "--", color="black", lw=1, label="tanh bound")
     panel.plot(strength, _positive(ds.local.values), color=INK["green"], label="exact at the base")
     panel.plot(strength, _positive(ds.sensitivity.values), "o", color=INK["blue"], label="largest measured")
+    if ds.attrs.get("learner_sensitivity", 0) > 0:
+        panel.axhline(ds.attrs["learner_sensitivity"], color=INK["red"], lw=1, label="the learner, measured")
     panel.set_yscale("log")
     panel.set(ylabel="TV per unit of reward", title="what it buys")
     panel.legend(loc="lower left")

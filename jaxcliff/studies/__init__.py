@@ -4,6 +4,16 @@ from jaxcliff.studies.aggregation import aggregation_stability
 from jaxcliff.studies.flips import flip_frequency
 from jaxcliff.studies.phase import phase_diagram
 from jaxcliff.studies.ray import ray
+from jaxcliff.studies.scan import phase_scan
+from jaxcliff.studies.soft import soft_against_hard
 from jaxcliff.studies.temperature import temperature_curve
 
-__all__ = ["aggregation_stability", "flip_frequency", "phase_diagram", "ray", "temperature_curve"]
+__all__ = [
+    "aggregation_stability",
+    "flip_frequency",
+    "phase_diagram",
+    "phase_scan",
+    "ray",
+    "soft_against_hard",
+    "temperature_curve",
+]

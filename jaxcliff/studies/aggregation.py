@@ -16,6 +16,7 @@ from jaxcliff.cliffs.ray import cliffs_along
 from jaxcliff.mdp import MDP
 from jaxcliff.rewards import aggregate, family, perturb
 from jaxcliff.solvers.solve import solve
+from jaxcliff.studies.learner import Policy, learn
 
 STEPS = 33  # of the way from the mixture to each reward alone
 
@@ -31,6 +32,7 @@ def aggregation_stability(
     names: Any = None,
     temperature: float | None = None,
     penalty: float = 1.0,
+    policy: Policy | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
     """N rewards, their mixture, and its neighbours.
@@ -44,6 +46,7 @@ def aggregation_stability(
         count: rewards per size and sort of perturbation.
         names: of the components.
         temperature: of the soft minimum, a tenth of the mixture's span if not given; penalty: on the variance.
+        policy: a learner, (mdp, rewards [B, S, A], key) → policies [B, S, A], measured on the same mixtures.
         progress: show a progress bar.
 
     Returns:
@@ -53,8 +56,9 @@ def aggregation_stability(
         `breakpoints`, how many jumps lie on the way; and over `share` of the way `regret`, what the policy of the
         mixture loses when it is deployed under the mixture so moved. Per `sort` of perturbation (each component alone,
         all by the same amount) and `size`: `flips`, the share that certainly changes the policy, and `tv`, the mean
-        over the states that are visited. Per `aggregator` and `size`, with one component drawn at random: the share of
-        flips `aggregator_flips`; and its largest local Lipschitz constant `lipschitz`.
+        over the states that are visited (and `learned_tv`, the mean of a learner's largest). Per `aggregator` and
+        `size`, with one component drawn at random: the share of flips `aggregator_flips`; and its largest local
+        Lipschitz constant `lipschitz`.
     """
     rewards = jnp.asarray(rewards).astype(mdp.dtype)
     if rewards.ndim != 3 or rewards.shape[1:] != mdp.reward.shape or len(rewards) < 2:
@@ -101,15 +105,19 @@ def aggregation_stability(
         "mean − variance": functools.partial(aggregate.mean_minus_variance, penalty=penalty),
     }
     share = np.linspace(0, 1, STEPS)
-    flips, tv, other = [], [], []
+    flips, tv, other, learned = [], [], [], []
     for i, size in enumerate(tqdm(sizes, "sizes", disable=not progress)):
         ball_key, which_key = jax.random.split(jax.random.fold_in(key, i))
         ball = perturb.ball(ball_key, mdp, size, count, reward=jnp.zeros_like(mixed))
         delta = jnp.where(mdp.decisions, ball.rewards, 0)
         alone = mixed + table[:, None, :, None] * delta
-        found = _moves(mdp, acts, jnp.concatenate([alone, (mixed + delta)[None]]))
+        mixtures = jnp.concatenate([alone, (mixed + delta)[None]])
+        found = _moves(mdp, acts, mixtures)
         flips.append(np.asarray(found[0]))
         tv.append(np.asarray(found[1]))
+        if policy is not None:
+            own = learn(policy, mdp, mixed, mixtures.reshape(-1, *mixed.shape), which_key)
+            learned.append(own.tv.reshape(len(mixtures), count).mean(axis=1))
         which = jax.nn.one_hot(jax.random.randint(which_key, (count,), 0, number), number, dtype=mdp.dtype)
         moved = rewards + which[..., None, None] * delta[:, None]
         other.append([float(_flips(mdp, *(f(r) for r in (rewards, moved)))) for f in aggregators.values()])
@@ -143,6 +151,8 @@ def aggregation_stability(
             "cliff": joint.summary(),
         },
     )
+    if learned:
+        ds["learned_tv"] = (("size", "sort"), np.stack(learned), {"long_name": "mean total variation of the learner"})
     if weights.ndim == 1:
         moving = nearest_cliff(mdp, mixed, family=family.weights(np.asarray(rewards)))
         ds.attrs |= {"weight_radius": float(moving.radius), "weight_cliff": moving.summary()}

@@ -12,6 +12,7 @@ from jaxcliff import metrics, policies, theory
 from jaxcliff.mdp import MDP
 from jaxcliff.rewards import perturb
 from jaxcliff.solvers.solve import solve
+from jaxcliff.studies.learner import Policy, learn
 
 
 def flip_frequency(
@@ -21,6 +22,7 @@ def flip_frequency(
     radii: Any = None,
     count: int = 2048,
     norm: str = "inf",
+    policy: Policy | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
     """Solves the problem for thousands of perturbed rewards and counts, state by state, what flips.
@@ -35,13 +37,16 @@ def flip_frequency(
         radii: of the balls, in units of reward; 11 up to half the reward's span if not given.
         count: rewards per radius.
         norm: of the ball, "inf", "2" or "1".
+        policy: a learner, (mdp, rewards [B, S, A], key) → policies [B, S, A], measured on the same rewards.
         progress: show a progress bar.
 
     Returns:
         A dataset over `radius`, `state` and `action`: the share of rewards that flip each state (`flips`) or any state
         (`any_flip`), the undecided shares, the base's optimal actions and its smallest gap. Its attribute
         `safe_radius` is the certified radius g/(2L) (Theorem 2.7): inside it nothing flips in the sup norm; and its
-        attribute `telling_radius` the one at which nearest to nine tenths of the rewards flip some state.
+        attribute `telling_radius` the one at which nearest to nine tenths of the rewards flip some state. With a
+        learner, `learned_tv` is how far its policy moves from the one it learns at the base (the largest total
+        variation over states, on average) and `learned_regret` what it gives away on average.
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, not {count}")
@@ -59,11 +64,14 @@ def flip_frequency(
     if not sound:
         raise ValueError(f"radii must be an increasing list of finite numbers, none negative, not {radii.tolist()}")
 
-    rows = []
+    rows, learned = [], []
     keys = jax.random.split(key, len(radii))
     for radius, subkey in zip(tqdm(radii, "radii", disable=not progress), keys, strict=True):
         rewards = perturb.ball(subkey, mdp, jnp.asarray(radius).astype(mdp.dtype), count, norm=norm).rewards
         rows.append(jax.device_get(_flip_shares(mdp, acts, rewards)))
+        if policy is not None:
+            own = learn(policy, mdp, mdp.reward, rewards, subkey)
+            learned.append((own.tv.mean(), own.regret.mean()))
     flips, unsure, any_flip, any_unsure = (np.stack(column) for column in zip(*rows, strict=True))
 
     decisions = np.asarray(mdp.decisions)
@@ -73,7 +81,7 @@ def flip_frequency(
         "action": np.arange(mdp.num_actions),
     }
     coordinates |= mdp.labels.coordinates(mdp.num_states, mdp.num_actions)
-    return xr.Dataset(
+    ds = xr.Dataset(
         {
             "flips": (("radius", "state"), flips, {"long_name": "share of rewards that flip the state"}),
             "undecided": (
@@ -108,6 +116,9 @@ def flip_frequency(
             "telling_radius": float(radii[np.abs(any_flip - 0.9).argmin()]),
         },
     )
+    for name, column in zip(("learned_tv", "learned_regret"), zip(*learned, strict=True), strict=False):
+        ds[name] = ("radius", np.array(column))
+    return ds
 
 
 @jax.jit

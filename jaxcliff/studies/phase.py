@@ -3,20 +3,19 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 import xarray as xr
 
-from jaxcliff import metrics, policies
+from jaxcliff import policies
+from jaxcliff.cliffs import jumps
 from jaxcliff.cliffs.cones import Array, Cones, float64
 from jaxcliff.cliffs.plane import PolicyMap, policy_map
 from jaxcliff.cliffs.radius import nearest_cliff
-from jaxcliff.cliffs.ray import as_reward
 from jaxcliff.cliffs.weights import weight_map
 from jaxcliff.mdp import MDP
 from jaxcliff.rewards import family
+from jaxcliff.studies.learner import Policy, learn
 
-Policy = Callable[[MDP, Any, Any], Any]  # (problem, rewards [B, S, A], key) -> policies [B, S, A]
 LEARNED_PIXELS = 32
 
 
@@ -68,14 +67,13 @@ def phase_diagram(
         raise ValueError(f"pixels must be at least 1, not {pixels}")
     options: dict[str, Any] = {"true_reward": true_reward, "rule": rule, "max_regions": max_regions}
     if weights_of is None:
-        own = cones.mdp.reward if reward is None else reward
-        plane = np.stack([as_reward(cones, r, name) for r, name in ((own, "the reward"), (x, "x"), (y, "y"))])
+        plane = np.stack([cones.reward(reward), cones.reward(x, "x"), cones.reward(y, "y")])
         plan = policy_map(mdp, plane[0], plane[1], plane[2], extent, progress=progress, **options)
         base = np.zeros(2)
     else:
         if np.shape(weights_of)[:1] != (3,):
             raise ValueError(f"weights_of takes three rewards, [3, S, A], not shape {list(np.shape(weights_of))}")
-        each = np.stack([as_reward(cones, r, f"reward {k}") for k, r in enumerate(weights_of)])
+        each = np.stack([cones.reward(r, f"reward {k}") for k, r in enumerate(weights_of)])
         plan = weight_map(mdp, each, progress=progress, **options).map
         plane = np.stack([each[0], each[1] - each[0], each[2] - each[0]])
         base = np.full(2, 1 / 3)
@@ -146,8 +144,6 @@ def _from_gaps(cones: Cones, plan: PolicyMap, plane: Array, region: Array, here:
 
 def _against_base(cones: Cones, plan: PolicyMap, base: Array, rule: Callable[..., Any]) -> dict[str, Any]:
     """How far each region's policy is from that of the base."""
-    from jaxcliff.cliffs import jumps
-
     own = np.eye(cones.num_actions, dtype=bool)[base]
     chosen = jumps.policies_of(cones, np.concatenate([own[None], plan.optimal]), rule)
     visits = cones.visits(chosen[:1])
@@ -174,18 +170,20 @@ def _learned(
     points = np.concatenate([base[None], np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)])
     rewards = plane[0] + np.tensordot(points, plane[1:], axes=1)
     with float64():
-        learned = np.asarray(policy(cones.mdp, jax.numpy.asarray(rewards), jax.random.key(0) if key is None else key))
-        tv = np.asarray(metrics.largest_total_variation(learned[1:], learned[0]))
-        regret = np.asarray(metrics.regret(cones.mdp, learned[1:], rewards[1:]))
+        learned = learn(policy, cones.mdp, rewards[0], rewards[1:], key)
     shape = (LEARNED_PIXELS, LEARNED_PIXELS)
     dims = ("learned_y", "learned_x")
     return {
         "learned_x": ("learned_x", xs),
         "learned_y": ("learned_y", ys),
-        "learned_tv": (dims, tv.reshape(shape), {"long_name": "the learner's total variation to its base policy"}),
+        "learned_tv": (
+            dims,
+            learned.tv.reshape(shape),
+            {"long_name": "the learner's total variation to its base policy"},
+        ),
         "learned_regret": (
             dims,
-            regret.reshape(shape),
+            learned.regret.reshape(shape),
             {"units": "reward", "long_name": "return the learner gives away"},
         ),
     }

@@ -8,8 +8,11 @@ import xarray as xr
 from jaxcliff import policies
 from jaxcliff.cliffs import jumps
 from jaxcliff.cliffs.cones import Cones
-from jaxcliff.cliffs.ray import as_reward, cliffs_along
+from jaxcliff.cliffs.ray import cliffs_along
 from jaxcliff.mdp import MDP
+from jaxcliff.studies.learner import Policy, learn
+
+LEARNED = 65  # rewards on the ray at which a learner is asked
 
 
 def ray(
@@ -21,18 +24,21 @@ def ray(
     stop: float = 1.0,
     true_reward: Any = None,
     rule: Any = policies.uniform,
+    policy: Policy | None = None,
+    key: Any = None,
 ) -> xr.Dataset:
     """The path of `cliffs_along` as a dataset, with what a picture of it needs.
 
     Per segment: the optimal return is `return_at_start` + t·`return_slope` (from `initial`; continuous and convex), and
     `states_changed` counts the states whose optimal actions differ from those of the first segment. Arguments as in
-    `cliffs_along`.
+    `cliffs_along`. A learner, `policy` (mdp, rewards [B, S, A], key) → policies [B, S, A], is asked at `learned_t`, and
+    `learned_tv` is how far it moves from what it learns at the start (the largest total variation over states).
     """
     if not np.isfinite(stop):
         raise ValueError("a picture of a ray needs a finite stop")
     cones = Cones.of(mdp)
-    base = as_reward(cones, mdp.reward if reward is None else reward, "the reward")
-    along = as_reward(cones, direction, "the direction")
+    base = cones.reward(reward)
+    along = cones.reward(direction, "the direction")
     path = cliffs_along(mdp, base, along, start=start, stop=stop, true_reward=true_reward, rule=rule)
     chosen = jumps.policies_of(cones, path.optimal, rule)
     visits = cones.in_blocks(cones.visits, chosen)
@@ -42,5 +48,9 @@ def ray(
         return_slope=("segment", jumps.earned(visits, chosen, along), {"units": "reward"}),
         states_changed=("segment", changed),
     )
+    if policy is not None:
+        t = np.linspace(start, stop, LEARNED)
+        learned = learn(policy, mdp, base + start * along, base + t[:, None, None] * along, key)
+        ds = ds.assign(learned_t=("learned", t), learned_tv=("learned", learned.tv))
     ds.attrs |= {"study": "ray", "problem": repr(mdp), "discount": float(mdp.discount)}
     return ds

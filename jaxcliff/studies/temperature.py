@@ -17,7 +17,7 @@ from jaxcliff.solvers.evaluate import evaluate
 from jaxcliff.solvers.jacobian import soft_jacobian
 from jaxcliff.solvers.regularizers import KL, Entropy, Sparsemax
 from jaxcliff.solvers.solve import solve
-from jaxcliff.studies.phase import Policy
+from jaxcliff.studies.learner import Policy, learn
 
 KINDS = ("entropy", "kl", "sparsemax")
 RUNGS = 25
@@ -53,14 +53,14 @@ def temperature_curve(
         progress: show a progress bar.
 
     Returns:
-        A dataset over `strength`, with, from `initial`: the regularised `value` and its bound, the discounted entropy
-        (or KL, or Σ½(1 − Σπ²)) `bonus`, the `return` and what is `lost` of the optimum, with its bound; per state the
-        largest of: `sensitivity` measured (TV per unit of ‖ΔR‖, at the `distance` ‖ΔR‖), the exact `local` constant at
-        R, the bounds `linear` and `tanh` (for entropy and KL; at that distance) on it, and `tightness`, the largest
-        measured TV over its tanh bound, at most 1; the `mass` on certainly suboptimal actions where the policy
-        goes; the `width` of the nearest cliff, over which the choice between its two actions goes from a quarter to
-        three quarters, in units of reward; and the distance of the policy to two limits of strength 0, `to_uniform` and
-        `to_limit` (the trajectory-level selection).
+        A dataset over `strength`: whether every solve was `ok`; from `initial`, the regularised `value` and its bound,
+        the discounted entropy (or KL, or Σ½(1 − Σπ²)) `bonus`, the `return` and what is `lost` of the optimum, with its
+        bound; per state the largest of: `sensitivity` measured (TV per unit of ‖ΔR‖, at the `distance` ‖ΔR‖), the exact
+        `local` constant at R, the bounds `linear` and `tanh` (for entropy and KL; at that distance) on it, and
+        `tightness`, the largest measured TV over its tanh bound, at most 1; the `mass` on certainly suboptimal actions
+        where the policy goes; the `width` of the nearest cliff, over which the choice between its two actions goes from
+        a quarter to three quarters, in units of reward; and the distance of the policy to two limits of strength 0,
+        `to_uniform` and `to_limit` (the trajectory-level selection).
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}, not {kind!r}")
@@ -129,18 +129,16 @@ def temperature_curve(
         },
     )
     if policy is not None:
-        learned = policy(mdp, jnp.concatenate([reward[None], rewards]), learner_key)
-        ds.attrs["learner_sensitivity"] = float(jnp.max(metrics.sensitivity(learned[1:], learned[0], norms)))
-        ds.attrs["learner_lost"] = float(metrics.regret(mdp, learned[0], reward))
+        learned = learn(policy, mdp, reward, rewards, learner_key)
+        ds.attrs["learner_sensitivity"] = float((learned.tv / np.asarray(norms)).max())
+        ds.attrs["learner_lost"] = learned.base_regret
     return ds
 
 
 def _regularizer(kind: str, strength: Any, base: Any) -> Any:
-    return {
-        "entropy": lambda: Entropy(strength),
-        "kl": lambda: KL(strength, base),
-        "sparsemax": lambda: Sparsemax(strength),
-    }[kind]()
+    if kind == "kl":
+        return KL(strength, base)
+    return Entropy(strength) if kind == "entropy" else Sparsemax(strength)
 
 
 def _rung(
@@ -160,13 +158,14 @@ def _rung(
     regularizer = _regularizer(kind, strength, base)
     soft = solve(mdp, reward, regularizer=regularizer, init=values)
     around = jnp.broadcast_to(soft.values, (len(rewards), *soft.values.shape))
-    moved = solve(mdp, rewards, regularizer=regularizer, init=around).policy
+    moved = solve(mdp, rewards, regularizer=regularizer, init=around)
     policy = soft.policy
-    ratio = metrics.sensitivity(moved, policy, norms)
+    ratio = metrics.sensitivity(moved.policy, policy, norms)
     followed = evaluate(mdp, policy, reward)
     earned = mdp.initial @ followed.values
     visits = jnp.sum(metrics.occupancy(mdp, policy, normalized=True), axis=-1)
     return {
+        "ok": soft.ok & jnp.all(moved.ok),
         "value": mdp.initial @ soft.values,
         "value_bound": soft.error_bound,
         "bonus": (mdp.initial @ soft.values - earned) / strength * (-1 if kind == "kl" else 1),

@@ -1,0 +1,40 @@
+"""How near cliffs are: the distribution of the distance to the nearest one over many rewards."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from jaxcliff.figures.style import COLUMN, INK, figure_of, panels, style
+
+
+def radius_distribution(ds: xr.Dataset, *, mark: float | None = None, axes: Any = None) -> Figure:
+    """Draws the dataset of a `census`.
+
+    The share of rewards that have a cliff within a distance: by exact radii; by what their smallest gaps guarantee,
+    which is less; and the line Cε that the share follows at small distances.
+
+    Args:
+        ds: the dataset, `jc.census(…).to_dataset()`.
+        mark: a distance to mark, such as that of a reward one cares about.
+        axes: one axis to draw on; a new figure if not given.
+    """
+    with style():
+        (panel,) = panels(axes, COLUMN, 2.6)
+        constant, norm = ds.attrs["constant"], {"inf": "sup norm", "2": "2-norm", "1": "1-norm"}[ds.attrs["norm"]]
+        share = (np.arange(ds.sizes["reward"]) + 1) / ds.sizes["reward"]
+        for name, line, text in (("guarantee", "--", "guaranteed by the gap"), ("radius", "-", "exact")):
+            distance = np.sort(ds[name].values)
+            drawn = (distance > 0) & np.isfinite(distance)
+            look = INK["blue"] if name == "radius" else INK["grey"]
+            panel.step(distance[drawn], share[drawn], line, where="post", color=look, label=text)
+        ends = np.array([1 / ds.sizes["reward"], 1.0])
+        if np.isfinite(constant):
+            panel.plot(ends / constant, ends, ":", color=INK["red"], label=f"{constant:.3g} ε")
+        if mark is not None and 0 < mark < np.inf:
+            panel.axvline(mark, color="black", lw=0.9, label="the reward itself")
+        panel.set(xscale="log", yscale="log", ylim=(ends[0], 1.3))
+        panel.set(xlabel=f"distance ε ({norm}, units of reward)", ylabel="share with a cliff within ε")
+        panel.legend(loc="lower right", frameon=True, edgecolor="none", framealpha=1)
+    return figure_of(panel)

@@ -1,0 +1,59 @@
+"""Soft against hard: one decision, with and without regularisation."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from jaxcliff.figures.style import COLUMN, colour, figure_of, panels, style
+
+FEW = 12  # actions that are drawn as bars
+DASHES = ("-", "--", "-.", ":")
+
+
+def soft_against_hard(ds: xr.Dataset, *, axes: Any = None) -> Figure:
+    """Draws a dataset of `studies.soft_against_hard`.
+
+    Bars, the hard policy: all its mass on the optimal actions, however little they are ahead. Coloured, the soft ones:
+    a share for every action; where actions are points of a line, a density over it (its area is 1).
+
+    Args:
+        ds: the dataset.
+        axes: one axis to draw on; a new figure if not given.
+    """
+    with style():
+        (panel,) = panels(axes, COLUMN, 2.6)
+        count, lines = ds.sizes["action"], ds.sizes["strength"]
+        labels = [f"soft, α = {s:g}" for s in ds.strength.values]
+        if "position" in ds.coords:
+            at = ds.position.values
+            chosen = ds.hard.values > 0
+            panel.vlines(at[chosen], 0, ds.hard.values[chosen], color="black", lw=3, label="hard: probability")
+            weight = np.gradient(at)
+            for i, label in enumerate(labels):
+                density = ds.soft.values[i] / weight
+                panel.plot(at, density, DASHES[i % 4], color=colour(i), label=f"{label}: density")
+            panel.set_xlabel("action")
+            panel.set_ylabel("probability, density")
+        elif count <= FEW:
+            width = 0.8 / (1 + lines)
+            at = np.arange(count) - 0.4 + width / 2
+            panel.bar(at, ds.hard.values, width, color="black", label="hard")
+            for i, label in enumerate(labels):
+                panel.bar(at + (i + 1) * width, ds.soft.values[i], width, color=colour(i), label=label)
+            turn = 0 if max(len(str(n)) for n in ds.action_name.values) * count < 50 else 30
+            names = [str(name) for name in ds.action_name.values]
+            panel.set_xticks(range(count), names, rotation=turn, ha="right" if turn else "center")
+            panel.set_ylabel("probability")
+        else:
+            order = np.argsort(ds.gap.values, kind="stable")
+            panel.step(range(count), ds.hard.values[order], where="mid", color="black", label="hard")
+            for i, label in enumerate(labels):
+                panel.plot(ds.soft.values[i][order], DASHES[i % 4], color=colour(i), label=label)
+            panel.set_xlabel("actions, the best first")
+            panel.set_ylabel("probability")
+        panel.set_ylim(bottom=0)
+        panel.set_title(str(ds.attrs["state"]) if count > 1 else "", pad=4)
+        panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.12), ncols=2, borderaxespad=0, handlelength=1.6)
+    return figure_of(panel)

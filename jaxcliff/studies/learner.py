@@ -1,0 +1,50 @@
+"""A learner of the user's own, measured beside the optimum: how far its policy moves, and what it gives away."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcliff import metrics
+from jaxcliff.mdp import MDP
+
+Policy = Callable[[MDP, Any, Any], Any]  # (problem, rewards [B, S, A], key) -> policies [B, S, A]
+NOT_NORMALISED = 1e-3
+
+
+class Learned(NamedTuple):
+    """What a learner does with rewards [B, S, A], against what it does with a base reward.
+
+    `tv` is the largest total variation over states to the policy of the base, [B]; `regret` what each policy gives away
+    under its own reward, [B]; `base_regret` the same for the base.
+    """
+
+    tv: np.ndarray
+    regret: np.ndarray
+    base_regret: float
+
+
+def learn(policy: Policy, mdp: MDP, base: Any, rewards: Any, key: Any = None) -> Learned:
+    """Asks the learner once for the base and all rewards."""
+    base = jnp.asarray(base).astype(mdp.dtype)
+    rewards = jnp.concatenate([base[None], jnp.asarray(rewards).astype(mdp.dtype)])
+    policies = jnp.asarray(policy(mdp, rewards, jax.random.key(0) if key is None else key))
+    if policies.shape != rewards.shape:
+        raise ValueError(
+            f"policy=… takes rewards of shape {list(rewards.shape)} and must return policies of the same shape, not "
+            f"{list(policies.shape)}"
+        )
+    policies = policies.astype(mdp.dtype)
+    legal = jnp.ones(mdp.reward.shape, bool) if mdp.legal is None else mdp.legal
+    sums = jnp.sum(jnp.where(legal, policies, 0), axis=-1)
+    whole = (jnp.abs(sums - 1) <= NOT_NORMALISED) & jnp.all(policies >= -NOT_NORMALISED, axis=-1)
+    for lane, state in np.argwhere(~np.asarray(whole))[:1]:
+        raise ValueError(
+            f"policy=… must return distributions over legal actions; for reward {lane}, {mdp.labels.state(state)} it "
+            f"returned {np.asarray(policies[lane, state]).tolist()}"
+        )
+    regret = np.asarray(metrics.regret(mdp, policies, rewards))
+    tv = np.asarray(metrics.largest_total_variation(policies[1:], policies[0]))
+    return Learned(tv, regret[1:], float(regret[0]))

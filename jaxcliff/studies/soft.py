@@ -1,0 +1,58 @@
+"""Soft against hard: what a regulariser makes of one decision."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from jaxcliff import policies
+from jaxcliff.mdp import MDP
+from jaxcliff.solvers.regularizers import Entropy
+from jaxcliff.solvers.solve import solve
+
+
+def soft_against_hard(
+    mdp: MDP, reward: Any = None, strengths: Any = (0.5,), *, state: int = 0, positions: Any = None
+) -> xr.Dataset:
+    """The hard policy (uniform over optimal actions) and entropy-regularised ones, in one state.
+
+    Args:
+        mdp: the problem.
+        reward: R, [S, A]; the problem's own if None.
+        strengths: of the regularisation, positive.
+        state: which.
+        positions: where actions that are points of a line lie, [A]; a picture then shows densities.
+
+    Returns:
+        A dataset over `action` (the legal ones) and `strength`: `hard`, `soft`, the `gap` of each action; `position`.
+    """
+    strengths = np.asarray(strengths, float)
+    if strengths.ndim != 1 or not len(strengths) or not (np.isfinite(strengths) & (strengths > 0)).all():
+        raise ValueError(f"strengths must be a list of positive numbers, not {strengths.tolist()}")
+    if not 0 <= state < mdp.num_states:
+        raise ValueError(f"there is no state {state}: states go from 0 to {mdp.num_states - 1}")
+    if positions is not None and np.shape(positions) != (mdp.num_actions,):
+        raise ValueError(f"positions are one number per action, [{mdp.num_actions}], not {list(np.shape(positions))}")
+    reward = mdp.reward if reward is None else jnp.asarray(reward).astype(mdp.dtype)
+    sol = solve(mdp, reward)
+    soft = solve(mdp, reward, regularizer=Entropy(jnp.asarray(strengths).astype(mdp.dtype)[:, None]))
+    if not (bool(sol.ok) and bool(soft.ok.all())):
+        raise ValueError(f"the reward could not be solved: {sol.summary()}; {soft.summary()}")
+    acts = policies.optimal_actions(sol)
+    legal = np.flatnonzero(np.asarray(acts.legal)[state])
+    names = [mdp.labels.action(int(a), state) for a in legal]
+    ds = xr.Dataset(
+        {
+            "hard": ("action", np.asarray(policies.uniform(acts))[state, legal]),
+            "soft": (("strength", "action"), np.asarray(soft.policy)[:, state, legal]),
+            "gap": ("action", np.asarray(acts.gaps())[state, legal], {"units": "reward"}),
+        },
+        {
+            "action": legal,
+            "action_name": ("action", np.array(names, object)),
+            "strength": ("strength", strengths, {"units": "reward"}),
+        },
+        {"study": "soft against hard", "problem": repr(mdp), "state": mdp.labels.state(state)},
+    )
+    return ds if positions is None else ds.assign_coords(position=("action", np.asarray(positions, float)[legal]))
