@@ -1,7 +1,10 @@
 """The command line: `jaxcliff atlas` draws the maps of a problem. Thin: it parses, calls, and writes."""
 
 import argparse
+import contextlib
 import json
+import os
+import platform
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -45,11 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     atlas.add_argument("--out", type=Path, default=Path("atlas"), help="folder to write (default: atlas)")
     atlas.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     atlas.add_argument("--count", type=int, default=1024, help="rewards per radius (default: 1024)")
-    atlas.add_argument("--quick", action="store_true", help="coarser maps, in a few seconds")
+    atlas.add_argument("--quick", action="store_true", help="coarser maps, fewer rewards")
     options = parser.parse_args(arguments)
     try:
         import jax
 
+        _remember_compiled()
         with jax.enable_x64(True):
             problem = options.named or options.problem or "grid"
             _atlas(problem, options.out, options.seed, 64 if options.quick else options.count, options.quick)
@@ -60,6 +64,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("jaxcliff: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _remember_compiled() -> None:
+    """What is compiled is kept for the next run, unless JAX was told where: compiling takes half of the first."""
+    import jax
+
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        # Per machine: a compiled program is for one processor, a home directory can be shared by many.
+        home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "jaxcliff" / platform.node()
+        with contextlib.suppress(OSError):
+            home.mkdir(parents=True, exist_ok=True)
+            jax.config.update("jax_compilation_cache_dir", str(home))
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 def _atlas(problem: str, out: Path, seed: int, count: int, quick: bool) -> None:

@@ -16,13 +16,16 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from jaxcliff import figures, studies
+from jaxcliff.cliffs.census import census
 from jaxcliff.cliffs.noise import flip_probability
 from jaxcliff.cliffs.radius import NearestCliff, nearest_cliff
 from jaxcliff.cliffs.repair import repair
 from jaxcliff.mdp import MDP
+from jaxcliff.rewards import perturb
 from jaxcliff.solvers.solve import solve
 
 BRITTLE = 8  # states whose margins set the scale of the maps
+NOISE = 0.1  # of the span, between rewards that are compared
 BUDGET = 0.1  # of total variation, for which a temperature is named
 LARGEST_PROGRAMME = 20_000  # entries of the reward for which a repair is computed
 
@@ -115,7 +118,7 @@ def _sentence(text: str) -> str:
 def chapters(subject: Subject, near: NearestCliff, key: Any, count: int, quick: bool) -> Iterator[Chapter]:
     """The studies that fit the subject, one after the other."""
     mdp = subject.mdp
-    keys = jax.random.split(key, 3)
+    keys = jax.random.split(key, 4)
     if subject.rewards is not None and len(subject.rewards) > 1:
         yield _weights(subject)
         yield _aggregation(subject, keys[1], count, quick)
@@ -123,6 +126,7 @@ def chapters(subject: Subject, near: NearestCliff, key: Any, count: int, quick: 
         yield _phase(mdp, near, quick)
         yield _ray(mdp, near)
     yield _flips(mdp, keys[0], count)
+    yield _radius(mdp, near, keys[3], count)
     yield _temperature(mdp, keys[2], quick)
 
 
@@ -199,9 +203,9 @@ def _weights(subject: Subject) -> Chapter:
 def _aggregation(subject: Subject, key: Any, count: int, quick: bool) -> Chapter:
     count = min(count, 32 if quick else 128)
     ds = studies.aggregation_stability(subject.mdp, subject.rewards, key=key, count=count, names=subject.names)
-    weakest = str(ds.component.values[int(ds.radius.argmin())])
-    moves = ds.breakpoint.fillna(np.inf)
-    nearest = str(ds.component.values[int(moves.argmin())])
+    weakest = str(ds.component.values[ds.radius.values.argmin()])
+    moves = ds.breakpoint.fillna(np.inf).values
+    nearest = str(ds.component.values[moves.argmin()])
     text = (
         f"What one reward model can do to the mean of all. An error of {float(ds.radius.min()):.3g} in {weakest} alone "
         f"flips some answer, {ds.attrs['joint_radius']:.3g} if all err alike. Going from equal weights towards "
@@ -215,6 +219,20 @@ def _flips(mdp: MDP, key: Any, count: int) -> Chapter:
     return Chapter("flips", ds, figures.flip_frequency(ds), read_flips(ds))
 
 
+def _radius(mdp: MDP, near: NearestCliff, key: Any, count: int) -> Chapter:
+    span = float(solve(mdp).span) or 1.0
+    found = census(mdp, perturb.gaussian(key, mdp, span * NOISE, max(count, 8)).rewards)
+    own, radius = float(near.radius), found.radius[np.isfinite(found.radius)]
+    nearer = float(np.mean(found.radius < own))
+    middle = f"half of them have a cliff within {np.median(radius):.3g}" if radius.size else "none has a cliff"
+    text = (
+        f"How unusual this reward is: {len(found.radius):,} rewards like it, each entry moved at random by "
+        f"{NOISE:.0%} of the span; {middle}. The cliff of the reward itself is at {own:.3g} (black), and "
+        f"{nearer:.0%} of the others stand nearer to one. The dashed line is what their smallest gaps alone promise."
+    )
+    return Chapter("radius", found.to_dataset(), figures.radius_distribution(found.to_dataset(), mark=own), text)
+
+
 def _temperature(mdp: MDP, key: Any, quick: bool) -> Chapter:
     span = float(solve(mdp).span) or 1.0
     ladder = np.geomspace(1e-3, 3, 7 if quick else 13) * span
@@ -224,8 +242,8 @@ def _temperature(mdp: MDP, key: Any, quick: bool) -> Chapter:
     radius, steps = ds.attrs["radius"], float(mdp.steps)
     safe = radius * steps / (2 * np.arctanh(BUDGET))
     found = (
-        f"On these rewards α = {enough[0]:.3g} was enough, and costs "
-        f"{float(ds.lost.sel(strength=enough[0])):.3g} of the optimal return of {ds.attrs['best_return']:.3g}."
+        f"On these rewards α = {enough[0]:.3g} was enough; it gives away "
+        f"{float(ds.lost.sel(strength=enough[0])):.3g}, where the optimal return is {ds.attrs['best_return']:.3g}."
         if len(enough)
         else "On these rewards no strength of this ladder was enough."
     )

@@ -11,7 +11,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import jaxcliff as jc
-from jaxcliff import cli
+from jaxcliff import cli, report
 from tests.conftest import needs_x64
 
 
@@ -31,17 +31,18 @@ def test_flips_of_a_bandit_follow_their_closed_form():
 
 
 @needs_x64
-def test_nothing_flips_inside_the_safe_radius():
-    for mdp in (
-        jc.problems.garnet(jax.random.key(1), states=12, branching=3),
-        jc.problems.gridworld(),
-        jc.problems.fork(),
-    ):
-        ds = jc.studies.flip_frequency(mdp, key=jax.random.key(0), count=64)
-        inside = ds.radius.values <= ds.attrs["safe_radius"]
-        assert inside.any()
-        assert ds.any_flip.values[inside].max() == 0
-        assert ds.any_flip.values[-1] > 0
+@pytest.mark.parametrize("name", ["fork", *(pytest.param(n, marks=pytest.mark.slow) for n in ("classic", "garnet"))])
+def test_nothing_flips_inside_the_safe_radius(name):
+    mdp = cli._problems()[name](jc.problems, jax.random.key(1))
+    ds = jc.studies.flip_frequency(mdp, key=jax.random.key(0), count=64)
+    inside = ds.radius.values <= ds.attrs["safe_radius"]
+    assert inside.any()
+    assert ds.any_flip.values[inside].max() == 0
+    assert ds.any_flip.values[-1] > 0
+
+
+@needs_x64
+def test_on_a_tie_any_reward_flips_something():
     tied = jc.studies.flip_frequency(jc.problems.self_return(0.5), key=jax.random.key(0), count=64)
     assert tied.attrs["safe_radius"] == 0
     assert tied.any_flip.values.min() > 0.9
@@ -90,7 +91,7 @@ def test_figures_fit_their_page():
         assert box.y1 <= height + 1
 
 
-FILES = {"phase", "ray", "flips", "temperature"}
+FILES = {"phase", "ray", "flips", "radius", "temperature"}
 
 
 def files_of(names):
@@ -109,6 +110,12 @@ def test_the_atlas_command_writes_figures_data_and_words(problem, tmp_path, caps
     assert re.search(r"Ties: (none|\d+)", text)
     assert "States nearest to flipping" in text
     assert re.search(r"certified: smallest gap|more than one optimal action", text)
+
+
+def test_the_verdict_keeps_names_as_they_are():
+    mdp = jc.problems.bandit(jnp.asarray([1.0, 0.5])).replace(labels=jc.Labels(("Home",), ("Paris", "London")))
+    text = report.verdict(report.Subject("cities", mdp), jc.nearest_cliff(mdp))
+    assert "Nearest cliff at 0.25 (inf norm): state 0 (Home) goes from action 0 (Paris) to action 1 (London)" in text
 
 
 def planted_scores():
@@ -135,7 +142,7 @@ def test_the_atlas_of_a_score_table_finds_what_was_planted(suffix, tmp_path, cap
         path.write_text("\n".join(map(json.dumps, rows)) if suffix == "jsonl" else json.dumps(rows))
     out = tmp_path / "atlas"
     assert cli.main(["atlas", "--problem", str(path), "--out", str(out), "--quick"]) == 0
-    assert {p.name for p in out.iterdir()} == files_of({"weights", "aggregation", "flips", "temperature"})
+    assert {p.name for p in out.iterdir()} == files_of({"weights", "aggregation", "flips", "radius", "temperature"})
     text = (out / "README.txt").read_text()
     assert (
         "Ties: 1; any change, however small, can break them: state 1 (prompt 1): action 0 (a) = action 1 (b)." in text

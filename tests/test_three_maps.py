@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 import jaxcliff as jc
 from tests.conftest import needs_x64
-from tests.geometry import F64, contradictions, decide, draw
+from tests.geometry import F64, contradictions, decide, draw, kinds
 
 pytestmark = needs_x64
 
@@ -25,7 +25,7 @@ def pixels(ds):
     return where, {name: ds[name].values.ravel() for name in ds.data_vars if ds[name].dims == ("y", "x")}
 
 
-@pytest.mark.parametrize("name", ["garnet", "masked", "ending_tree", "contexts"])
+@pytest.mark.parametrize("name", kinds(["garnet", "masked", "ending_tree", "contexts"]))
 def test_the_raster_of_a_phase_diagram_agrees_with_solve(name, rng):
     mdp = draw(name, rng, 0.9 if name in ("garnet", "masked") else None)
     x, y = axes(mdp, rng)
@@ -129,14 +129,42 @@ def test_a_learner_of_your_own_is_measured_beside(rng):
     assert 0 <= ds.learned_tv.min() < 0.2
     assert ds.learned_tv.max() > 0.9
     assert ds.learned_regret.min() >= -1e-9
+    jc.figures.phase_diagram(ds)
+    ray = jc.studies.ray(mdp, None, x, policy=policy_gradient)
+    assert ray.learned_tv.values[0] == 0
+    assert ray.learned_tv.values[-1] > 0.3
+    jc.figures.ray(ray)
+    flips = jc.studies.flip_frequency(mdp, key=jax.random.key(1), radii=[1e-6, 3.0], count=16, policy=policy_gradient)
+    assert flips.learned_tv.values[0] < 1e-3 < 0.3 < flips.learned_tv.values[1]
+    assert (flips.learned_regret >= 0).all()
+    jc.figures.flip_frequency(flips)
+    mixed = jc.studies.aggregation_stability(
+        mdp, [x, y], key=jax.random.key(1), count=16, sizes=[1e-6, 3.0], policy=policy_gradient
+    )
+    assert (mixed.learned_tv.values[0] < 1e-3).all()
+    assert (mixed.learned_tv.values[1] > 0.1).all()
+    jc.figures.aggregation_stability(mixed)
+    with pytest.raises(ValueError, match="must return policies of the same shape"):
+        jc.studies.ray(mdp, None, x, policy=lambda mdp, rewards, key: rewards[0])
+    with pytest.raises(ValueError, match="must return distributions over legal actions; for reward 0, state 0"):
+        jc.studies.ray(mdp, None, x, policy=lambda mdp, rewards, key: rewards)
     curve = jc.studies.temperature_curve(
         mdp, key=jax.random.key(1), count=16, strengths=[0.1, 1.0], policy=policy_gradient
     )
     assert curve.attrs["learner_sensitivity"] > 0
     assert curve.attrs["learner_lost"] >= 0
+    jc.figures.temperature_curve(curve)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("garnet", "entropy"), ("masked", "kl"), ("ending_tree", "sparsemax")])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("garnet", "entropy"),
+        pytest.param("masked", "kl", marks=pytest.mark.slow),
+        ("ending_tree", "sparsemax"),
+        pytest.param("tree", "entropy", marks=pytest.mark.slow),
+    ],
+)
 def test_temperature_curves_obey_theory(name, kind, rng, tmp_path):
     mdp = draw(name, rng, 0.9 if name in ("garnet", "masked") else None)
     ds = jc.studies.temperature_curve(
@@ -156,6 +184,7 @@ def test_temperature_curves_obey_theory(name, kind, rng, tmp_path):
         assert (ds.sensitivity <= ds.tanh * (1 + 1e-9)).all()
     if kind == "entropy":
         assert (ds.lost <= ds.price).all()
+    assert ds.ok.all()
     assert (ds.local <= ds.linear * (1 + 1e-9)).all()
     assert ds.to_limit.values[0] <= ds.to_limit.values[-1]
     width = ds.width.values[np.isfinite(ds.width.values)]
@@ -184,6 +213,50 @@ def test_a_ray_is_drawn_as_it_is(rng, tmp_path):
     np.testing.assert_allclose(drawn, values, atol=1e-8)
     assert ds.states_changed.values[0] == 0
     jc.figures.ray(ds).savefig(tmp_path / "ray.pdf")
+
+
+def test_soft_modes_where_hard_ones_tie(tmp_path):
+    """Three equal peaks of height 2.55 and width .82, α = .5: density .325 at each, .0020 far from them."""
+    positions = np.arange(-200, 201) / 20
+    peaks = np.exp(-((positions[:, None] - np.array([-5, 0, 5])) ** 2) / (2 * 0.82**2))
+    mdp = jc.problems.bandit(jnp.asarray(2.55 * peaks.max(axis=1)))
+    ds = jc.studies.soft_against_hard(mdp, strengths=(0.5, 0.1), positions=positions)
+    np.testing.assert_allclose(ds.position[ds.hard > 0], [-5, 0, 5])
+    np.testing.assert_allclose(ds.hard[ds.hard > 0], 1 / 3)
+    density = ds.soft.values[0] / 0.05
+    assert density.max() == pytest.approx(0.325, abs=5e-4)
+    assert density.min() == pytest.approx(0.0020, abs=5e-5)
+    np.testing.assert_allclose(ds.soft.sum("action"), 1)
+    jc.figures.soft_against_hard(ds).savefig(tmp_path / "soft.pdf")
+    few = jc.studies.soft_against_hard(jc.problems.fork(), strengths=[0.3], state=0)
+    share = 1 / (1 + np.exp(-1 / 0.3))  # fork: gap 1
+    np.testing.assert_allclose(few.soft[0], [share, 1 - share])
+    assert few.action_name.values.tolist() == ["action 0 (to x)", "action 1 (to y)"]
+    jc.figures.soft_against_hard(few).savefig(tmp_path / "soft.pdf")
+    assert jc.studies.soft_against_hard(jc.problems.fork(), state=1).sizes["action"] == 1  # one legal action
+    for options, sentence in (
+        ({"strengths": [0.0]}, "positive numbers"),
+        ({"state": 3}, "there is no state 3"),
+        ({"positions": [0.0]}, "one number per action"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            jc.studies.soft_against_hard(jc.problems.fork(), **options)
+
+
+def test_the_distribution_of_radii_is_drawn(rng, tmp_path):
+    mdp = draw("contexts", rng)
+    found = jc.census(mdp, jc.perturb.gaussian(jax.random.key(0), mdp, 1.0, 512).rewards)
+    assert (found.guarantee <= found.radius * (1 + 1e-12)).all()
+    found.to_dataset().to_zarr(tmp_path / "radius.zarr", mode="w", consolidated=False)
+    ds = xr.open_zarr(tmp_path / "radius.zarr", consolidated=False).load()
+    again = type(found).from_dataset(ds)
+    np.testing.assert_array_equal(again.radius, found.radius)
+    assert again.summary() == found.summary()
+    figure = jc.figures.radius_distribution(ds, mark=0.01)
+    figure.savefig(tmp_path / "radius.pdf")
+    curve = figure.axes[0].lines[1].get_xydata()  # exact: the share of radii up to each
+    for distance, share in curve[::50]:
+        assert share == pytest.approx((found.radius <= distance).mean())
 
 
 @pytest.mark.parametrize(

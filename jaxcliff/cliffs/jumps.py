@@ -16,12 +16,16 @@ from jaxcliff.policies import ActionSets
 
 
 def policies_of(cones: Cones, sets: Array, rule: Callable[..., Any] = policies.uniform) -> Array:
-    """What a selection rule makes of sets of optimal actions, [M, S, A]."""
+    """What a selection rule makes of sets of optimal actions, [M, S, A].
+
+    M is rounded up to a power of two, because JAX compiles a program for every shape it sees.
+    """
+    filled = np.concatenate([sets, np.repeat(sets[:1], 2 ** (len(sets) - 1).bit_length() - len(sets), axis=0)])
     with float64():
-        optimal, legal = jnp.asarray(sets), jnp.asarray(cones.legal)
-        nothing = jnp.zeros(sets.shape)
+        optimal, legal = jnp.asarray(filled), jnp.asarray(cones.legal)
+        nothing = jnp.zeros(filled.shape)
         acts = ActionSets(optimal, legal & ~optimal, optimal & False, nothing, nothing, nothing[..., 0, 0])
-        return np.asarray(rule(acts))
+        return np.asarray(rule(acts))[: len(sets)]
 
 
 def switches(before: Array, after: Array) -> list[tuple[int, list[int], list[int]]]:
