@@ -319,3 +319,13 @@ def test_bad_calls_get_a_sentence(call, sentence, rng):
     mdp = draw("garnet", rng)
     with pytest.raises(ValueError, match=sentence):
         call(mdp, rng.normal(size=mdp.reward.shape))
+
+
+def test_walls_that_coincide_up_to_rounding_are_crossed_at_a_time(rng):
+    """R shrinks to nothing along a line: there all walls meet, and rounding puts each a little elsewhere."""
+    mdp = draw("garnet", rng, 0.9)
+    for _ in range(30):
+        reward = np.where(mdp.decisions, rng.normal(size=mdp.reward.shape), 0)
+        a, b = rng.uniform(0.4, 1.5, size=2)
+        plan = jc.policy_map(mdp, reward, -a * reward, b * reward, extent=(-2, 2, -2, 2))
+        assert (len(plan), len(plan.edges), plan.complete) == (2, 1, True)

@@ -20,15 +20,21 @@ class Ties:
     """What counts as a tie: gaps up to a fraction of the span of the reward, and whatever the arithmetic cannot tell.
 
     The fraction is 1e-11 if none is given, also for problems stored in float32: their numbers are taken at their word.
+    `blur` is how wrong the coordinates of a point can be: walls as near as that to a point meet in it.
     """
 
-    def __init__(self, cones: Cones, tolerance: float | None = None):
+    def __init__(self, cones: Cones, tolerance: float | None = None, blur: float = 0.0):
         tolerance = default_tie_tolerance(np.dtype(np.float64)) if tolerance is None else tolerance
         if not 0 <= tolerance < 1:
             raise ValueError(
                 f"tie_tolerance must be a fraction of the span, not negative or NaN, but it is {tolerance}"
             )
-        self.cones, self.tolerance = cones, float(tolerance)
+        self.cones, self.tolerance, self.blur = cones, float(tolerance), blur
+
+    def blurred(self, gaps: Array, error: Array) -> tuple[Array, Array]:
+        """Gaps of parts, and their errors with the blur in that of the first part, which every point has once."""
+        blur = self.blur * np.abs(gaps[:, 1:]).max(axis=(-2, -1)).sum(axis=-1)
+        return gaps, error + blur[:, None] * (np.arange(error.shape[1]) == 0)
 
     def limits(self, parts: Array, points: Array, error: Array) -> Array:
         """The largest gap that is a tie at R(p), [F]: parts [F or 1, K, S, A], points and errors of the gaps [F, K]."""
@@ -43,7 +49,7 @@ class Ties:
         """Actions [F, S] that are optimal at R(p + 0⁺d), starting from any; points and directions are [F, K]."""
         everything = np.broadcast_to(self.cones.counts, (len(actions), *self.cones.counts.shape))
         actions = self.improved(actions, parts, points, everything)
-        gaps, error = self.cones.gaps(actions, parts)
+        gaps, error = self.blurred(*self.cones.gaps(actions, parts))
         tied = _at(points, gaps) <= self.limits(parts, points, error)[:, None, None]
         return self.improved(actions, parts, directions, tied & everything)
 
@@ -56,7 +62,7 @@ class Ties:
             if not going.size:
                 return actions
             own, some = actions[going], points[going]
-            gaps, error = self.cones.gaps(own, parts[going])
+            gaps, error = self.blurred(*self.cones.gaps(own, parts[going]))
             gaps = np.where(allowed[going], _at(some, gaps), 0.0)
             better = gaps.min(axis=-1) < -self.limits(parts[going], some, error)[:, None]
             actions[going] = np.where(better, gaps.argmin(axis=-1), own)

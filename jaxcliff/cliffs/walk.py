@@ -37,7 +37,7 @@ class _Frontier:
     actions: Array
     sets: Array
     gaps: Array  # [F, 3, S, A]
-    error: Array  # of the gaps, [F, 3]
+    error: Array  # of the gaps, [F, 3], where points are known up to the blur
     polygons: Polygons
 
 
@@ -129,7 +129,7 @@ def _evaluate(ties: Ties, actions: Array, parts: Array, corners: Array) -> _Fron
     polygons = intersect(corners, normals, (gaps[:, 0] * scale).reshape(lanes, -1))
     lasting = walls & level & (gaps[:, 0] <= limits[:, 0, None, None])
     own = np.arange(cones.num_actions) == actions[..., None]
-    return _Frontier(actions, own | lasting, gaps, error, polygons)
+    return _Frontier(actions, own | lasting, *ties.blurred(gaps, error), polygons)
 
 
 def _crossings(ties: Ties, front: _Frontier, kept: Array, parts: Array) -> list[tuple[int, Array, Array]]:
