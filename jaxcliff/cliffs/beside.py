@@ -8,6 +8,8 @@ Gaps are linear, so those at a point are sums of the gaps of the parts R_k. The 
 parts nearly cancel, its rounding would decide.
 """
 
+from typing import Any
+
 import numpy as np
 
 from jaxcliff.cliffs.cones import Array, Cones
@@ -20,21 +22,15 @@ class Ties:
     """What counts as a tie: gaps up to a fraction of the span of the reward, and whatever the arithmetic cannot tell.
 
     The fraction is 1e-11 if none is given, also for problems stored in float32: their numbers are taken at their word.
-    `blur` is how wrong the coordinates of a point can be: walls as near as that to a point meet in it.
     """
 
-    def __init__(self, cones: Cones, tolerance: float | None = None, blur: float = 0.0):
+    def __init__(self, cones: Cones, tolerance: float | None = None):
         tolerance = default_tie_tolerance(np.dtype(np.float64)) if tolerance is None else tolerance
         if not 0 <= tolerance < 1:
             raise ValueError(
                 f"tie_tolerance must be a fraction of the span, not negative or NaN, but it is {tolerance}"
             )
-        self.cones, self.tolerance, self.blur = cones, float(tolerance), blur
-
-    def blurred(self, gaps: Array, error: Array) -> tuple[Array, Array]:
-        """Gaps of parts, and their errors with the blur in that of the first part, which every point has once."""
-        blur = self.blur * np.abs(gaps[:, 1:]).max(axis=(-2, -1)).sum(axis=-1)
-        return gaps, error + blur[:, None] * (np.arange(error.shape[1]) == 0)
+        self.cones, self.tolerance = cones, float(tolerance)
 
     def limits(self, parts: Array, points: Array, error: Array) -> Array:
         """The largest gap that is a tie at R(p), [F]: parts [F or 1, K, S, A], points and errors of the gaps [F, K]."""
@@ -45,24 +41,31 @@ class Ties:
             high, low = np.maximum(high, 0), np.minimum(low, 0)
         return self.tolerance * (high - low) + (np.abs(points) * error).sum(axis=1)
 
-    def beside(self, actions: Array, parts: Array, points: Array, directions: Array) -> Array:
-        """Actions [F, S] that are optimal at R(p + 0⁺d), starting from any; points and directions are [F, K]."""
-        everything = np.broadcast_to(self.cones.counts, (len(actions), *self.cones.counts.shape))
-        actions = self.improved(actions, parts, points, everything)
-        gaps, error = self.blurred(*self.cones.gaps(actions, parts))
-        tied = _at(points, gaps) <= self.limits(parts, points, error)[:, None, None]
-        return self.improved(actions, parts, directions, tied & everything)
+    def beside(self, actions: Array, parts: Array, points: Array, directions: Array, blur: Any = 0.0) -> Array:
+        """Actions [F, S] that are optimal at R(p + 0⁺d), starting from any; points and directions are [F, K].
 
-    def improved(self, actions: Array, parts: Array, points: Array, allowed: Array) -> Array:
+        `blur` says how wrong the coordinates of a point can be, [F]: walls as near as that to a point meet in it.
+        """
+        everything = np.broadcast_to(self.cones.counts, (len(actions), *self.cones.counts.shape))
+        blur = np.broadcast_to(blur, len(actions))
+        actions = self.improved(actions, parts, points, everything, blur)
+        gaps, error = self.cones.gaps(actions, parts)
+        error = blurred(gaps, error, blur)
+        tied = _at(points, gaps) <= self.limits(parts, points, error)[:, None, None]
+        return self.improved(actions, parts, directions, tied & everything, 0 * blur)
+
+    def improved(self, actions: Array, parts: Array, points: Array, allowed: Array, blur: Any = 0.0) -> Array:
         """Policy iteration for R(p) within the allowed actions; a gap that may be a tie is no reason to switch."""
         actions = np.array(actions)
         parts = np.broadcast_to(parts, (len(actions), *parts.shape[1:]))
+        blur = np.broadcast_to(blur, len(actions))
         going = np.arange(len(actions))
         for _ in range(ROUNDS):
             if not going.size:
                 return actions
             own, some = actions[going], points[going]
-            gaps, error = self.blurred(*self.cones.gaps(own, parts[going]))
+            gaps, error = self.cones.gaps(own, parts[going])
+            error = blurred(gaps, error, blur[going])
             gaps = np.where(allowed[going], _at(some, gaps), 0.0)
             better = gaps.min(axis=-1) < -self.limits(parts[going], some, error)[:, None]
             actions[going] = np.where(better, gaps.argmin(axis=-1), own)
@@ -70,6 +73,12 @@ class Ties:
         raise RuntimeError(
             f"policy iteration did not end in {ROUNDS} rounds; this is a defect, please report the problem"
         )
+
+
+def blurred(gaps: Array, error: Array, blur: Array) -> Array:
+    """Errors of the gaps of parts with the blur in that of the first part, which every point has once."""
+    away = blur * np.abs(gaps[:, 1:]).max(axis=(-2, -1)).sum(axis=-1)
+    return error + away[:, None] * (np.arange(error.shape[1]) == 0)
 
 
 def _at(points: Array, gaps: Array) -> Array:

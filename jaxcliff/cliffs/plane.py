@@ -203,9 +203,7 @@ def map_plane(
             bar.update(min(covered, 1.0) - bar.n)
 
         begin = optimal_policy(cones, unit[0])
-        cells = walk(
-            Ties(cones, tie_tolerance, polygons.EPSILON), unit, (corners - centre) / half, begin, max_regions, show
-        )
+        cells = walk(Ties(cones, tie_tolerance), unit, (corners - centre) / half, begin, max_regions, show)
     vertices = centre + half * cells.vertices
     chosen = jumps.policies_of(cones, cells.sets, rule)
     visits = cones.in_blocks(cones.visits, chosen)

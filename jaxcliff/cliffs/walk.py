@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from jaxcliff.cliffs.beside import Ties
+from jaxcliff.cliffs.beside import Ties, blurred
 from jaxcliff.cliffs.cones import Array
-from jaxcliff.cliffs.polygons import Polygons, intersect
+from jaxcliff.cliffs.polygons import EPSILON, Polygons, intersect
 
 SHORTEST = 1e-10  # an edge of the unit domain that is crossed
 SMALLEST = 1e-20  # a cell that is kept
@@ -37,7 +37,7 @@ class _Frontier:
     actions: Array
     sets: Array
     gaps: Array  # [F, 3, S, A]
-    error: Array  # of the gaps, [F, 3], where points are known up to the blur
+    error: Array  # of the gaps, [F, 3]
     polygons: Polygons
 
 
@@ -129,7 +129,7 @@ def _evaluate(ties: Ties, actions: Array, parts: Array, corners: Array) -> _Fron
     polygons = intersect(corners, normals, (gaps[:, 0] * scale).reshape(lanes, -1))
     lasting = walls & level & (gaps[:, 0] <= limits[:, 0, None, None])
     own = np.arange(cones.num_actions) == actions[..., None]
-    return _Frontier(actions, own | lasting, *ties.blurred(gaps, error), polygons)
+    return _Frontier(actions, own | lasting, gaps, error, polygons)
 
 
 def _crossings(ties: Ties, front: _Frontier, kept: Array, parts: Array) -> list[tuple[int, Array, Array]]:
@@ -148,12 +148,16 @@ def _crossings(ties: Ties, front: _Frontier, kept: Array, parts: Array) -> list[
     outward = np.stack([along[:, 1], -along[:, 0]], axis=-1) / np.hypot(along[:, 0], along[:, 1])[:, None]
 
     points = _points(middle)
-    value = np.einsum("ek,eksa->esa", points, front.gaps[lanes])
-    there = ties.limits(parts[None], points, front.error[lanes])
-    tied = cones.counts & ~front.sets[lanes] & (value <= there[:, None, None])
-    neighbours = front.actions[lanes].copy()
+    gaps, error = front.gaps[lanes], front.error[lanes]
     labels = front.polygons.labels[lanes, places]
     state, action = np.divmod(labels, cones.num_actions)
+    # A wall is where its gap is 0: how well it is placed depends on its error and its slope.
+    slope = np.hypot(*gaps[np.arange(len(lanes)), 1:, state, action].T)
+    blur = EPSILON + (np.abs(points) * error).sum(axis=1) / slope
+    value = np.einsum("ek,eksa->esa", points, gaps)
+    there = ties.limits(parts[None], points, blurred(gaps, error, blur))
+    tied = cones.counts & ~front.sets[lanes] & (value <= there[:, None, None])
+    neighbours = front.actions[lanes].copy()
     simple = (tied.sum(axis=(-2, -1)) == 1) & tied[np.arange(len(lanes)), state, action]
     simple &= front.sets[lanes].sum(axis=(-2, -1)) == cones.num_states  # ties all over a cell can switch along
     neighbours[simple, state[simple]] = action[simple]
@@ -161,7 +165,7 @@ def _crossings(ties: Ties, front: _Frontier, kept: Array, parts: Array) -> list[
     hard = np.flatnonzero(~simple)
     for part in (hard[i : i + size] for i in range(0, len(hard), size)):
         onward = np.concatenate([np.zeros((len(part), 1)), outward[part]], axis=1)
-        neighbours[part] = ties.beside(neighbours[part], parts[None], points[part], onward)
+        neighbours[part] = ties.beside(neighbours[part], parts[None], points[part], onward, blur[part])
     segments = np.stack([starts, starts + along], axis=1)
     return [(int(i), neighbours[e], segments[e]) for e, i in enumerate(lanes)]
 
