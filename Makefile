@@ -7,7 +7,7 @@ DEV    := $(VENV)/.installed-dev
 PEERS  := .venv-peers
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: test test-wide atlas bench lint clean
+.PHONY: test test-wide atlas notebooks bench lint clean
 
 # Everything with 64-bit mode on; and off, in float32, what depends on the dtype or on the switch itself. Most of the
 # time is XLA's compiling, so its last optimisations are off here, and on in test-wide.
@@ -24,6 +24,11 @@ test-wide: $(DEV)
 
 atlas: $(CORE)
 	$(BIN)/jaxcliff atlas
+
+# The notebooks are written as scripts; these are the same with their outputs.
+notebooks: $(DEV)
+	$(PIP) --editable '.[notebooks]'
+	$(BIN)/jupytext --quiet --to ipynb --set-kernel python3 --execute notebooks/*.py
 
 # The other libraries live in an environment of their own; one that cannot be installed is reported as missing.
 bench: $(DEV) $(PEERS)/.installed

@@ -21,7 +21,7 @@ def aggregation_stability(ds: xr.Dataset, *, axes: Any = None) -> Figure:
         axes: three axes to draw on; a new figure if not given.
     """
     with style():
-        left, middle, right = panels(axes, PAGE, 3.0, 3)
+        left, middle, right = panels(axes, PAGE, 3.3, 3)
         radii = [*ds.radius.values, ds.attrs["joint_radius"]]
         for i, (sort, radius) in enumerate(zip(ds.sort.values, radii, strict=True)):
             left.plot(ds["size"], ds.flips.isel(sort=i), label=str(sort), color=colour(i), marker=mark(i))
@@ -49,5 +49,5 @@ def aggregation_stability(ds: xr.Dataset, *, axes: Any = None) -> Figure:
         for panel in (left, middle):
             panel.set_ylim(-0.02, 1.02)
         for panel in (left, middle, right):
-            panel.legend(loc="upper left", handlelength=1.4, frameon=True, edgecolor="none", framealpha=0.85)
+            panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), handlelength=1.4, ncols=2, columnspacing=1)
     return figure_of(left)

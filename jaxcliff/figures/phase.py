@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 
-from jaxcliff.figures.style import COLUMN, PAGE, SEQUENTIAL, figure_of, panels, style
+from jaxcliff.figures.style import COLUMN, PAGE, SEQUENTIAL, figure_of, panels, style, whole
 
 # Okabe and Ito's eight, lightened so that borders and text stay legible on them; the base policy has the first.
 POLICIES = ("#8fc7ea", "#f4c25e", "#7ccdb4", "#eda27a", "#e3b3cf", "#f5ec9b", "#5c9fcb", "#bdbdbd")
 FEW = len(POLICIES)
-THIN, THICK = 0.25, 2.2  # points
+THIN, ALIKE, THICK = 0.25, 0.8, 2.2  # points; of borders that are all as high
 
 
 def phase_diagram(ds: xr.Dataset, *, axes: Any = None, names: tuple[str, str] | None = None) -> Figure:
@@ -45,7 +45,7 @@ def phase_diagram(ds: xr.Dataset, *, axes: Any = None, names: tuple[str, str] | 
             shown = PolyCollection(polygons, array=ds.states_changed.values, cmap=SEQUENTIAL, edgecolors="face", lw=0.2)
             panel.add_collection(shown)
             panel.set_title("how many states change")
-            panel.figure.colorbar(shown, ax=panel, label="states that differ from the base", shrink=0.9)
+            panel.figure.colorbar(shown, ax=panel, label="states that differ from the base", shrink=0.9, ticks=whole())
         for panel in (first, *others[: int(many)]):
             _frame(panel, ds, names)
     return figure_of(first)
@@ -105,9 +105,10 @@ def _colours(ds: xr.Dataset) -> Any:
 
 def _weights(ds: xr.Dataset) -> Any:
     height = np.abs(ds.return_jump.values) if "return_jump" in ds else ds.visited_tv.values
-    top = height.max(initial=0)
     scale = min(1.0, 12 / np.sqrt(max(ds.sizes["region"], 1)))  # many regions leave little room for lines
-    return scale * (THIN + (THICK - THIN) * (height / top if top > 0 else height))
+    if np.ptp(height) <= 1e-9 * height.max(initial=0):
+        return np.full(len(height), scale * ALIKE)
+    return scale * (THIN + (THICK - THIN) * height / height.max())
 
 
 def _regions(panel: Axes, ds: xr.Dataset, polygons: Any, colours: Any) -> None:

@@ -31,7 +31,7 @@ def radius_distribution(ds: xr.Dataset, *, mark: float | None = None, axes: Any 
             panel.step(distance[drawn], share[drawn], line, where="post", color=look, label=text)
         ends = np.array([1 / ds.sizes["reward"], 1.0])
         if np.isfinite(constant):
-            panel.plot(ends / constant, ends, ":", color=INK["red"], label=f"{constant:.3g} ε")
+            panel.plot(ends / constant, ends, ":", color=INK["red"], label=f"{float(f'{constant:.3g}'):,g} ε")
         if mark is not None and 0 < mark < np.inf:
             panel.axvline(mark, color="black", lw=0.9, label="the reward itself")
         panel.set(xscale="log", yscale="log", ylim=(ends[0], 1.3))

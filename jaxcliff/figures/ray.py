@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from jaxcliff.figures.style import COLUMN, INK, figure_of, panels, style
+from jaxcliff.figures.style import COLUMN, INK, figure_of, panels, style, whole
 
 
 def ray(ds: xr.Dataset, *, axes: Any = None) -> Figure:
@@ -36,6 +36,7 @@ def ray(ds: xr.Dataset, *, axes: Any = None) -> Figure:
         above.set_ylabel("return")
         below.stairs(ds.states_changed.values, ends, baseline=None, color="black", lw=1.2)
         below.set_ylabel("states changed")
+        below.yaxis.set_major_locator(whole())
         jump = below.twinx()
         jump.vlines(breaks, 0, ds.visited_tv.values, color=INK["green"], lw=0.9)
         jump.plot(breaks, ds.visited_tv.values, "o", color=INK["green"], ms=2.5, clip_on=False)

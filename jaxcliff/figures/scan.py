@@ -9,7 +9,7 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 
 from jaxcliff.figures.phase import FEW, POLICIES
-from jaxcliff.figures.style import PAGE, SEQUENTIAL, figure_of, panels, style
+from jaxcliff.figures.style import PAGE, SEQUENTIAL, figure_of, panels, style, whole
 
 AXIS = {"discount": "discount γ", "temperature": "temperature α (units of reward)"}
 WIDE = 30  # a ratio of temperatures from which on their axis is logarithmic
@@ -20,7 +20,7 @@ def phase_scan(ds: xr.Dataset, *, axes: Any = None) -> Figure:
 
     Left, the best actions: up to eight sets have each a colour; of more, the colour says in how many states they differ
     from the optimum of the base reward (dashed). Black are the borders that were found; hatched is what is not certain.
-    Right, how far the policy is from that of the base reward, where that one goes.
+    Right, how far the policy is from that of the base reward, in the state where it is farthest.
 
     Args:
         ds: the dataset.
@@ -40,14 +40,15 @@ def phase_scan(ds: xr.Dataset, *, axes: Any = None) -> Figure:
             changed = ds.states_changed.values.ravel()[nodes]
             shown = PolyCollection(polygons, array=changed, cmap=SEQUENTIAL, edgecolors="face", lw=0.5)
             left.add_collection(shown)
-            left.figure.colorbar(shown, ax=left, label="states that differ from the base")
+            left.figure.colorbar(shown, ax=left, label="states that differ from the base", ticks=whole())
         left.add_collection(LineCollection(list(_segments(ds)), colors="black", linewidths=0.6))
         if not ds.certain.values.all():
             left.contourf(ts, values, ~ds.certain.values, levels=[0.5, 1.5], hatches=["////"], colors="none")
         unseen = f" ({int(ds.missed.sum()):,} of {int(ds.exact.sum()):,} cliffs not seen)" if "missed" in ds else ""
         left.set_title(f"best actions{unseen}" if over == "discount" else "most probable actions")
-        image = right.pcolormesh(ts, values, ds.tv, cmap=SEQUENTIAL, vmin=0, vmax=1, shading="nearest", rasterized=True)
-        right.figure.colorbar(image, ax=right, label="total variation, where the base goes")
+        look: Any = {"cmap": SEQUENTIAL, "vmin": 0, "vmax": 1, "shading": "nearest", "rasterized": True}
+        image = right.pcolormesh(ts, values, ds.tv, **look)
+        right.figure.colorbar(image, ax=right, label="total variation, largest over states")
         right.set_title("distance to the policy of the base")
         for panel in (left, right):
             if ts[0] < 0 < ts[-1]:

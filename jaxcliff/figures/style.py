@@ -8,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 PAGE = 7.2  # inches, both columns of a two-column page
 COLUMN = 3.5  # one of them
@@ -40,6 +41,11 @@ def panels(axes: Any, width: float, height: float, columns: int = 1, rows: int =
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr, call-arg]
     return list(figure.subplots(rows, columns, squeeze=False, **layout).ravel())
+
+
+def whole() -> MaxNLocator:
+    """Ticks for numbers that are counted."""
+    return MaxNLocator(nbins=6, integer=True)
 
 
 def figure_of(axes: Axes) -> Figure:

@@ -77,7 +77,7 @@ def _width(panel: Axes, ds: xr.Dataset, strength: Any) -> None:
             transform=panel.transAxes,
         )
         return
-    panel.plot(strength, width, "o-", color=INK["green"], label="from one to three\nto three to one")
-    panel.axhline(2 * ds.attrs["span"], color=INK["grey"], ls=":", label="twice the reward's span")
+    panel.plot(strength, width, "o-", color=INK["green"], label="odds 1:3 to 3:1")
+    panel.axhline(2 * ds.attrs["span"], color=INK["grey"], ls=":", label="twice the span")
     panel.set_yscale("log")
-    panel.legend(loc="best")
+    panel.legend(loc="lower right")

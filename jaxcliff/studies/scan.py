@@ -54,12 +54,13 @@ def phase_scan(
 
     Returns:
         A dataset over `t` and `discount` or `temperature`: `region` (equal sets of best actions), `certain`,
-        `states_changed` (against the optimal actions of R at the problem's own discount), and `tv`, the total variation
-        to that optimal policy (with temperatures: to the soft policy of R at the same one), mean over the states that
-        it visits. Per `border` point: `border_t`, `border_value`, and the edge of the grid it lies
-        on, `edge_row`, `edge_column`, `edge_along` ("t" or the other axis). With discounts, per discount: `exact`, the
-        number of cliffs on that row by `cliffs_along`, and `missed`, how many of them no border point stands for.
-        Attributes: `step_t` and `farthest`, how far a border point along t is from the nearest exact cliff.
+        `states_changed` (against the optimal actions of R at the problem's own discount), and the total variation to
+        that optimal policy (with temperatures: to the soft policy of R at the same one), largest over states (`tv`) and
+        mean over those that it visits (`visited_tv`). Per `border` point: `border_t`, `border_value`, and the edge of
+        the grid it lies on, `edge_row`, `edge_column`, `edge_along` ("t" or the other axis). With discounts, per
+        discount: `exact`, the number of cliffs on that row by `cliffs_along`, and `missed`, how many of them no border
+        point stands for. Attributes: `step_t`, and `farthest`, how far a border point along t is from the nearest exact
+        cliff.
     """
     over, values, cones = _checked(mdp, discounts, temperatures)
     ts = _increasing(ts, "ts")
@@ -99,7 +100,8 @@ def phase_scan(
         {
             "region": ((over, "t"), region, {"long_name": "equal sets of best actions"}),
             "certain": ((over, "t"), certain),
-            "tv": ((over, "t"), (share[:, None] * distance).sum(axis=-1), {"long_name": "mean total variation"}),
+            "tv": ((over, "t"), distance.max(axis=-1), {"long_name": "total variation, largest over states"}),
+            "visited_tv": ((over, "t"), (share[:, None] * distance).sum(axis=-1), {"long_name": "the same, visited"}),
             "states_changed": ((over, "t"), changed),
         }
         | {name: ("border", column) for name, column in border.items()},
