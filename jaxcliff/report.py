@@ -20,13 +20,18 @@ from jaxcliff.cliffs.census import census
 from jaxcliff.cliffs.noise import flip_probability
 from jaxcliff.cliffs.radius import NearestCliff, nearest_cliff
 from jaxcliff.cliffs.repair import repair
+from jaxcliff.labels import Labels
 from jaxcliff.mdp import MDP
-from jaxcliff.rewards import perturb
+from jaxcliff.problems.bandits import contextual_bandit
+from jaxcliff.rewards import family, perturb
 from jaxcliff.solvers.solve import solve
+from jaxcliff.transitions import Dense, Successors
 
 BRITTLE = 8  # states whose margins set the scale of the maps
 NOISE = 0.1  # of the span, between rewards that are compared
 BUDGET = 0.1  # of total variation, for which a temperature is named
+CONTEXTS = 24  # of a table of scores that the map of weights shows
+CENSUS_WORK = 2 * 10**10  # multiplications; fewer rewards are compared in larger problems
 LARGEST_PROGRAMME = 20_000  # entries of the reward for which a repair is computed
 
 
@@ -86,7 +91,7 @@ def verdict(subject: Subject, near: NearestCliff) -> str:
     else:
         lines.append("Ties: none.")
         lines.append(_sentence(near.summary()))
-    ranking = [m for m in near.ranking(len(near.walls.gap)) if m.margin > 0][:5]
+    ranking = [m for m in near.ranking(len(near.walls.gap)) if not near.walls.tied[m.state, m.enters]][:5]
     if ranking:
         lines.append("States nearest to flipping, by their margins (true distances only if nothing else flips first):")
         for m in ranking:
@@ -157,13 +162,14 @@ def _phase(mdp: MDP, near: NearestCliff, quick: bool) -> Chapter:
     pixels, regions = (96, 500) if quick else (256, 4000)
     extent = (-reach, reach, -reach, reach)
     ds = studies.phase_diagram(mdp, None, x, y, extent, pixels=pixels, max_regions=regions, progress=True)
+    radius = ds.attrs["plane_radius"]
+    inside = f"Nothing switches inside the circle, of radius {radius:.3g}." if radius > 0 else "The base is on a cliff."
     whole = "" if ds.attrs["complete"] else f" The map stopped at {regions} regions and is not complete."
     text = (
         "The optimal policy when the reward is changed along two directions at once, those towards its two most "
-        f"brittle states. Every colour is one policy, exactly: {ds.sizes['region']} policies and {ds.sizes['edge']} "
-        f"borders within {reach:.3g} of the base (cross). Thick borders are jumps where the policy goes. Nothing "
-        f"switches inside the circle, of radius {ds.attrs['plane_radius']:.3g}. At the farthest, "
-        f"{int(ds.states_changed.max())} states have changed.{whole}"
+        f"brittle states. Every patch is one policy, exactly: {ds.sizes['region']} policies and {ds.sizes['edge']} "
+        f"borders within {reach:.3g} of the base (cross). Thick borders are jumps where the policy goes. {inside} "
+        f"At the farthest, {int(ds.states_changed.max())} states have changed.{whole}"
     )
     return Chapter("phase", ds, figures.phase_diagram(ds), text)
 
@@ -190,14 +196,26 @@ def _weights(subject: Subject) -> Chapter:
             f"On the way {int(ds.states_changed.max())} contexts change their answer."
         )
         return Chapter("weights", ds, figures.ray(ds), text)
-    ds = studies.phase_diagram(mdp, weights_of=rewards[:3], max_regions=20_000, progress=True)
+    mdp, rewards = _most_brittle(mdp, rewards[:3])
+    ds = studies.phase_diagram(mdp, weights_of=rewards, max_regions=20_000, progress=True)
     rest = f" ({', '.join(names[3:])} left out of the picture)" if len(names) > 3 else ""
+    whole = "" if ds.attrs["complete"] else f" The map stopped at {ds.sizes['region']:,} policies and is not complete."
     text = (
-        f"Which answers win under which weights of {', '.join(names[:3])}{rest}: {ds.sizes['region']} policies, "
-        "exactly. The cross is equal weights; from there the nearest change is "
-        f"{ds.attrs['plane_radius']:.3g} away, in weights."
+        f"Which answers win under which weights of {', '.join(names[:3])}{rest}, in the {mdp.num_states} contexts that "
+        f"are nearest to a change: {ds.sizes['region']:,} policies, exactly. The cross is equal weights; from there "
+        f"the nearest change is {ds.attrs['plane_radius']:.3g} away, in weights.{whole}"
     )
     return Chapter("weights", ds, figures.weight_triangle(ds, names=names[:3]), text)  # type: ignore[arg-type]
+
+
+def _most_brittle(mdp: MDP, rewards: np.ndarray) -> tuple[MDP, np.ndarray]:
+    """The contexts whose answers change first when the weights leave equality: a picture of all would be black."""
+    middle = rewards.mean(axis=0)
+    near = nearest_cliff(mdp, middle, family=family.weights(rewards))
+    chosen = sorted(m.state for m in near.ranking(CONTEXTS)) or [0]
+    labels = Labels([mdp.labels.states[s] for s in chosen], [mdp.labels.actions[s] for s in chosen])
+    legal = None if mdp.legal is None else mdp.legal[np.array(chosen)]
+    return contextual_bandit(middle[chosen], legal=legal).replace(labels=labels), rewards[:, chosen]
 
 
 def _aggregation(subject: Subject, key: Any, count: int, quick: bool) -> Chapter:
@@ -205,12 +223,17 @@ def _aggregation(subject: Subject, key: Any, count: int, quick: bool) -> Chapter
     ds = studies.aggregation_stability(subject.mdp, subject.rewards, key=key, count=count, names=subject.names)
     weakest = str(ds.component.values[ds.radius.values.argmin()])
     moves = ds.breakpoint.fillna(np.inf).values
-    nearest = str(ds.component.values[moves.argmin()])
     text = (
         f"What one reward model can do to the mean of all. An error of {float(ds.radius.min()):.3g} in {weakest} alone "
-        f"flips some answer, {ds.attrs['joint_radius']:.3g} if all err alike. Going from equal weights towards "
-        f"{nearest} alone, the first answer flips after {float(moves.min()):.1%} of the way."
+        f"flips some answer, {ds.attrs['joint_radius']:.3g} if all err alike. "
     )
+    if np.isfinite(moves).any():
+        text += (
+            f"From equal weights towards {ds.component.values[moves.argmin()]} alone, the first answer flips after "
+            f"{100 * float(moves.min()):.2g}% of the way."
+        )
+    else:
+        text += "Going from equal weights towards one of them alone flips no answer."
     return Chapter("aggregation", ds, figures.aggregation_stability(ds), text)
 
 
@@ -221,14 +244,19 @@ def _flips(mdp: MDP, key: Any, count: int) -> Chapter:
 
 def _radius(mdp: MDP, near: NearestCliff, key: Any, count: int) -> Chapter:
     span = float(solve(mdp).span) or 1.0
+    if isinstance(mdp.transitions, Dense | Successors):  # every reward has a policy, every policy a matrix
+        count = min(count, max(64, CENSUS_WORK // (mdp.num_states**2 * mdp.reward.size)))
     found = census(mdp, perturb.gaussian(key, mdp, span * NOISE, max(count, 8)).rewards)
     own, radius = float(near.radius), found.radius[np.isfinite(found.radius)]
     nearer = float(np.mean(found.radius < own))
     middle = f"half of them have a cliff within {np.median(radius):.3g}" if radius.size else "none has a cliff"
+    itself = (
+        f"The cliff of the reward itself is at {own:.3g} (black), and {nearer:.0%} of the others are nearer to one."
+    )
     text = (
         f"How unusual this reward is: {len(found.radius):,} rewards like it, each entry moved at random by "
-        f"{NOISE:.0%} of the span; {middle}. The cliff of the reward itself is at {own:.3g} (black), and "
-        f"{nearer:.0%} of the others stand nearer to one. The dashed line is what their smallest gaps alone promise."
+        f"{NOISE:.0%} of the span; {middle}. {itself if own > 0 else 'The reward itself stands on a cliff.'} "
+        "The dashed line is what their smallest gaps alone promise."
     )
     return Chapter("radius", found.to_dataset(), figures.radius_distribution(found.to_dataset(), mark=own), text)
 
