@@ -55,6 +55,15 @@ def families(mdp, rng):
     }
 
 
+def bandit(*values):
+    return jc.problems.bandit(jnp.asarray(values, F64))
+
+
+def by_set(plan):
+    """The areas of a map of a bandit by the set of optimal actions."""
+    return {tuple(np.flatnonzero(s[0]).tolist()): a for s, a in zip(plan.optimal, plan.areas(), strict=True)}
+
+
 def legal_sets(mdp, actions):
     """Sets with one action per state, [..., S, A]."""
     return np.eye(mdp.num_actions, dtype=bool)[actions]

@@ -8,15 +8,11 @@ import jaxcliff as jc
 from jaxcliff.cliffs import polygons
 from jaxcliff.cliffs.plane import PolicyMap
 from tests.conftest import needs_x64
-from tests.geometry import F64, contradictions, decide, draw, kinds
+from tests.geometry import F64, bandit, by_set, contradictions, decide, draw, kinds
 
 pytestmark = needs_x64
 NAMES = ("garnet", "masked", "stopping", "proper", "tree", "ending_tree", "contexts")
 POINTS = 2000
-
-
-def bandit(*values):
-    return jc.problems.bandit(jnp.asarray(values, F64))
 
 
 def axes(mdp, rng):
@@ -112,11 +108,6 @@ def test_drawing_the_plane_another_way_changes_nothing(rng):
         np.testing.assert_array_equal(other.optimal[other.locate(points)], plan.optimal[there])
         both = set(np.unique(there).tolist())
         assert len(both) <= len(other)
-
-
-def by_set(plan):
-    """Areas by the set of optimal actions of a bandit."""
-    return {tuple(np.flatnonzero(s[0]).tolist()): a for s, a in zip(plan.optimal, plan.areas(), strict=True)}
 
 
 def test_a_gallery_of_known_polygons():
@@ -292,7 +283,7 @@ def test_a_zoom_keeps_its_areas_or_says_that_it_is_too_deep(rng, monkeypatch):
     mdp = draw("garnet", rng, 0.9)
     x, y = axes(mdp, rng)
     plan = jc.policy_map(mdp, None, x, y, (0.3, 0.3 + 1e-6, 0.2, 0.2 + 1e-6))
-    assert plan.areas().sum() == pytest.approx(1e-12, rel=1e-9)
+    assert plan.areas().sum() == pytest.approx(1e-12, rel=1e-9, abs=0)
     near = jc.nearest_cliff(mdp)
     cliff = near.walls.rewards + near.radius * near.direction
     assert len(jc.policy_map(mdp, cliff, x, y, (-1e-6, 1e-6, -1e-6, 1e-6))) >= 2

@@ -1,6 +1,6 @@
 """Across a plane of rewards R + xX + yY: the exact polygons in which one policy is optimal, and the cliffs between."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -140,7 +140,7 @@ def policy_map(
     reward: Any,
     x: Any,
     y: Any,
-    extent: Sequence[float] = (-1.0, 1.0, -1.0, 1.0),
+    extent: Any = (-1.0, 1.0, -1.0, 1.0),
     *,
     true_reward: Any = None,
     rule: Callable[..., Any] = policies.uniform,

@@ -1,6 +1,6 @@
 """The phase diagram: which policy is optimal where on a plane of rewards or of weights, exactly, and as a raster."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ def phase_diagram(
     reward: Any = None,
     x: Any = None,
     y: Any = None,
-    extent: Sequence[float] = (-1.0, 1.0, -1.0, 1.0),
+    extent: Any = (-1.0, 1.0, -1.0, 1.0),
     *,
     weights_of: Any = None,
     pixels: int = 256,
