@@ -114,3 +114,11 @@ def test_regret_of_a_mixture_of_two_rewards_of_a_bandit_is_known():
     share = ds.share.values
     expected = [0 * share, np.maximum(1.75 * share - 0.25, 0)]
     np.testing.assert_allclose(ds.regret, expected, atol=1e-12)
+
+
+def test_ties_that_the_base_has_already_are_no_change():
+    """Two arms tie in the first context whatever x is; the second context goes over at x = ½."""
+    mdp = jc.problems.contextual_bandit(jnp.asarray([[1.0, 1.0], [1.0, 0.5]], F64))
+    ds = jc.studies.phase_diagram(mdp, None, [[0.0, 0], [0, 1.0]], np.zeros((2, 2)), pixels=4)
+    assert sorted(ds.states_changed.values) == [0, 1]
+    assert sorted(ds.tv_to_base.values) == [0, 1]

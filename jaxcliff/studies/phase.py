@@ -11,6 +11,7 @@ from jaxcliff.cliffs import jumps
 from jaxcliff.cliffs.cones import Array, Cones, float64
 from jaxcliff.cliffs.plane import PolicyMap, policy_map
 from jaxcliff.cliffs.radius import nearest_cliff
+from jaxcliff.cliffs.walls import Walls
 from jaxcliff.cliffs.weights import weight_map
 from jaxcliff.mdp import MDP
 from jaxcliff.rewards import family
@@ -100,7 +101,7 @@ def phase_diagram(
     middle = plane[0] + np.tensordot(base, plane[1:], axes=1)
     near = nearest_cliff(mdp, middle)
     flat = nearest_cliff(mdp, middle, family=family.features(plane[1:]), norm="2")
-    ds = ds.assign(_against_base(cones, plan, near.walls.actions, rule))
+    ds = ds.assign(_against_base(cones, plan, near.walls, rule))
     ds.attrs |= {
         "study": "phase diagram",
         "plane": "rewards" if weights_of is None else "weights",
@@ -142,9 +143,9 @@ def _from_gaps(cones: Cones, plan: PolicyMap, plane: Array, region: Array, here:
     return gap, radius, certain
 
 
-def _against_base(cones: Cones, plan: PolicyMap, base: Array, rule: Callable[..., Any]) -> dict[str, Any]:
-    """How far each region's policy is from that of the base."""
-    own = np.eye(cones.num_actions, dtype=bool)[base]
+def _against_base(cones: Cones, plan: PolicyMap, base: Walls, rule: Callable[..., Any]) -> dict[str, Any]:
+    """How far each region's policy is from that of the base, where ties are ties too."""
+    own = np.eye(cones.num_actions, dtype=bool)[base.actions] | base.tied
     chosen = jumps.policies_of(cones, np.concatenate([own[None], plan.optimal]), rule)
     visits = cones.visits(chosen[:1])
     first = np.zeros(len(plan), int)
