@@ -7,6 +7,7 @@ derivative is (1/α)·π·A^π of the changed reward: one policy evaluation.
 """
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -19,7 +20,7 @@ from jaxcliff._types import Policies, Rewards, Values
 from jaxcliff.mdp import MDP
 from jaxcliff.solvers.evaluate import evaluate
 from jaxcliff.solvers.solution import Solution
-from jaxcliff.solvers.visits import flow, visits
+from jaxcliff.solvers.visits import flow, visits_of
 
 FEW_ACTIONS = 10  # up to here, every subset of actions is looked at
 LARGEST_MATRIX = 2**24  # entries
@@ -57,11 +58,12 @@ class SoftJacobian:
         """d/dR of Σ weight·π, for one weight or many, [..., S, A]: the gradient of whatever is read off the policy."""
         weight = _shaped(self.mdp, weight)
         flat = weight.reshape(-1, *self.policy.shape)
-        pull = self.softness * self._centred(flat)
-        policy = jnp.broadcast_to(self.policy, flat.shape)
-        states = visits(self.mdp, policy, self.mdp.discount * flow(self.mdp, jnp.where(self.mdp.decisions, pull, 0)))
-        gradient = pull + states[..., None] * policy
-        return jnp.where(self.mdp.decisions, gradient, 0).reshape(weight.shape)
+        return self._pulled_back(visits_of(self.mdp, self.policy), flat).reshape(weight.shape)
+
+    def _pulled_back(self, visited: Callable[[Values], Values], weight: Policies) -> Rewards:
+        pull = self.softness * self._centred(weight)
+        states = visited(self.mdp.discount * flow(self.mdp, jnp.where(self.mdp.decisions, pull, 0)))
+        return jnp.where(self.mdp.decisions, pull + states[..., None] * self.policy, 0)
 
     def matrix(self) -> jax.Array:
         """The full derivative of π (first two axes) with respect to R (last two), [S, A, S, A]. Small problems only."""
@@ -83,13 +85,14 @@ class SoftJacobian:
 
         def of_state(s: jax.Array) -> tuple[jax.Array, jax.Array]:
             weight = jnp.zeros((a, *self.policy.shape), self.policy.dtype).at[jnp.arange(a), s, jnp.arange(a)].set(1)
-            rows = self.transpose(weight).reshape(a, -1)
+            rows = self._pulled_back(visited, weight).reshape(a, -1)
             if a <= FEW_ACTIONS:
                 exact = jnp.max(jnp.sum(jnp.abs(contract("ka,ai->ki", _subsets(a, rows.dtype), rows)), axis=-1))
                 return exact, exact
             return _ascend(rows), jnp.sum(jnp.abs(rows)) / 2
 
         a = self.mdp.num_actions
+        visited = visits_of(self.mdp, self.policy)
         return Bracket(*jax.lax.map(of_state, jnp.arange(self.mdp.num_states)))
 
     def law(self) -> Values:

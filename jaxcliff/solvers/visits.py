@@ -1,9 +1,10 @@
 """How often a policy visits each state: dᵀ = μᵀ(I − γP_π)⁻¹, the transpose of its values.
 
-Chains of at most `DIRECT_STATES` are solved, others (and trees) followed until what is left of the mass is below
-rounding.
+Small chains (and larger ones whose policy many starts share) are solved, others and trees followed until what is left of
+the mass is below rounding.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,6 +16,9 @@ from jaxcliff.mdp import MDP
 from jaxcliff.solvers.linear import policy_system
 from jaxcliff.solvers.loop import iterate
 from jaxcliff.solvers.methods import choose_method
+from jaxcliff.transitions import Dense, Successors
+
+FACTORED_STATES = 2048  # of one policy that many starts share
 
 
 @jax.jit
@@ -29,17 +33,37 @@ def visits(mdp: MDP, policy: Policies, start: Values) -> Values:
     return found if mdp.terminal is None else jnp.where(mdp.terminal, 0, found)
 
 
+def visits_of(mdp: MDP, policy: Policies) -> Callable[[Values], Values]:
+    """`visits` of one policy [S, A] from many starts [B, S]: its matrix is factored here, once."""
+    if not isinstance(mdp.transitions, Dense | Successors) or mdp.num_states > FACTORED_STATES:
+        return lambda start: visits(mdp, jnp.broadcast_to(policy, (*start.shape[:-1], *policy.shape)), start)
+    lu, pivots, _ = jax.lax.linalg.lu(policy_system(mdp, mdp.discount, policy))
+
+    def solve(start: Values) -> Values:
+        if mdp.terminal is not None:
+            start = jnp.where(mdp.terminal, 0, start)
+        found = jax.scipy.linalg.lu_solve((lu, pivots), _deflated(mdp, start).T, trans=1).T
+        return found if mdp.terminal is None else jnp.where(mdp.terminal, 0, found)
+
+    return solve
+
+
 def flow(mdp: MDP, taken: Policies) -> Values:
     """Σ_{s,a} taken(s, a) P(·|s, a): the transpose of `expect`."""
     return jax.vjp(mdp.expect, taken[..., 0])[1](taken)[0]  # linear: any point has the same derivative
 
 
 def _by_solving(mdp: MDP, policy: Policies, start: Values) -> Values:
-    if not mdp.pinned:
-        total = jnp.sum(start, axis=-1, keepdims=True)
-        start = start + mdp.discount / (1 - mdp.discount) * total / mdp.num_states
     lu, pivots, _ = jax.lax.linalg.lu(policy_system(mdp, mdp.discount, policy))
-    return jax.scipy.linalg.lu_solve((lu, pivots), start[..., None], trans=1)[..., 0]
+    return jax.scipy.linalg.lu_solve((lu, pivots), _deflated(mdp, start)[..., None], trans=1)[..., 0]
+
+
+def _deflated(mdp: MDP, start: Values) -> Values:
+    """The start from which the deflated system finds the visits."""
+    if mdp.pinned:
+        return start
+    total = jnp.sum(start, axis=-1, keepdims=True)
+    return start + mdp.discount / (1 - mdp.discount) * total / mdp.num_states
 
 
 def _by_following(mdp: MDP, policy: Policies, start: Values) -> Values:
