@@ -1,7 +1,7 @@
 """How often a policy visits each state: dᵀ = μᵀ(I − γP_π)⁻¹, the transpose of its values.
 
-Small chains (and larger ones whose policy many starts share) are solved, others and trees followed until what is left of
-the mass is below rounding.
+Small chains (and larger ones whose policy many starts share) are solved, others and trees followed until what is left
+of the mass is below rounding.
 """
 
 from collections.abc import Callable
