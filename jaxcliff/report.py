@@ -71,7 +71,7 @@ def write(subject: Subject, out: Path, *, seed: int, count: int, quick: bool, sa
         chapter.data.attrs |= {"name": subject.name, "seed": seed}
         chapter.data.to_zarr(out / f"{chapter.name}.zarr", mode="w", consolidated=False)
         for suffix, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
-            chapter.figure.savefig(out / f"{chapter.name}.{suffix}", metadata=metadata)
+            chapter.figure.savefig(out / f"{chapter.name}.{suffix}", dpi=300, metadata=metadata)
         files = f"{chapter.name}.png, {chapter.name}.pdf (data: {chapter.name}.zarr)"
         text.append(f"{files}\n{textwrap.fill(chapter.text, 100)}")
         save()

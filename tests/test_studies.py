@@ -77,20 +77,6 @@ def test_figures_of_finished_records(draw, tmp_path):
     assert jc.figures.flip_frequency(ds, axes=tuple(given), radius=0.1) is given[0].figure
 
 
-def test_figures_fit_their_page():
-    """No text runs over the edge of the figure."""
-    ds = jc.studies.flip_frequency(jc.problems.gridworld(), key=jax.random.key(0), count=16)
-    figure = jc.figures.flip_frequency(ds)
-    figure.draw_without_rendering()
-    width, height = figure.bbox.size
-    for axes in figure.axes:
-        box = axes.get_tightbbox()
-        assert box.x0 >= -1
-        assert box.y0 >= -1
-        assert box.x1 <= width + 1
-        assert box.y1 <= height + 1
-
-
 FILES = {"phase", "ray", "flips", "radius", "temperature"}
 
 
@@ -159,6 +145,45 @@ def test_the_atlas_of_a_problem_in_a_file(tmp_path):
     jc.problems.save(mdp, tmp_path / "mine.npz")
     assert cli.main(["atlas", str(tmp_path / "mine.npz"), "--out", str(tmp_path / "atlas"), "--quick"]) == 0
     assert (tmp_path / "atlas/README.txt").read_text().startswith("mine: MDP(3 actions, 20 states")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["FrozenLake-v1", "CliffWalking-v1", "Taxi-v4"])
+def test_the_atlas_of_gymnasium_tables(name, tmp_path):
+    gymnasium = pytest.importorskip("gymnasium")
+    env = gymnasium.make(name, **({"map_name": "8x8"} if name == "FrozenLake-v1" else {}))
+    mdp = jc.problems.from_gymnasium(env, 0.95)
+    jc.problems.save(mdp, tmp_path / "table.npz")
+    assert cli.main(["atlas", str(tmp_path / "table.npz"), "--out", str(tmp_path / "atlas"), "--quick"]) == 0
+    text = (tmp_path / "atlas/README.txt").read_text()
+    acts = jc.optimal_actions(jc.solve(mdp))
+    several = int(((acts.optimal & mdp.decisions).sum(axis=1) - 1).clip(0).sum())
+    assert f"Ties: {several};" in text
+    assert {p.name for p in (tmp_path / "atlas").iterdir()} == files_of(FILES)
+
+
+@pytest.mark.slow
+def test_the_atlas_of_five_hundred_prompts_finds_what_was_planted(rng, tmp_path):
+    """Eight answers, four models; one prompt ties, one nearly, one is a conflict that the models' mean hides."""
+    scores = rng.normal(size=(500, 8, 1)) + 0.5 * rng.normal(size=(500, 8, 4))
+    scores[7, :2] = 5.0
+    scores[11, 3:5] = [[4.0], [4.0 - 1e-6]]
+    scores[23] = -5.0
+    scores[23, :2] = [[3.0, -3.0, 0.0, 0.0], [-3.0, 3.0, 1e-4, 0.0]]
+    lines = ["context,action,helpful,honest,safe,brief"]
+    for c in range(500):
+        lines += [f"Prompt {c},answer {a},{','.join(map(repr, scores[c, a].tolist()))}" for a in range(8)]
+    (tmp_path / "scores.csv").write_text("\n".join(lines))
+    assert cli.main(["atlas", str(tmp_path / "scores.csv"), "--out", str(tmp_path / "atlas"), "--quick"]) == 0
+    text = (tmp_path / "atlas/README.txt").read_text()
+    assert (
+        "Ties: 1; any change, however small, can break them: state 7 (Prompt 7): action 0 (answer 0) = action 1" in text
+    )
+    near = text.split("nothing else flips first):\n")[1].splitlines()
+    assert near[0].strip() == "5e-07  state 11 (Prompt 11): from action 3 (answer 3) to action 4 (answer 4)"
+    assert near[1].strip().endswith("state 23 (Prompt 23): from action 1 (answer 1) to action 0 (answer 0)")
+    contexts = xr.open_zarr(tmp_path / "atlas/weights.zarr", consolidated=False).state_name.values
+    assert {"Prompt 7", "Prompt 23"} <= set(contexts.tolist())
 
 
 @pytest.mark.parametrize(

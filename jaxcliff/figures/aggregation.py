@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from jaxcliff.figures.style import PAGE, colour, figure_of, mark, panels, style
+from jaxcliff.figures.style import DASHES, PAGE, colour, figure_of, mark, panels, style
 
 
 def aggregation_stability(ds: xr.Dataset, *, axes: Any = None) -> Figure:
@@ -32,19 +32,20 @@ def aggregation_stability(ds: xr.Dataset, *, axes: Any = None) -> Figure:
                 name = "learner's mean TV" if i == 0 else None
                 left.plot(ds["size"], ds.learned_tv.isel(sort=i), "--", color=colour(i), label=name)
         left.set(xscale="log", xlabel="size (sup norm, units of reward)", ylabel="share that flips the policy")
-        left.set_title("one reward moves (dotted: radius)")
+        left.set_title("who moves (dotted: exact radius)")
         for i, name in enumerate(ds.aggregator.values):
             middle.plot(
                 ds["size"], ds.aggregator_flips.isel(aggregator=i), label=str(name), color=colour(i), marker=mark(i)
             )
         middle.set(xscale="log", xlabel="size (sup norm, units of reward)", title="other ways to combine")
+        middle.set_ylabel("share that flips the policy")
         for i, name in enumerate(ds.component.values):
-            right.plot(ds.share, ds.regret.isel(component=i), label=str(name), color=colour(i))
+            right.plot(ds.share, ds.regret.isel(component=i), DASHES[i % 4], label=str(name), color=colour(i))
             at = float(ds.breakpoint[i])
             if np.isfinite(at):
                 right.plot(at, 0, mark(i), color=colour(i), clip_on=False, zorder=3)
-        right.set(xlabel="share of the way to that reward", ylabel="regret (units of reward)")
-        right.set_title("deployed under another mixture")
+        right.set(xlabel="way to that reward alone", ylabel="regret (units of reward)")
+        right.set_title("under another mixture")
         right.set_ylim(bottom=0)
         for panel in (left, middle):
             panel.set_ylim(-0.02, 1.02)

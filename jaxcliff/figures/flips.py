@@ -118,7 +118,7 @@ def _draw_curve(axes: Axes, ds: xr.Dataset, marked: float | None) -> None:
         axes.axvspan(axes.get_xlim()[0], safe, color=INK["green"], alpha=0.18, lw=0)
         axes.axvline(safe, color=INK["green"], lw=1, label=f"certified: no flip below {safe:.2g}")
     if marked is not None:
-        axes.axvline(marked, color=INK["red"], lw=1, ls="--", label="radius of the map")
+        axes.axvline(marked, color=INK["red"], lw=1, ls="--", label="radius used at left")
     _finish_curve(axes, ds)
 
 

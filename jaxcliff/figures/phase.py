@@ -7,14 +7,17 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 
-from jaxcliff.figures.style import COLUMN, PAGE, SEQUENTIAL, figure_of, panels, style, whole
+from jaxcliff.figures.style import COLUMN, PAGE, counted, figure_of, panels, style, whole
 
 # Okabe and Ito's eight, lightened so that borders and text stay legible on them; the base policy has the first.
 POLICIES = ("#8fc7ea", "#f4c25e", "#7ccdb4", "#eda27a", "#e3b3cf", "#f5ec9b", "#5c9fcb", "#bdbdbd")
 FEW = len(POLICIES)
+HALO = [withStroke(linewidth=2.2, foreground="white")]
+CROSS: Any = {"marker": "+", "color": "black", "ms": 8, "mew": 1.4, "zorder": 5, "path_effects": HALO}
 THIN, ALIKE, THICK = 0.25, 0.8, 2.2  # points; of borders that are all as high
 
 
@@ -38,12 +41,15 @@ def phase_diagram(ds: xr.Dataset, *, axes: Any = None, names: tuple[str, str] | 
         colours = _colours(ds)
         _regions(first, ds, polygons, [POLICIES[c] for c in colours])
         if many:
-            first.set_title(f"{ds.sizes['region']:,} policies: neighbours differ in colour")
+            first.set_title(f"{ds.sizes['region']:,} policies (colours tell neighbours apart)")
+            _key(first, ds)
         else:
             _legend(first, ds, colours)
         for panel in others[: int(many)]:
-            shown = PolyCollection(polygons, array=ds.states_changed.values, cmap=SEQUENTIAL, edgecolors="face", lw=0.2)
+            changed = ds.states_changed.values
+            shown = PolyCollection(polygons, array=changed, edgecolors="face", lw=0.2, **counted(changed))
             panel.add_collection(shown)
+            panel.add_collection(LineCollection(ds.segments.values, linewidths=0.2, colors="white"))
             panel.set_title("how many states change")
             panel.figure.colorbar(shown, ax=panel, label="states that differ from the base", shrink=0.9, ticks=whole())
         for panel in (first, *others[: int(many)]):
@@ -69,7 +75,7 @@ def weight_triangle(ds: xr.Dataset, *, axes: Axes | None = None, names: tuple[st
         panel.add_collection(PolyCollection(polygons, facecolors=[POLICIES[c] for c in colours], edgecolors="none"))
         panel.add_collection(LineCollection(place(ds.segments.values), linewidths=_weights(ds), colors="black"))
         panel.plot(*np.concatenate([corners, corners[:1]]).T, color="black", lw=0.8)
-        panel.plot(*place([[ds.attrs["base_x"], ds.attrs["base_y"]]])[0], "+", color="black", ms=8, mew=1.4)
+        panel.plot(*place([[ds.attrs["base_x"], ds.attrs["base_y"]]])[0], **CROSS)
         for k, (corner, va) in enumerate(zip(corners, ("top", "top", "bottom"), strict=True)):
             name = f"only reward {k + 1}" if names is None else f"only {names[k]}"
             panel.annotate(name, corner, (0, -3 if va == "top" else 3), textcoords="offset points", ha="center", va=va)
@@ -106,7 +112,7 @@ def _colours(ds: xr.Dataset) -> Any:
 def _weights(ds: xr.Dataset) -> Any:
     height = np.abs(ds.return_jump.values) if "return_jump" in ds else ds.visited_tv.values
     scale = min(1.0, 12 / np.sqrt(max(ds.sizes["region"], 1)))  # many regions leave little room for lines
-    if np.ptp(height) <= 1e-9 * height.max(initial=0):
+    if not len(height) or np.ptp(height) <= 1e-9 * height.max():
         return np.full(len(height), scale * ALIKE)
     return scale * (THIN + (THICK - THIN) * height / height.max())
 
@@ -117,6 +123,17 @@ def _regions(panel: Axes, ds: xr.Dataset, polygons: Any, colours: Any) -> None:
     unsure = ~ds.certain.values & (ds.region_of_pixel.values >= 0)
     if unsure.any():
         panel.contourf(ds.x, ds.y, unsure, levels=[0.5, 1.5], hatches=["////"], colors="none")
+
+
+def _key(panel: Axes, ds: xr.Dataset) -> None:
+    """What the weight of a border means, where borders differ."""
+    weights = _weights(ds)
+    if not len(weights) or np.ptp(weights) == 0:
+        return
+    what = "jump of the true return" if "return_jump" in ds else "jump of the policy where visited"
+    handles = [Line2D([], [], color="black", lw=lw) for lw in (weights.min(), weights.max())]
+    names = ["border", f"highest {what}"]
+    panel.legend(handles, names, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, borderaxespad=0)
 
 
 def _legend(panel: Axes, ds: xr.Dataset, colours: Any) -> None:
@@ -134,10 +151,9 @@ def _frame(panel: Axes, ds: xr.Dataset, names: tuple[str, str] | None) -> None:
     panel.set_xlim(left, right)
     panel.set_ylim(low, high)
     at, radius = (ds.attrs["base_x"], ds.attrs["base_y"]), ds.attrs["plane_radius"]
-    halo = [withStroke(linewidth=2.6, foreground="white")]
-    panel.plot(*at, "+", color="black", ms=8, mew=1.4, zorder=5, path_effects=halo)
+    panel.plot(*at, **CROSS)
     if 0 < radius < np.inf:
-        panel.add_patch(Circle(at, radius, fill=False, ec="black", lw=0.9, zorder=5, path_effects=halo))
+        panel.add_patch(Circle(at, radius, fill=False, ec="black", lw=0.9, zorder=5, path_effects=HALO))
     panel.set_aspect("equal")
     if ds.attrs["plane"] == "weights":
         panel.set(xlabel="weight $w_2$", ylabel="weight $w_3$")

@@ -24,17 +24,17 @@ def radius_distribution(ds: xr.Dataset, *, mark: float | None = None, axes: Any 
         (panel,) = panels(axes, COLUMN, 2.6)
         constant, norm = ds.attrs["constant"], {"inf": "sup norm", "2": "2-norm", "1": "1-norm"}[ds.attrs["norm"]]
         share = (np.arange(ds.sizes["reward"]) + 1) / ds.sizes["reward"]
-        for name, line, text in (("guarantee", "--", "guaranteed by the gap"), ("radius", "-", "exact")):
+        for name, line, text in (("guarantee", "--", "by the gap alone (bound)"), ("radius", "-", "exact")):
             distance = np.sort(ds[name].values)
             drawn = (distance > 0) & np.isfinite(distance)
             look = INK["blue"] if name == "radius" else INK["grey"]
             panel.step(distance[drawn], share[drawn], line, where="post", color=look, label=text)
         ends = np.array([1 / ds.sizes["reward"], 1.0])
         if np.isfinite(constant):
-            panel.plot(ends / constant, ends, ":", color=INK["red"], label=f"{float(f'{constant:.3g}'):,g} ε")
+            panel.plot(ends / constant, ends, ":", color=INK["red"], label=f"Cε, C = {float(f'{constant:.3g}'):,g}")
         if mark is not None and 0 < mark < np.inf:
-            panel.axvline(mark, color="black", lw=0.9, label="the reward itself")
+            panel.axvline(mark, color="black", lw=0.9, label="this reward")
         panel.set(xscale="log", yscale="log", ylim=(ends[0], 1.3))
-        panel.set(xlabel=f"distance ε ({norm}, units of reward)", ylabel="share with a cliff within ε")
+        panel.set(xlabel=f"distance ε ({norm}, units of reward)", ylabel="share of rewards with a cliff within ε")
         panel.legend(loc="lower right", frameon=True, edgecolor="none", framealpha=1)
     return figure_of(panel)

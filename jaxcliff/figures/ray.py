@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 
 from jaxcliff.figures.style import COLUMN, INK, figure_of, panels, style, whole
 
+MARKED = 40  # cliffs that are marked in both panels
+
 
 def ray(ds: xr.Dataset, *, axes: Any = None) -> Figure:
     """Draws the dataset of a path, `studies.ray(…)`.
@@ -37,14 +39,17 @@ def ray(ds: xr.Dataset, *, axes: Any = None) -> Figure:
         below.stairs(ds.states_changed.values, ends, baseline=None, color="black", lw=1.2)
         below.set_ylabel("states changed")
         below.yaxis.set_major_locator(whole())
+        below.set_ylim(0, 1.08 * max(int(ds.states_changed.max()), 1))
+        for t in breaks[ds.visited_tv.values > 0] if len(breaks) <= MARKED else ():
+            above.axvline(t, color=INK["grey"], lw=0.5, ls=":", zorder=0)
         jump = below.twinx()
         jump.vlines(breaks, 0, ds.visited_tv.values, color=INK["green"], lw=0.9)
         jump.plot(breaks, ds.visited_tv.values, "o", color=INK["green"], ms=2.5, clip_on=False)
         if "learned_tv" in ds:
             jump.plot(ds.learned_t, ds.learned_tv, color=INK["red"], lw=1, label="learner, from its start")
             jump.legend(loc="upper left")
-        jump.set_ylim(0, 1)
-        jump.set_ylabel("jump where it goes (TV)", color=INK["green"])
+        jump.set_ylim(0, 1.08)
+        jump.set_ylabel("jump where visited (TV)", color=INK["green"])
         jump.spines["right"].set_visible(True)
         below.set_xlabel("$t$: reward added, in units of $D$")
         below.set_xlim(start, stop)

@@ -9,9 +9,11 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 
 from jaxcliff.figures.phase import FEW, POLICIES
-from jaxcliff.figures.style import PAGE, SEQUENTIAL, figure_of, panels, style, whole
+from jaxcliff.figures.style import PAGE, SEQUENTIAL, counted, figure_of, panels, style, whole
 
 AXIS = {"discount": "discount γ", "temperature": "temperature α (units of reward)"}
+BASE = {"discount": "the base policy", "temperature": "the hard optimum at $t$ = 0"}
+NEAR = {"discount": "the base policy", "temperature": "the soft policy at $t$ = 0, same α"}
 WIDE = 30  # a ratio of temperatures from which on their axis is logarithmic
 
 
@@ -38,9 +40,9 @@ def phase_scan(ds: xr.Dataset, *, axes: Any = None) -> Figure:
             left.add_collection(PolyCollection(polygons, facecolors=colours, edgecolors="face", lw=0.5))
         else:
             changed = ds.states_changed.values.ravel()[nodes]
-            shown = PolyCollection(polygons, array=changed, cmap=SEQUENTIAL, edgecolors="face", lw=0.5)
+            shown = PolyCollection(polygons, array=changed, edgecolors="face", lw=0.5, **counted(changed))
             left.add_collection(shown)
-            left.figure.colorbar(shown, ax=left, label="states that differ from the base", ticks=whole())
+            left.figure.colorbar(shown, ax=left, label=f"states that differ from {BASE[over]}", ticks=whole())
         left.add_collection(LineCollection(list(_segments(ds)), colors="black", linewidths=0.6))
         if not ds.certain.values.all():
             left.contourf(ts, values, ~ds.certain.values, levels=[0.5, 1.5], hatches=["////"], colors="none")
@@ -49,7 +51,7 @@ def phase_scan(ds: xr.Dataset, *, axes: Any = None) -> Figure:
         look: Any = {"cmap": SEQUENTIAL, "vmin": 0, "vmax": 1, "shading": "nearest", "rasterized": True}
         image = right.pcolormesh(ts, values, ds.tv, **look)
         right.figure.colorbar(image, ax=right, label="total variation, largest over states")
-        right.set_title("distance to the policy of the base")
+        right.set_title(f"distance to {NEAR[over]}")
         for panel in (left, right):
             if ts[0] < 0 < ts[-1]:
                 panel.axvline(0, color="white", ls="--", lw=1)

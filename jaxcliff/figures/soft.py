@@ -6,10 +6,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from jaxcliff.figures.style import COLUMN, colour, figure_of, panels, style
+from jaxcliff.figures.style import COLUMN, DASHES, colour, figure_of, panels, style
 
 FEW = 12  # actions that are drawn as bars
-DASHES = ("-", "--", "-.", ":")
 
 
 def soft_against_hard(ds: xr.Dataset, *, axes: Any = None) -> Figure:
@@ -29,7 +28,7 @@ def soft_against_hard(ds: xr.Dataset, *, axes: Any = None) -> Figure:
         if "position" in ds.coords:
             at = ds.position.values
             chosen = ds.hard.values > 0
-            panel.vlines(at[chosen], 0, ds.hard.values[chosen], color="black", lw=3, label="hard: probability")
+            panel.vlines(at[chosen], 0, ds.hard.values[chosen], color="#b0b0b0", lw=4, label="hard: probability")
             weight = np.gradient(at)
             for i, label in enumerate(labels):
                 density = ds.soft.values[i] / weight
@@ -54,6 +53,6 @@ def soft_against_hard(ds: xr.Dataset, *, axes: Any = None) -> Figure:
             panel.set_xlabel("actions, the best first")
             panel.set_ylabel("probability")
         panel.set_ylim(bottom=0)
-        panel.set_title(str(ds.attrs["state"]) if count > 1 else "", pad=4)
+        panel.set_title("" if "position" in ds.coords else str(ds.attrs["state"]), pad=4)
         panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.12), ncols=2, borderaxespad=0, handlelength=1.6)
     return figure_of(panel)

@@ -7,6 +7,7 @@ from typing import Any, cast
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -17,6 +18,7 @@ SEQUENTIAL = "cividis"
 INK = {"blue": "#0072B2", "red": "#D55E00", "green": "#009E73", "grey": "#666666"}
 LINES = (*list(INK.values())[:3], "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKS = "osD^vP*"
+DASHES = ("-", "--", "-.", ":")
 
 
 def style() -> AbstractContextManager[Any]:
@@ -46,6 +48,12 @@ def panels(axes: Any, width: float, height: float, columns: int = 1, rows: int =
 def whole() -> MaxNLocator:
     """Ticks for numbers that are counted."""
     return MaxNLocator(nbins=6, integer=True)
+
+
+def counted(numbers: Any) -> dict[str, Any]:
+    """One colour for each number from 0 to the largest."""
+    most = int(np.max(numbers, initial=0))
+    return {"cmap": mpl.colormaps[SEQUENTIAL].resampled(most + 1), "norm": Normalize(-0.5, most + 0.5)}
 
 
 def figure_of(axes: Axes) -> Figure:

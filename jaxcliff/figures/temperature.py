@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from jaxcliff.figures.style import INK, PAGE, figure_of, panels, style
 
-SYMBOL = {"entropy": "α", "kl": "β", "sparsemax": "α"}
+SYMBOL = {"entropy": "temperature α", "kl": "strength β", "sparsemax": "strength α"}
 
 
 def temperature_curve(ds: xr.Dataset, *, axes: Any = None) -> Figure:
@@ -32,7 +32,7 @@ def temperature_curve(ds: xr.Dataset, *, axes: Any = None) -> Figure:
         _width(right, ds, strength)
         for panel in (left, middle, right):
             panel.set_xscale("log")
-            panel.set_xlabel(f"strength {symbol} (units of reward)")
+            panel.set_xlabel(f"{symbol} (units of reward)")
     return figure_of(left)
 
 
@@ -46,11 +46,11 @@ def _buys(panel: Axes, ds: xr.Dataset, strength: Any) -> None:
     if "tanh" in ds:
         panel.plot(strength, ds.tanh, "--", color="black", lw=1, label="tanh bound")
     panel.plot(strength, _positive(ds.local.values), color=INK["green"], label="exact at the base")
-    panel.plot(strength, _positive(ds.sensitivity.values), "o", color=INK["blue"], label="largest measured")
+    panel.plot(strength, _positive(ds.sensitivity.values), "o", color=INK["blue"], label="measured at a distance")
     if ds.attrs.get("learner_sensitivity", 0) > 0:
         panel.axhline(ds.attrs["learner_sensitivity"], color=INK["red"], lw=1, label="the learner, measured")
     panel.set_yscale("log")
-    panel.set(ylabel="TV per unit of reward", title="what it buys")
+    panel.set(ylabel="TV per unit of reward", title="what regularisation buys")
     panel.legend(loc="lower left")
 
 

@@ -1,0 +1,67 @@
+"""No figure runs over the edge of its page, and every axis says what it shows."""
+
+import jax
+import numpy as np
+import pytest
+
+import jaxcliff as jc
+from tests.conftest import needs_x64
+from tests.geometry import draw
+
+pytestmark = needs_x64
+KEY = jax.random.key(0)
+
+
+def directions(mdp, rng, count):
+    return np.where(mdp.decisions, rng.normal(size=(count, *mdp.reward.shape)), 0)
+
+
+def weights(mdp, rng):
+    return jc.studies.phase_diagram(mdp, weights_of=directions(mdp, rng, 3), pixels=5)
+
+
+DRAWN = {
+    "aggregation": lambda mdp, rng: jc.figures.aggregation_stability(
+        jc.studies.aggregation_stability(
+            mdp, directions(mdp, rng, 3), key=KEY, count=8, names=("helpful", "honest", "harmless")
+        )
+    ),
+    "flips": lambda mdp, rng: jc.figures.flip_frequency(jc.studies.flip_frequency(mdp, key=KEY, count=8)),
+    "grid": lambda mdp, rng: jc.figures.flip_frequency(
+        jc.studies.flip_frequency(jc.problems.gridworld(), key=KEY, count=8)
+    ),
+    "phase": lambda mdp, rng: jc.figures.phase_diagram(
+        jc.studies.phase_diagram(mdp, None, *directions(mdp, rng, 2), (-3, 3, -3, 3), pixels=5)
+    ),
+    "few": lambda mdp, rng: jc.figures.phase_diagram(
+        jc.studies.phase_diagram(mdp, None, *directions(mdp, rng, 2), (-0.1, 0.1, -0.1, 0.1), pixels=5)
+    ),
+    "radius": lambda mdp, rng: jc.figures.radius_distribution(
+        jc.census(mdp, directions(mdp, rng, 64)).to_dataset(), mark=0.1
+    ),
+    "ray": lambda mdp, rng: jc.figures.ray(jc.studies.ray(mdp, None, *directions(mdp, rng, 1))),
+    "scan": lambda mdp, rng: jc.figures.phase_scan(
+        jc.studies.phase_scan(
+            mdp, None, *directions(mdp, rng, 1), np.linspace(-1, 1, 5), temperatures=np.geomspace(0.01, 1, 5)
+        )
+    ),
+    "soft": lambda mdp, rng: jc.figures.soft_against_hard(jc.studies.soft_against_hard(mdp, strengths=[0.1, 1.0])),
+    "temperature": lambda mdp, rng: jc.figures.temperature_curve(
+        jc.studies.temperature_curve(mdp, key=KEY, strengths=[0.1, 1.0], count=8)
+    ),
+    "weights": lambda mdp, rng: jc.figures.weight_triangle(weights(mdp, rng), names=("helpful", "honest", "harmless")),
+}
+
+
+@pytest.mark.parametrize("figure", DRAWN)
+def test_a_figure_fits_its_page(figure, rng):
+    drawn = DRAWN[figure](draw("contexts", rng), rng)
+    drawn.draw_without_rendering()
+    width, height = drawn.bbox.size
+    for axes in drawn.axes:
+        box = axes.get_tightbbox()
+        assert -1 <= box.x0 < box.x1 <= width + 1
+        assert -1 <= box.y0 < box.y1 <= height + 1
+        if axes.axison:
+            assert axes.get_ylabel()
+    assert drawn.axes[0].get_xlabel() or not drawn.axes[0].axison or figure in ("ray", "soft")
