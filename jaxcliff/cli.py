@@ -87,7 +87,6 @@ def _atlas(problem: str, out: Path, seed: int, count: int, quick: bool) -> None:
     from jaxcliff import report
 
     subject = _subject(problem, seed)
-    print(f"{subject.name}: {subject.mdp}", flush=True)
     report.write(subject, out, seed=seed, count=count, quick=quick, say=lambda text: print(text, flush=True))
 
 
@@ -115,6 +114,8 @@ def _subject(problem: str, seed: int) -> Any:
             table = json.loads(path.read_text(encoding="utf-8"))
         except json.JSONDecodeError as error:
             raise ValueError(f"{problem} is no JSON: {error}") from None
+        if not isinstance(table, dict | list):
+            raise ValueError(f"{problem} is no table: a list of rows or a mapping of columns, with names")
     scores = problems.from_scores(table)
     return report.Subject(path.stem, scores.mdp, scores.rewards, scores.names)
 

@@ -59,8 +59,11 @@ def write(subject: Subject, out: Path, *, seed: int, count: int, quick: bool, sa
     """Makes the folder `out`: README.txt, and per chapter a PNG, a PDF and the data as zarr."""
     began = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
+    models = f"\nReward models: {', '.join(subject.names)}; the base is their mean." if subject.names else ""
+    text = [f"{subject.name}: {subject.mdp!r}{models}"]
+    say(text[0])
     near = nearest_cliff(subject.mdp)
-    text = [f"{subject.name}: {subject.mdp!r}", verdict(subject, near)]
+    text.append(verdict(subject, near))
     say("\n" + text[1])
 
     def save() -> None:
@@ -197,13 +200,14 @@ def _weights(subject: Subject) -> Chapter:
         )
         return Chapter("weights", ds, figures.ray(ds), text)
     mdp, rewards = _most_brittle(mdp, rewards[:3])
+    near = nearest_cliff(mdp, rewards.mean(axis=0), family=family.weights(rewards))
     ds = studies.phase_diagram(mdp, weights_of=rewards, max_regions=20_000, progress=True)
     rest = f" ({', '.join(names[3:])} left out of the picture)" if len(names) > 3 else ""
     whole = "" if ds.attrs["complete"] else f" The map stopped at {ds.sizes['region']:,} policies and is not complete."
     text = (
         f"Which answers win under which weights of {', '.join(names[:3])}{rest}, in the {mdp.num_states} contexts that "
         f"are nearest to a change: {ds.sizes['region']:,} policies, exactly. The cross is equal weights; from there "
-        f"the nearest change is {ds.attrs['plane_radius']:.3g} away, in weights.{whole}"
+        f"the nearest change is {float(near.radius):.3g} away (the most that any weight moves).{whole}"
     )
     return Chapter("weights", ds, figures.weight_triangle(ds, names=names[:3]), text)  # type: ignore[arg-type]
 
@@ -221,11 +225,12 @@ def _most_brittle(mdp: MDP, rewards: np.ndarray) -> tuple[MDP, np.ndarray]:
 def _aggregation(subject: Subject, key: Any, count: int, quick: bool) -> Chapter:
     count = min(count, 32 if quick else 128)
     ds = studies.aggregation_stability(subject.mdp, subject.rewards, key=key, count=count, names=subject.names)
-    weakest = str(ds.component.values[ds.radius.values.argmin()])
     moves = ds.breakpoint.fillna(np.inf).values
     text = (
-        f"What one reward model can do to the mean of all. An error of {float(ds.radius.min()):.3g} in {weakest} alone "
+        f"What one reward model can do to the mean of all. An error of {float(ds.radius.min()):.3g} in one alone "
         f"flips some answer, {ds.attrs['joint_radius']:.3g} if all err alike. "
+        if np.isfinite(ds.attrs["joint_radius"])
+        else "No error of the reward models changes any answer: there is nothing to choose. "
     )
     if np.isfinite(moves).any():
         text += (

@@ -220,6 +220,7 @@ def test_a_limit_stops_with_what_there_is(rng):
     ("call", "sentence"),
     [
         (lambda m: jc.cliffs_along(m, None, np.zeros((3, 3))), "a direction must have shape"),
+        (lambda m: jc.cliffs_along(m, None, None), "a direction is missing"),
         (lambda m: jc.cliffs_along(m, None, np.full((8, 3), np.inf)), "a direction is inf at state 0, action 0"),
         (lambda m: jc.cliffs_along(m, None, np.zeros((8, 3)), start=2.0, stop=1.0), "must be increasing"),
         (lambda m: jc.cliffs_along(m, None, np.zeros((8, 3)), tie_tolerance=-1.0), "tie_tolerance"),

@@ -134,3 +134,15 @@ def test_a_mistake_in_a_file_names_its_line(tmp_path):
         jc.problems.from_scores(path)
     with pytest.raises(TypeError, match="columns by name, or a list of rows, not int"):
         jc.problems.from_scores(3)
+
+
+def test_cells_with_line_breaks_stay_whole_and_columns_are_unique(tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_text('context,action,rm\n"a\nb",x,1\n"a\nb",y,2\nab,x,5\n')
+    assert jc.problems.from_scores(path).mdp.labels.states == ("a\nb", "ab")
+    path.write_text("context,action,rm,rm\na,x,1,2\n")
+    with pytest.raises(ValueError, match="two columns named 'rm'"):
+        jc.problems.from_scores(path)
+    lines = tmp_path / "scores.jsonl"
+    lines.write_text('{"context": "a\u2028b", "action": "x", "rm": 1}\n\n{"context": "c", "action": "x", "rm": 1}\n')
+    assert jc.problems.from_scores(lines, rewards="rm").mdp.labels.states == ("a\u2028b", "c")

@@ -193,6 +193,7 @@ def test_the_atlas_of_five_hundred_prompts_finds_what_was_planted(rng, tmp_path)
         (["atlas", "missing.csv"], "there is no file missing.csv"),
         (["atlas", "--problem", "broken.json"], "broken.json is no JSON"),
         (["atlas", "broken.csv"], "the table has no column 'context'"),
+        (["atlas", "number.json"], "number.json is no table"),
         (["atlas", "broken.npz"], "broken.npz"),
         (["atlas", "classic", "--count", "0"], "count must be a number from 1"),
         (["atlas", "classic", "--seed", "-1"], "the seed must be a number"),
@@ -203,6 +204,7 @@ def test_a_mistake_on_the_command_line_gets_a_sentence(arguments, sentence, caps
     monkeypatch.chdir(tmp_path)
     for suffix in ("json", "csv", "npz"):
         (tmp_path / f"broken.{suffix}").write_text("{not,a\ntable,1")
+    (tmp_path / "number.json").write_text("3")
     before = jax.config.jax_enable_x64
     assert cli.main(arguments) == 2
     assert jax.config.jax_enable_x64 == before

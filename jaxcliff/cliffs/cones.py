@@ -79,7 +79,9 @@ class Cones(abc.ABC):
         return np.where(self.counts, np.asarray(rewards, np.float64), 0.0)
 
     def reward(self, reward: Any, name: str = "the reward") -> Array:
-        """One reward of a caller's, [S, A], clean and finite; the problem's own if None."""
+        """One reward of a caller's, [S, A], clean and finite; the problem's own if None, where no other is named."""
+        if reward is None and name != "the reward":
+            raise ValueError(f"{name} is missing: a reward of shape {list(self.counts.shape)}")
         reward = np.asarray(self.mdp.reward if reward is None else reward, np.float64)
         if reward.shape != self.counts.shape:
             raise ValueError(f"{name} must have shape {list(self.counts.shape)}, not {list(reward.shape)}")

@@ -156,7 +156,8 @@ def policy_map(
         x, y: the rewards X and Y, [S, A].
         extent: (lowest x, highest x, lowest y, highest y).
         true_reward: another reward, [S, A], whose return is reported for every region.
-        rule: how ties are broken where heights of jumps are measured, one of `jc.policies`.
+        rule: how ties are broken where heights of jumps are measured: `jc.policies.uniform`, `first`, or a function of
+            action sets.
         tie_tolerance: gaps up to this are ties, in units of the span; 1e-11 if not given.
         max_regions: where to stop; the map is then incomplete and says so.
         progress: show a progress bar.

@@ -126,7 +126,8 @@ def cliffs_along(
         direction: D, [S, A], or several, [B, S, A], which are followed at a time.
         start, stop: the range of t.
         true_reward: another reward, [S, A], whose return is reported.
-        rule: how ties are broken where heights of jumps are measured, one of `jc.policies`.
+        rule: how ties are broken where heights of jumps are measured: `jc.policies.uniform`, `first`, or a function of
+            action sets.
         tie_tolerance: gaps up to this are ties, in units of the span; 1e-11 if not given.
         max_breakpoints: of one ray; a longer path stops there and says so.
 

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import io
 import json
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,7 +43,7 @@ def from_scores(
     *,
     context: str = "context",
     action: str = "action",
-    rewards: Sequence[str] | None = None,
+    rewards: Any = None,
     base_logprob: str = "base_logprob",
 ) -> Scores:
     """The contextual bandit of a table with one row per (context, action).
@@ -61,6 +62,7 @@ def from_scores(
     (MDP(2 actions, 2 states, no transitions, discount 0, float32), (1, 2, 2))
     """
     columns, where = _columns(table)
+    rewards = [rewards] if isinstance(rewards, str) else rewards
     for name in (context, action, *(rewards or ())):
         if name not in columns:
             raise ValueError(f"the table has no column {name!r}; its columns are {', '.join(map(repr, columns))}")
@@ -131,10 +133,16 @@ def _read(path: pathlib.Path) -> tuple[list[dict[str, Any]], int]:
         raise ValueError(f"{path.name} is not UTF-8 text: {error}") from None
     match path.suffix:
         case ".csv":
-            return list(csv.DictReader(text.splitlines())), 2
+            reader = csv.DictReader(io.StringIO(text, newline=""))  # a cell may hold a line break
+            columns = list(reader.fieldnames or ())
+            for name in [name for name in columns if columns.count(name) > 1][:1]:
+                raise ValueError(f"{path.name} has two columns named {name!r}")
+            return list(reader), 2
         case ".jsonl":
             rows = []
-            for number, line in enumerate(text.splitlines(), 1):
+            for number, line in enumerate(text.split("\n"), 1):
+                if not line.strip():
+                    continue
                 try:
                     rows.append(json.loads(line))
                 except json.JSONDecodeError as error:

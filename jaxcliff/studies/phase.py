@@ -47,7 +47,8 @@ def phase_diagram(
             base is equal weights.
         pixels: in each direction.
         true_reward: another reward, [S, A], whose return is reported.
-        rule: how ties are broken where policies are compared, one of `jc.policies`.
+        rule: how ties are broken where policies are compared: `jc.policies.uniform`, `first`, or a function of action
+            sets.
         policy: a learner, (mdp, rewards [B, S, A], key) → policies [B, S, A], asked on a coarse grid of its own: how
             far its policy moves from the one it learns at the base, beside how far the optimal one does.
         key: for the learner, a JAX random key.
@@ -56,10 +57,11 @@ def phase_diagram(
 
     Returns:
         The dataset of a `PolicyMap` (regions, polygons, edges with their heights), and per region `tv_to_base` and
-        `visited_tv_to_base`, `states_changed`; per pixel `region`, `smallest_gap`, `radius` (to the nearest cliff, sup
-        norm over all entries of the reward), `certain` (no decision there is within the error of the arithmetic), and
-        `optimal_return_here`. Attributes: `base_x`, `base_y`, `base_radius` (sup norm), and `plane_radius`, the
-        distance from the base to the nearest cliff within the plane, in its coordinates.
+        `visited_tv_to_base`, `states_changed`; per pixel `region_of_pixel`, `smallest_gap`, `radius` (to the nearest
+        cliff, sup norm over all entries of the reward), `certain` (no decision there is within the error of the
+        arithmetic), and `value`, the optimal return; with a learner, `learned_tv` and `learned_regret`. Attributes:
+        `base_x`, `base_y`, `base_radius` (sup norm), and `plane_radius`, the distance from the base to the nearest
+        cliff within the plane, in its coordinates.
     """
     cones = Cones.of(mdp)
     if (weights_of is None) == (x is None or y is None):

@@ -212,7 +212,8 @@ def _compared(cones: Cones, base: Array, along: Array, ds: xr.Dataset) -> tuple[
     ts, along_t = ds.t.values, ds.edge_along.values == "t"
     exact, missed, farthest = [], [], 0.0
     for row, discount in enumerate(ds.discount.values):
-        mdp = cones.mdp.replace(discount=float(discount))
+        with float64():
+            mdp = cones.mdp.replace(discount=float(discount))
         path = cliffs_along(mdp, base, along, start=float(ts[0]), stop=float(ts[-1]))
         found = along_t & (ds.edge_row.values == row)
         inside = np.histogram(path.breakpoints, ts)[0]
