@@ -100,3 +100,19 @@ def test_bad_calls_get_a_sentence(options, sentence):
         jc.studies.phase_scan(mdp, None, direction, options.pop("ts", [0.0, 1.0]), **options)
     with pytest.raises(ValueError, match="a bandit has no discount"):
         jc.studies.phase_scan(jc.problems.bandit([1.0, 0.0]), None, [[1.0, 0.0]], [0.0, 1.0], discounts=[0.1, 0.2])
+
+
+def test_a_learner_is_asked_at_every_discount():
+    """One that knows its discount takes the later reward if γt > 1, and says what it knows of the rest."""
+    mdp, direction = later(2)
+
+    def learner(mdp, rewards, key):
+        waits = mdp.discount * rewards[:, 1, 0] > rewards[:, 0, 0]
+        policy = jnp.full(rewards.shape, 0.5, rewards.dtype).at[:, 2].set(jnp.array([1.0, 0.0], rewards.dtype))
+        return policy.at[:, 0].set(jnp.stack([~waits, waits], axis=-1).astype(rewards.dtype))
+
+    ts, discounts = np.array([0.0, 1.5, 3.0]), np.array([0.4, 0.8])
+    ds = jc.studies.phase_scan(mdp, None, direction, ts, discounts=discounts, tolerance=0.1, policy=learner)
+    assert ds.learned_tv.values.tolist() == [[0, 0, 1], [0, 1, 1]]
+    ds = jc.studies.phase_scan(mdp, None, direction, ts, temperatures=[0.1, 0.2], tolerance=0.1, policy=learner)
+    assert ds.learned_tv.values.tolist() == [0, 0, 1]

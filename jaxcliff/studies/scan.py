@@ -22,6 +22,7 @@ from jaxcliff.policies import ActionSets, optimal_actions
 from jaxcliff.solvers.regularizers import Entropy
 from jaxcliff.solvers.solution import Solution
 from jaxcliff.solvers.solve import solve
+from jaxcliff.studies.learner import Policy, learn
 
 Decide = Callable[[Array, Array], tuple[Array, Array, Array]]  # t, value -> optimal, suboptimal, policy
 
@@ -35,6 +36,8 @@ def phase_scan(
     discounts: Any = None,
     temperatures: Any = None,
     tolerance: float = 1e-6,
+    policy: Policy | None = None,
+    key: Any = None,
     progress: bool = False,
 ) -> xr.Dataset:
     """The best actions of R + tD over a grid of t and of discounts or temperatures, and the borders between them.
@@ -50,6 +53,9 @@ def phase_scan(
         discounts: increasing numbers in [0, 1), at least two; or
         temperatures: increasing numbers, at least two, the first not negative.
         tolerance: borders are found to this share of a step of the grid.
+        policy: a learner, (mdp, rewards [B, S, A], key) → policies [B, S, A]; `learned_tv` is how far it moves from
+            what it learns for R, over `t` (and over the discounts, as a learner knows no temperature of ours).
+        key: for the learner, a JAX random key.
         progress: show a progress bar.
 
     Returns:
@@ -112,6 +118,11 @@ def phase_scan(
         {"study": "phase scan", "over": over, "problem": repr(mdp), "tolerance": tolerance},
     )
     ds["edge_along"] = ("border", np.where(border["edge_along"], "t", over).astype(object))
+    if policy is not None:
+        with float64():
+            rows = [cones.mdp.replace(discount=float(v)) for v in values] if over == "discount" else [cones.mdp]
+            tv = np.stack([learn(policy, row, base, base + ts[:, None, None] * along, key).tv for row in rows])
+        ds["learned_tv"] = ((over, "t"), tv) if over == "discount" else ("t", tv[0])
     if over == "discount":
         exact, missed, farthest = _compared(cones, base, along, ds)
         ds = ds.assign(exact=(over, exact), missed=(over, missed))
