@@ -87,6 +87,6 @@ towards, unseen = np.zeros((2, 3, 2))
 towards[1:, 0] = -1, 1
 unseen[1, 0] = 1
 ds = jc.studies.ray(fork, None, towards, stop=0.1, true_reward=unseen)
-print(f"first cliff at t = {ds.breakpoints.values[0]:.4f}; the return jumps by {ds.value_jump.values[0]:.0e},")
+print(f"first cliff at t = {ds.breakpoints.values[0]:.4f}; the return jumps by {ds.value_jump.values[0]:.9f},")
 print(f"the true return by {ds.return_jump.values[0]:.2f}")
 jc.figures.ray(ds)
