@@ -182,8 +182,9 @@ def test_the_atlas_of_five_hundred_prompts_finds_what_was_planted(rng, tmp_path)
     near = text.split("nothing else flips first):\n")[1].splitlines()
     assert near[0].strip() == "5e-07  state 11 (Prompt 11): from action 3 (answer 3) to action 4 (answer 4)"
     assert near[1].strip().endswith("state 23 (Prompt 23): from action 1 (answer 1) to action 0 (answer 0)")
-    contexts = xr.open_zarr(tmp_path / "atlas/weights.zarr", consolidated=False).state_name.values
-    assert {"Prompt 7", "Prompt 23"} <= set(contexts.tolist())
+    contexts = set(xr.open_zarr(tmp_path / "atlas/weights.zarr", consolidated=False).state_name.values.tolist())
+    assert "Prompt 23" in contexts  # the conflict depends on the weights
+    assert not {"Prompt 7", "Prompt 11"} & contexts  # all models agree on these: no weights change them
 
 
 @pytest.mark.parametrize(
