@@ -21,7 +21,8 @@ test: $(DEV)
 
 # What users run: the certificates and decisions under XLA's normal code generation, and the doctests.
 test-certificates: $(DEV)
-	JAX_ENABLE_X64=1 $(BIN)/python -m pytest -n 2 tests/test_bounds.py tests/test_soft_bounds.py tests/test_certainty.py
+	JAX_ENABLE_X64=1 $(BIN)/python -m pytest -n 2 tests/test_bounds.py tests/test_soft_bounds.py tests/test_certainty.py \
+		tests/test_transformations.py
 	JAX_ENABLE_X64=0 $(BIN)/python -m pytest -n 2 tests/test_bounds.py tests/test_certainty.py tests/test_architecture.py
 
 # The wide sweeps of random instances: ten thousand certificates, a hundred thousand decisions; then all with 64-bit off.

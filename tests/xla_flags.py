@@ -1,4 +1,4 @@
-"""Which of some XLA flags this jaxlib knows: `python tests/xla_flags.py FLAG…` prints them. An unknown one aborts XLA."""
+"""Which of some XLA flags this jaxlib knows: `python tests/xla_flags.py FLAG…` prints them. XLA aborts on others."""
 
 import os
 import subprocess

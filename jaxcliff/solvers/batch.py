@@ -16,7 +16,7 @@ from jaxcliff._records import record
 from jaxcliff._types import LaneFlags, LaneScalars, LaneStatus, Rewards, Values
 from jaxcliff.mdp import MDP
 from jaxcliff.solvers.operators import Operator, Rounding
-from jaxcliff.transitions import ROW_SUM_TOLERANCE
+from jaxcliff.transitions import ROW_SUM_TOLERANCE, Dense, Successors
 
 
 class Status(enum.IntEnum):
@@ -76,6 +76,21 @@ class Batch:
     @property
     def failed(self) -> LaneFlags:
         return self.status > Status.ROUNDING_FLOOR
+
+    @property
+    def sweep_cost(self) -> float:
+        """Multiplications of one sweep over all lanes."""
+        transitions = self.mdp.transitions
+        if isinstance(transitions, Successors):
+            width = transitions.states.shape[-1]
+        else:
+            width = self.mdp.num_states if isinstance(transitions, Dense) else 1
+        return float(self.reward.size * width)
+
+    @property
+    def solve_cost(self) -> float:
+        """The same of a sweep and one linear system of all states per lane."""
+        return self.sweep_cost + len(self.reward) * self.mdp.num_states**3 / 3
 
     def backup(self, h: Values) -> Rewards:
         """Q = r̃ + γPh."""

@@ -38,7 +38,7 @@ def policy_values(mdp: MDP, discount: jax.Array, policy: Policies, received: Val
 
 
 def solve_system(matrix: jax.Array, right: jax.Array) -> jax.Array:
-    """x of one system Mx = b, [S, S] and [S] or [S, K]; map over it for many."""
+    """The solution of one system Mx = b, [S, S] and [S] or [S, K]; map over it for many."""
     right = right + 0 * matrix[0, 0]  # under shard_map, as varying as the matrix
     return jax.lax.custom_linear_solve(
         lambda x: contract("st,t...->s...", matrix, x),
@@ -67,4 +67,3 @@ def _many(size: int, mapped: Any, matrix: jax.Array, right: jax.Array) -> tuple[
         matrix, right, cpu=lambda m, b: jax.lax.map(lambda each: _one(*each), (m, b)), default=jax.vmap(_factored)
     )
     return found, True
-
