@@ -106,7 +106,8 @@ class Solution:
     def summary(self) -> str:
         """One line per way in which lanes ended."""
         status = np.asarray(self.status).reshape(-1)
-        bounds = np.asarray(jnp.where(self.span > 0, self.error_bound / self.span, 0)).reshape(-1)
+        span, error = (np.asarray(x).reshape(-1) for x in (self.span, self.error_bound))
+        bounds = np.where(error == 0, 0, error / np.where(span > 0, span, np.nan))
         head = f"{self.kind}, {status.size} lane{'s' * (status.size != 1)}, {self.method}"
         lines = []
         for code in Status:
@@ -141,5 +142,7 @@ def _soft_policy(solution: Solution) -> Policies:
 
 def _at_most(bound: float) -> str:
     """The bound, rounded up to a power of ten: a line that reads the same on every machine."""
+    if np.isnan(bound):
+        return " (in a reward whose span is 0, or lost below the smallest normal number)"
     power = f"{10.0 ** np.ceil(np.log10(bound)):.0e}" if bound > 0 else "0"
     return f" (bounds at most {power} of the reward's span)"
