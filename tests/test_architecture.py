@@ -28,6 +28,7 @@ ORDER = (
     "rewards",
     "problems",
     "solvers",
+    "exact",
     "policies",
     "metrics",
     "cliffs",

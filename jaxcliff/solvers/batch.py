@@ -47,8 +47,8 @@ _SENTENCES = {
     Status.NOT_A_CONTRACTION: "not solved: the discount is not in [0, 1], or it is 1 in a problem that was not built "
     "at discount 1 outside of JAX transformations (where termination can be checked)",
     Status.OUT_OF_RANGE: "not solved: values left the range of the dtype; rescale the reward or use float64",
-    Status.INVALID_TRANSITIONS: "not solved: a transition row that was made inside of a JAX transformation has negative "
-    "or NaN entries, does not sum to 1, leads to states that do not exist, or is empty for a legal action",
+    Status.INVALID_TRANSITIONS: "not solved: a transition row that was made inside of a JAX transformation is negative "
+    "or NaN somewhere, does not sum to 1, leads to states that do not exist, or is empty for a legal action",
 }
 
 

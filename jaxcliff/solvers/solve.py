@@ -174,11 +174,14 @@ def run(
             )
         base = factorize(mdp, regularizer=single if operator.kind == "regularized" else None)
     arguments = jax.lax.stop_gradient(((mdp, base), operator, reward, tolerance, init))
-    solver = functools.partial(solve_lanes, method, limit) if in_hand(arguments) else compiled(method, limit)
+    now = in_hand(arguments)
+    solver = functools.partial(solve_lanes, method, limit) if now else compiled(method, limit)
     solution = solver(*arguments)
     q, v = attach(mdp, operator, reward, solution)
     regularizer = operator if operator.kind == "regularized" else None
-    return solution.replace(centred_q=q, centred_values=v, regularizer=regularizer)  # type: ignore[attr-defined]
+    return solution.replace(  # type: ignore[attr-defined]
+        centred_q=q, centred_values=v, regularizer=regularizer, origin=(mdp, reward) if now else None
+    )
 
 
 def _fitting(mdp: MDP, method: str, base: Any) -> Factorization:
