@@ -77,16 +77,19 @@ def equal_actions(rows: Rows, rewards: Array, candidates: Array, work: int = WOR
 
 
 def settle(optimal: Array, undecided: Array, rewards: Array, mdp: MDP) -> Array:
-    """Undecided actions that are certainly optimal, [B, S, A]: equal to one that is, or to all that can be best."""
+    """Undecided actions that are certainly optimal, [B, S, A]: equal to one that is, or to all that can be best.
+
+    Rewards are [B or 1, K, S, A]; where K > 1, what is found holds for every mixture of the K.
+    """
     found = np.zeros_like(undecided)
     candidates = optimal | undecided
-    ordered = np.sort(np.where(candidates, rewards, np.nan), axis=-1)
+    ordered = np.sort(np.where(candidates, rewards[:, 0], np.nan), axis=-1)
     promising = ((ordered[..., 1:] == ordered[..., :-1]).any(axis=-1) & undecided.any(axis=-1)).any(axis=-1)
     if not promising.any() or (isinstance(mdp.transitions, Dense) and mdp.transitions.probabilities.size > WORK):
         return found
     rows, left = Rows(mdp), WORK
-    for lane in np.flatnonzero(promising):
-        kind, spent = equal_actions(rows, rewards[lane][None], candidates[lane], left)
+    for lane in map(int, np.flatnonzero(promising)):
+        kind, spent = equal_actions(rows, rewards[min(lane, len(rewards) - 1)], candidates[lane], left)
         left -= spent
         if kind is None:
             break

@@ -28,7 +28,7 @@ from jaxcliff._types import ActionFlags, LaneScalars, Policies, Rewards, StateFl
 from jaxcliff.mdp import MDP
 from jaxcliff.solvers.operators import mask_illegal
 from jaxcliff.solvers.regularizers import KL
-from jaxcliff.solvers.solution import Solution, default_tie_tolerance
+from jaxcliff.solvers.solution import Solution, tie_tolerance_of
 from jaxcliff.solvers.solve import solve
 
 
@@ -80,13 +80,11 @@ def optimal_actions(solution: Solution, tie_tolerance: Any = None, *, absolute: 
             f"optimal_actions needs a solution of kind 'optimum', not {solution.kind!r}: solve(mdp, rewards) first"
         )
     dtype = solution.centred_q.dtype
-    if is_concrete(tie_tolerance) and tie_tolerance is not None and not np.all(np.asarray(tie_tolerance) >= 0):
-        raise ValueError(f"tie_tolerance must not be negative or NaN, but it is {tie_tolerance}")
+    tolerance = tie_tolerance if not is_concrete(tie_tolerance) else tie_tolerance_of(dtype, tie_tolerance)
     lanes = solution.status.shape
     if np.shape(tie_tolerance) not in ((), lanes):
         raise ValueError(f"tie_tolerance is one number or one per lane, {lanes}, not {np.shape(tie_tolerance)}")
-    tolerance = jnp.asarray(default_tie_tolerance(dtype) if tie_tolerance is None else tie_tolerance)
-    acts = _sort(solution, tolerance.astype(dtype), absolute)
+    acts = _sort(solution, jnp.asarray(tolerance).astype(dtype), absolute)
     return acts if solution.origin is None or not is_concrete(acts) else _settled(acts, *solution.origin)
 
 
@@ -118,7 +116,7 @@ def _settled(acts: ActionSets, mdp: MDP, rewards: Rewards) -> ActionSets:
         return acts
     lanes, shape = (-1, *mdp.reward.shape), undecided.shape
     optimal, unsure, given = (np.asarray(x).reshape(lanes) for x in (acts.optimal, undecided, rewards))
-    found = jnp.asarray(exact.settle(optimal, unsure, given, mdp).reshape(shape))
+    found = jnp.asarray(exact.settle(optimal, unsure, given[:, None], mdp).reshape(shape))
     return acts.replace(optimal=acts.optimal | found, undecided=acts.undecided & ~found)  # type: ignore[attr-defined]
 
 

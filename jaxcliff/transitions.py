@@ -301,7 +301,7 @@ def _check_sizes(states: int, actions: int) -> None:
 
 
 def _install_rows(self: Any, p: jax.Array, inside: Any = True) -> None:
-    """Checks the rows, divides them by their sums, records support and defect; `inside`: they lead to states that exist."""
+    """Checks the rows, divides them by their sums, records support and defect; `inside`: they lead to states only."""
     if is_concrete(p, inside):
         rows = _checked_rows(np.asarray(p))
         exists = (rows != 0).any(-1)

@@ -182,7 +182,7 @@ def test_a_limit_gives_a_partial_map_that_says_so(rng):
     assert not part.complete
     assert len(part) == 3
     assert part.covered == pytest.approx(part.areas().sum() / 4)
-    assert f"incomplete: {part.covered:.1%} of the area" in part.summary()
+    assert f"stopped at the limit on regions: {part.covered:.1%} of the area" in part.summary()
     simplex = jc.weight_map(mdp, [np.asarray(mdp.reward), x, y], max_regions=2)
     assert not simplex.exact
     assert simplex.summary().startswith("three rewards, incomplete: ")
@@ -287,7 +287,7 @@ def test_a_zoom_keeps_its_areas_or_says_that_it_is_too_deep(rng, monkeypatch):
     near = jc.nearest_cliff(mdp)
     cliff = near.walls.rewards + near.radius * near.direction
     assert len(jc.policy_map(mdp, cliff, x, y, (-1e-6, 1e-6, -1e-6, 1e-6))) >= 2
-    monkeypatch.setattr("jaxcliff.cliffs.walk.SMALLEST", 5.0)
+    monkeypatch.setattr("jaxcliff.cliffs.walk.THINNEST", 5.0)
     with pytest.raises(ValueError, match="wide enough for the arithmetic to see"):
         jc.policy_map(mdp, cliff, x, y)
 

@@ -185,7 +185,7 @@ def test_the_best_tiebreaker_is_the_normal(name, rng):
     cones = jc.walls(mdp).cones
     optimal, _ = decide(mdp, mdp.reward)
     policy = np.where(np.arange(mdp.num_states) == state, action, optimal.argmax(-1))
-    size = cones.entry_norms(policy[None], cones.counts.astype(float), 1)[0, state, best[0]]
+    size = cones.entry_norms(policy[None], cones.counts.astype(float), 1)[0][0, state, best[0]]
     assert found.gap == pytest.approx(epsilon * size, rel=1e-6)
     assert found.upper == pytest.approx(found.gap, rel=1e-6)
     assert found.gap <= 2 * epsilon * cones.steps * (1 + 1e-12)

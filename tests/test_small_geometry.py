@@ -45,7 +45,7 @@ def test_a_wrong_policy_behind_a_breakpoint_shows_in_the_value(monkeypatch):
 
 
 def test_a_map_with_a_hole_is_not_complete(monkeypatch):
-    monkeypatch.setattr("jaxcliff.cliffs.walk.SMALLEST", 1.2)
+    monkeypatch.setattr("jaxcliff.cliffs.walk.THINNEST", 1.2)
     plan = jc.policy_map(bandit(0.0, 0.0, 0.0), None, [[1.0, 0, 0]], [[0, 1.0, 0]])
     assert by_set(plan) == pytest.approx({(0,): 1.5, (1,): 1.5})
     assert plan.covered == pytest.approx(0.75)

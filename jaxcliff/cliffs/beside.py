@@ -10,36 +10,69 @@ parts nearly cancel, its rounding would decide.
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff.cliffs.cones import Array, Cones
-from jaxcliff.solvers.solution import default_tie_tolerance
+from jaxcliff import exact
+from jaxcliff.cliffs.cones import Array, Cones, float64
+from jaxcliff.policies import ActionSets
 
 ROUNDS = 1000
 
 
 class Ties:
-    """What counts as a tie: gaps up to a fraction of the span of the reward, and whatever the arithmetic cannot tell.
+    """What can be a tie: gaps up to a fraction of the span of the reward, and whatever the arithmetic cannot tell.
 
-    The fraction is 1e-11 if none is given, also for problems stored in float32: their numbers are taken at their word.
+    The way across a plane or along a ray takes whatever can be a tie for one, and is right either way; `verdict` says
+    which of them are certain.
     """
 
-    def __init__(self, cones: Cones, tolerance: float | None = None):
-        tolerance = default_tie_tolerance(np.dtype(np.float64)) if tolerance is None else tolerance
-        if not 0 <= tolerance < 1:
+    def __init__(self, cones: Cones, tolerance: float):
+        if np.ndim(tolerance) != 0 or not 0 <= tolerance < 1:
             raise ValueError(
-                f"tie_tolerance must be a fraction of the span, not negative or NaN, but it is {tolerance}"
+                f"tie_tolerance must be one fraction of the span, not negative or NaN, but it is {tolerance}"
             )
         self.cones, self.tolerance = cones, float(tolerance)
 
     def limits(self, parts: Array, points: Array, error: Array) -> Array:
-        """The largest gap that is a tie at R(p), [F]: parts [F or 1, K, S, A], points and errors of the gaps [F, K]."""
+        """The largest gap that can be a tie at R(p), [F]: parts [F or 1, K, S, A], points and errors of gaps [F, K]."""
+        return self.tolerance * self.spans(parts, points) + (np.abs(points) * error).sum(axis=1)
+
+    def spans(self, parts: Array, points: Array) -> Array:
+        """Of the rewards R(p), [F]."""
         rewards = np.einsum("fk,fksa->fsa", points, np.broadcast_to(parts, (len(points), *parts.shape[1:])))
         high = np.where(self.cones.counts, rewards, -np.inf).max(axis=(-2, -1))
         low = np.where(self.cones.counts, rewards, np.inf).min(axis=(-2, -1))
         if self.cones.mdp.pinned:
             high, low = np.maximum(high, 0), np.minimum(low, 0)
-        return self.tolerance * (high - low) + (np.abs(points) * error).sum(axis=1)
+        return high - low
+
+    def verdict(self, actions: Array, sets: Array, parts: Array, points: Array) -> ActionSets:
+        """The three-way answer at R(p) for policies that are optimal there; `sets` are what can tie, [F, S, A].
+
+        Parts are [F or 1, K, S, A], points [F, K].
+        """
+        cones = self.cones
+
+        def at_points(actions: Array, points: Array, own: Array) -> tuple[Array, Array, Array]:
+            some = parts[own] if len(parts) > 1 else parts
+            gaps, error = cones.gaps(actions, some)
+            return _at(points, gaps), (np.abs(points) * error).sum(axis=1), self.spans(some, points)
+
+        gap, bound, span = cones.in_blocks(at_points, actions, points, np.arange(len(actions)))
+        gap, bound, threshold = np.where(sets, np.maximum(gap, 0), gap), bound[:, None, None], self.tolerance * span
+        alone = sets.sum(axis=-1, keepdims=True) == 1
+        optimal = sets & (alone | (gap + bound <= threshold[:, None, None]))
+        settled = exact.settle(optimal, sets & ~optimal, parts, cones.mdp)
+        with float64():
+            return ActionSets(
+                optimal=jnp.asarray(optimal | settled),
+                suboptimal=jnp.asarray(cones.legal & ~sets),
+                undecided=jnp.asarray(sets & ~optimal & ~settled),
+                gap=jnp.asarray(np.where(cones.legal, np.where(cones.counts, gap, 0.0), np.inf)),
+                gap_bound=jnp.asarray(np.broadcast_to(bound, gap.shape)),
+                threshold=jnp.asarray(threshold),
+            )
 
     def beside(self, actions: Array, parts: Array, points: Array, directions: Array, blur: Any = 0.0) -> Array:
         """Actions [F, S] that are optimal at R(p + 0⁺d), starting from any; points and directions are [F, K].

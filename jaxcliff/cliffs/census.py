@@ -19,7 +19,7 @@ class Census:
 
     Attributes:
         radius: of each reward, [N]; guarantee: what its smallest gap alone promises, [N].
-        tied: the share that stands on a cliff.
+        tied: the share that stands on a cliff; undecided: the share of which the arithmetic cannot tell.
         constant, standard_error: C in P(ρ < ε) ≈ Cε for small ε, of rewards with a density, from the smallest radii.
         norm: in which distances are measured.
     """
@@ -27,6 +27,7 @@ class Census:
     radius: Array
     guarantee: Array
     tied: float
+    undecided: float
     constant: float
     standard_error: float
     norm: str
@@ -50,13 +51,16 @@ class Census:
         finite = self.radius[np.isfinite(self.radius)]
         if not finite.size:
             return f"{len(self.radius)} rewards: no change of this family changes any of their policies"
+        unsure = f", {self.undecided:.1%} undecided" if self.undecided else ""
         return (
             f"{len(self.radius)} rewards: median distance to a cliff {np.median(finite):.3g} ({self.norm} norm), "
-            f"{self.tied:.1%} on one; P(distance < ε) ≈ {self.constant:.3g}ε (± {self.standard_error:.1g})"
+            f"{self.tied:.1%} on one{unsure}; P(distance < ε) ≈ {self.constant:.3g}ε (± {self.standard_error:.1g})"
         )
 
 
-def census(mdp: MDP, rewards: Any, *, norm: str = "inf", family: Any = None, states: str = "all") -> Census:
+def census(
+    mdp: MDP, rewards: Any, *, norm: str = "inf", family: Any = None, states: str = "all", tie_tolerance: Any = None
+) -> Census:
     """How far rewards [N, S, A], such as those of `jc.perturb.gaussian`, are from their nearest cliffs.
 
     C is estimated from the k = N^⅔ smallest radii, as −log(1 − k/N)/ρ₍ₖ₎: the distances of many walls, each with a
@@ -66,7 +70,7 @@ def census(mdp: MDP, rewards: Any, *, norm: str = "inf", family: Any = None, sta
         raise ValueError(f"a census needs at least 8 rewards, [N, S, A], not shape {list(np.shape(rewards))}")
     if states == "visited":
         raise ValueError("walls of visited states are no distances: take states='all' or 'reachable'")
-    near = nearest_cliff(mdp, rewards, norm=norm, family=family, states=states)
+    near = nearest_cliff(mdp, rewards, norm=norm, family=family, states=states, tie_tolerance=tie_tolerance)
     radius = near.radius
     positive = np.sort(radius[(radius > 0) & np.isfinite(radius)])
     k = round(len(radius) ** (2 / 3))
@@ -75,6 +79,7 @@ def census(mdp: MDP, rewards: Any, *, norm: str = "inf", family: Any = None, sta
         radius=radius,
         guarantee=np.where(near.tied, 0.0, near.guarantee),
         tied=float(near.tied.mean()),
+        undecided=float((near.undecided & ~near.tied).mean()),
         constant=float(constant),
         standard_error=float(constant / np.sqrt(k)),
         norm=norm,

@@ -48,11 +48,13 @@ class Cones(abc.ABC):
 
     Attributes:
         mdp: the problem, in float64 on the host.
+        dtype: in which it came; the default tie tolerance is that of this dtype.
         counts: the entries of a reward that count, [S, A].
         steps: L, the largest discounted number of steps.
     """
 
     def __init__(self, mdp: MDP):
+        self.dtype = mdp.dtype
         self.mdp = on_host(mdp)
         with float64():
             self.counts = np.asarray(self.mdp.decisions)
@@ -91,10 +93,6 @@ class Cones(abc.ABC):
             raise ValueError(f"{name} is {reward[s, a]} at {place}; it must be finite on legal actions")
         return reward
 
-    def any_policy(self) -> Array:
-        """The first legal action of every state, [S]: somewhere to begin."""
-        return self.legal.argmax(axis=-1)
-
     def walls(self, actions: Array) -> Array:
         """Which pairs are walls of these policies, [F, S, A]: legal alternatives in states that decide."""
         return self.counts & (np.arange(self.num_actions) != actions[..., None])
@@ -112,8 +110,8 @@ class Cones(abc.ABC):
         """One pair (s, a) of every policy: x [F, S] with −gap(s, a) = R(s, a) + Σ_t x(t) R(t, π(t))."""
 
     @abc.abstractmethod
-    def entry_norms(self, actions: Array, weight: Array, norm: float) -> Array:
-        """‖weight · n_{s,a}‖ for every wall, [F, S, A]; norm 1, 2 or ∞, weight [S, A]."""
+    def entry_norms(self, actions: Array, weight: Array, norm: float) -> tuple[Array, Array]:
+        """‖weight · n_{s,a}‖ for every wall, [F, S, A], and its error [F]; norm 1, 2 or ∞, weight [S, A]."""
 
     def normals(self, actions: Array, states: Array, others: Array) -> Array:
         """n_{s,a} as a reward-shaped array, [F, S, A], for one pair of every policy."""
@@ -123,11 +121,14 @@ class Cones(abc.ABC):
         out[lanes, states, others] -= 1
         return np.where(self.counts, out, 0.0)
 
-    def in_blocks(self, function: Callable[..., Array], *arrays: Array) -> Array:
+    def in_blocks(self, function: Callable[..., Any], *arrays: Array) -> Any:
         """A function of many policies, applied to as many at a time as matrices fit."""
         size = self.at_a_time
         starts = range(0, max(len(arrays[0]), 1), size)
-        return np.concatenate([function(*(x[i : i + size] for x in arrays)) for i in starts])
+        parts = [function(*(x[i : i + size] for x in arrays)) for i in starts]
+        if isinstance(parts[0], tuple):
+            return tuple(np.concatenate(each) for each in zip(*parts, strict=True))
+        return np.concatenate(parts)
 
 
 class Chains(Cones):
@@ -187,15 +188,24 @@ class Chains(Cones):
         systems = np.swapaxes(self._systems(self._of(actions)), -1, -2)
         return np.linalg.solve(systems, start[..., None])[..., 0]
 
-    def entry_norms(self, actions: Array, weight: Array, norm: float) -> Array:
-        inverse = np.linalg.inv(self._systems(self._of(actions)))
+    def entry_norms(self, actions: Array, weight: Array, norm: float) -> tuple[Array, Array]:
+        systems = self._systems(self._of(actions))
+        inverse = np.linalg.inv(systems)
+        # M − M̂ = M(I − AM̂): what is wrong with the inverse shows in a product, and bounds x − x̂ in the norm 1.
+        size = np.abs(inverse).sum(axis=-1).max(axis=-1)
+        rounding = (self.num_states + 4) * U
+        residual = np.abs(np.eye(self.num_states) - systems @ inverse).sum(axis=-1).max(axis=-1)
+        residual = residual + rounding * np.abs(systems).sum(axis=-1).max(axis=-1) * size
+        wrong = np.where(residual < 0.5, residual / (1 - np.minimum(residual, 0.5)), np.inf)
+        error = 3 * weight.max() * size * (wrong + rounding)
         mean = self.level * inverse.sum(axis=1)
         own = np.take_along_axis(weight[None], actions[..., None], axis=-1)[..., 0]
         out = np.empty((len(actions), *self.counts.shape))
         for a in range(self.num_actions):
             x = (self.discount * self.rows[:, a] @ inverse - inverse - mean[:, None]) * own[:, None]
             out[..., a] = _norm(np.abs(x), weight[:, a], norm)
-        return np.where(self.walls(actions), out, 0.0)
+        error = error + rounding * out.max(axis=(-2, -1))
+        return np.where(self.walls(actions) & (out > error[:, None, None]), out, 0.0), error
 
 
 def _norm(x: Array, own: Array, norm: float) -> Array:
@@ -256,7 +266,7 @@ class Episodes(Cones):
                 going, weight = now < self.num_states, weight * self.discount
         return x[:, :-1]
 
-    def entry_norms(self, actions: Array, weight: Array, norm: float) -> Array:
+    def entry_norms(self, actions: Array, weight: Array, norm: float) -> tuple[Array, Array]:
         power = 2 if norm == 2 else 1
         size, gamma = weight**power, self.discount**power
         join = np.maximum if norm == np.inf else np.add
@@ -266,4 +276,5 @@ class Episodes(Cones):
             child = np.take_along_axis(self.child[None, level], actions[:, level, None], axis=-1)[..., 0]
             below[:, level] = join(own[:, level], gamma * np.take_along_axis(below, child, axis=-1))
         out = join(join(size, gamma * below[:, self.child]), below[:, :-1, None])
-        return np.where(self.walls(actions), np.sqrt(out) if power == 2 else out, 0.0)
+        out = np.where(self.walls(actions), np.sqrt(out) if power == 2 else out, 0.0)
+        return out, (4 * len(self.levels) + 8) * U * out.max(axis=(-2, -1))

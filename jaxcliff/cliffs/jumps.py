@@ -7,25 +7,28 @@ what the reward leaves out.
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff import policies
-from jaxcliff.cliffs.cones import ENTRIES, Array, Cones, float64
+from jaxcliff.cliffs.cones import ENTRIES, Array, float64
 from jaxcliff.policies import ActionSets
 
 
-def policies_of(cones: Cones, sets: Array, rule: Callable[..., Any] = policies.uniform) -> Array:
-    """What a selection rule makes of sets of optimal actions, [M, S, A].
+def policies_of(acts: ActionSets, rule: Callable[..., Any] = policies.uniform) -> Array:
+    """What a selection rule makes of M action sets, [M, S, A].
 
     M is rounded up to a power of two, because JAX compiles a program for every shape it sees.
     """
-    filled = np.concatenate([sets, np.repeat(sets[:1], 2 ** (len(sets) - 1).bit_length() - len(sets), axis=0)])
+    count = len(acts.threshold)
+    extra = 2 ** (count - 1).bit_length() - count
+
+    def filled(x: Any) -> Any:
+        return np.concatenate([x, np.repeat(x[:1], extra, axis=0)])
+
     with float64():
-        optimal, legal = jnp.asarray(filled), jnp.asarray(cones.legal)
-        nothing = jnp.zeros(filled.shape)
-        acts = ActionSets(optimal, legal & ~optimal, optimal & False, nothing, nothing, nothing[..., 0, 0])
-        return np.asarray(rule(acts))[: len(sets)]
+        return np.asarray(rule(jax.tree.map(lambda x: jnp.asarray(filled(np.asarray(x))), acts)))[:count]
 
 
 def switches(before: Array, after: Array) -> list[tuple[int, list[int], list[int]]]:

@@ -22,6 +22,8 @@ class FlipProbability:
         lower, upper: the largest of these, and their sum (at most 1): the probability lies between.
         estimate, standard_error: by drawing noise and looking at all walls at once.
         draws: how many.
+        undecided: in how many states the arithmetic cannot tell whether actions tie: which of them is taken for the
+            policy that may flip is then a guess.
     """
 
     per_wall: Array
@@ -30,12 +32,14 @@ class FlipProbability:
     estimate: float
     standard_error: float
     draws: int
+    undecided: int
 
     def summary(self) -> str:
         """One sentence."""
+        unsure = f"; undecided whether actions tie in {self.undecided} states" if self.undecided else ""
         return (
             f"the optimal policy changes with probability {self.estimate:.4g} ± {self.standard_error:.1g} "
-            f"({self.draws} draws), certainly between {self.lower:.4g} and {self.upper:.4g}"
+            f"({self.draws} draws), certainly between {self.lower:.4g} and {self.upper:.4g}{unsure}"
         )
 
 
@@ -46,6 +50,7 @@ def flip_probability(
     *,
     family: Any = None,
     states: str = "all",
+    tie_tolerance: float | None = None,
     key: Any = None,
     draws: int = 100_000,
 ) -> FlipProbability:
@@ -57,6 +62,7 @@ def flip_probability(
         sigma: the standard deviation of every number of θ (of every entry that counts, without a family).
         family: which changes there are (`jc.family`); for weights whose sum does not change, the mean is taken off.
         states: whose walls count; "visited" is refused, because its walls do not bound the probability.
+        tie_tolerance: gaps up to this are ties, in units of the span; as in `nearest_cliff`.
         key: a JAX random key for the draws.
         draws: how many; 0 for none.
 
@@ -77,7 +83,7 @@ def flip_probability(
         raise ValueError(
             "the walls of visited states do not bound the probability of a flip: take 'all' or 'reachable'"
         )
-    found = walls(mdp, reward, norm="2", family=family, states=states)
+    found = walls(mdp, reward, norm="2", family=family, states=states, tie_tolerance=tie_tolerance)
     margin = found.margin
     per_wall = np.where(np.isfinite(margin), normal.sf(np.where(np.isfinite(margin), margin, 0) / sigma), 0.0)
     estimate = error = np.nan
@@ -92,6 +98,7 @@ def flip_probability(
         estimate=float(estimate),
         standard_error=float(error),
         draws=int(draws),
+        undecided=int((found.undecided.any(axis=-1) & found.looked_at).sum()),
     )
 
 

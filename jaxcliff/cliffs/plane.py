@@ -15,6 +15,7 @@ from jaxcliff.cliffs.walk import walk
 from jaxcliff.cliffs.walls import optimal_policy
 from jaxcliff.labels import Labels
 from jaxcliff.mdp import MDP
+from jaxcliff.solvers.solution import tie_tolerance_of
 
 DIMS: dict[str, tuple[str, ...]] = {
     "corners": ("corner", "axis"),
@@ -22,6 +23,7 @@ DIMS: dict[str, tuple[str, ...]] = {
     "offsets": ("bound",),
     "actions": ("region", "state"),
     "optimal": ("region", "state", "action"),
+    "undecided": ("region", "state", "action"),
     "optimal_return": ("region", "coefficient"),
     "true_return": ("region",),
     "edges": ("edge", "side"),
@@ -41,14 +43,18 @@ class PolicyMap:
         vertices, offsets: the polygon of region i is `vertices[offsets[i]:offsets[i + 1]]`, counter-clockwise.
         actions: an optimal policy of each region, [R, S].
         optimal: the optimal actions, [R, S, A]: several in a state where they tie all over the region.
+        undecided: those of them of which the arithmetic cannot tell whether they tie, [R, S, A].
         optimal_return: the optimal return in region i is c₀ + c₁x + c₂y with these three numbers, [R, 3].
         true_return: the return of each region's policy under the true reward, [R], or None.
         edges: pairs of regions, [E, 2]; segments: the two ends of each edge, [E, 2, 2].
         tv, visited_tv: how far the policy jumps across each edge, [E]: the largest total variation over states, and its
             mean over the states that the first region's policy visits; ties by the rule that was asked for.
         return_jump: the change of the true return from the first region to the second, [E], or None.
-        covered: the share of the area that the regions cover: 1 up to rounding, a certificate.
-        complete: False if the limit on regions stopped the walk: what is there is right, but not everything.
+        covered: the share of the area that the regions cover: 1 up to rounding.
+        tie_tolerance: gaps up to this are ties, in units of the span of the reward.
+        stopped: whether the limit on regions stopped the walk: what is there is right, but not everything.
+        complete: whether this is all there is: every edge lies on the frame, or is an edge of the neighbour too. False
+            where the walk stopped, or the arithmetic could not follow an edge to its other side.
     """
 
     corners: Array
@@ -56,6 +62,7 @@ class PolicyMap:
     offsets: Array
     actions: Array
     optimal: Array
+    undecided: Array
     optimal_return: Array
     true_return: Any
     edges: Array
@@ -64,6 +71,8 @@ class PolicyMap:
     visited_tv: Array
     return_jump: Any
     covered: float
+    tie_tolerance: float
+    stopped: bool
     complete: bool
     labels: Labels = static(default=Labels())
 
@@ -73,6 +82,11 @@ class PolicyMap:
     def polygon(self, region: int) -> Array:
         """The corners of one region, [V, 2]."""
         return self.vertices[self.offsets[region] : self.offsets[region + 1]]
+
+    @property
+    def centres(self) -> Array:
+        """A point inside every region, the mean of its corners, [R, 2]."""
+        return np.add.reduceat(self.vertices, self.offsets[:-1], axis=0) / np.diff(self.offsets)[:, None]
 
     def neighbours(self, region: int) -> Array:
         """The regions that share an edge with one."""
@@ -107,10 +121,22 @@ class PolicyMap:
 
     def summary(self) -> str:
         """One sentence."""
-        several = int((self.optimal.sum(axis=(-2, -1)) > self.actions.shape[1]).sum())
-        ties = f", {several} of them with actions that tie throughout" if several else ""
-        whole = "" if self.complete else f"; incomplete: {self.covered:.1%} of the area is covered"
-        return f"{len(self)} regions{ties}, {len(self.edges)} edges{whole}"
+        unsure = self.undecided.any(axis=(-2, -1))
+        several = (self.optimal.sum(axis=(-2, -1)) > self.actions.shape[1]) & ~unsure
+        ties = f", {several.sum()} of them with actions that tie throughout" if several.any() else ""
+        ties += (
+            f", {unsure.sum()} of them with actions of which it is undecided whether they tie" if unsure.any() else ""
+        )
+        return f"{len(self)} regions{ties}, {len(self.edges)} edges{self.gaps_in_words()}"
+
+    def gaps_in_words(self) -> str:
+        """What a map that is not complete lacks; '' for one that is."""
+        if self.complete:
+            return ""
+        share = f"{self.covered:.1%} of the area is covered"
+        if self.stopped:
+            return f"; stopped at the limit on regions: {share}"
+        return f"; incomplete, the arithmetic could not follow every edge to its other side: {share}"
 
     def to_dataset(self) -> Any:
         """The same as a labelled xarray dataset, ragged polygons by offsets."""
@@ -158,7 +184,7 @@ def policy_map(
         true_reward: another reward, [S, A], whose return is reported for every region.
         rule: how ties are broken where heights of jumps are measured: `jc.policies.uniform`, `first`, or a function of
             action sets.
-        tie_tolerance: gaps up to this are ties, in units of the span; 1e-11 if not given.
+        tie_tolerance: gaps up to this are ties, in units of the span; as in `nearest_cliff`.
         max_regions: where to stop; the map is then incomplete and says so.
         progress: show a progress bar.
 
@@ -176,22 +202,23 @@ def policy_map(
     corners = np.array([[left, low], [right, low], [right, high], [left, high]])
     plane = np.stack([cones.reward(reward), cones.reward(x, "x"), cones.reward(y, "y")])
     true = None if true_reward is None else cones.reward(true_reward, "the true reward")
-    return map_plane(cones, plane, corners, true, rule, tie_tolerance, max_regions, progress)
+    ties = Ties(cones, tie_tolerance_of(cones.dtype, tie_tolerance, reward))
+    return map_plane(ties, plane, corners, true, rule, max_regions, progress)
 
 
 def map_plane(
-    cones: Cones,
+    ties: Ties,
     plane: Array,
     corners: Array,
     true_reward: Array | None,
     rule: Callable[..., Any],
-    tie_tolerance: float | None,
     max_regions: int,
     progress: bool,
 ) -> PolicyMap:
     """The map of a convex piece of a plane, given by its corners: clean rewards (R, X, Y), [3, S, A]."""
     if max_regions < 1:
         raise ValueError(f"max_regions must be at least 1, not {max_regions}")
+    cones = ties.cones
     low, high = corners.min(axis=0), corners.max(axis=0)
     centre, half = (low + high) / 2, (high - low) / 2
     if not np.isfinite(half * np.abs(plane[1:]).max(axis=(1, 2))).all():
@@ -204,9 +231,11 @@ def map_plane(
             bar.update(min(covered, 1.0) - bar.n)
 
         begin = optimal_policy(cones, unit[0])
-        cells = walk(Ties(cones, tie_tolerance), unit, (corners - centre) / half, begin, max_regions, show)
+        cells = walk(ties, unit, (corners - centre) / half, begin, max_regions, show)
     vertices = centre + half * cells.vertices
-    chosen = jumps.policies_of(cones, cells.sets, rule)
+    middles = np.add.reduceat(cells.vertices, cells.offsets[:-1], axis=0) / np.diff(cells.offsets)[:, None]
+    acts = ties.verdict(cells.actions, cells.sets, unit[None], np.insert(middles, 0, 1.0, axis=1))
+    chosen = jumps.policies_of(acts, rule)
     visits = cones.in_blocks(cones.visits, chosen)
     height = jumps.heights(visits, chosen, cells.edges[:, 0], cells.edges[:, 1], true_reward)
     slopes = np.stack([jumps.earned(visits, chosen, r) for r in plane], axis=-1)
@@ -216,6 +245,7 @@ def map_plane(
         offsets=cells.offsets,
         actions=cells.actions,
         optimal=cells.sets,
+        undecided=np.asarray(acts.undecided),
         optimal_return=slopes,
         true_return=height.get("true_return"),
         edges=cells.edges,
@@ -224,6 +254,8 @@ def map_plane(
         visited_tv=height["visited_tv"],
         return_jump=height.get("return_jump"),
         covered=cells.covered,
+        tie_tolerance=ties.tolerance,
+        stopped=cells.stopped,
         complete=cells.complete,
         labels=cones.mdp.labels,
     )

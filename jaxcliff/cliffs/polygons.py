@@ -9,7 +9,8 @@ import dataclasses
 import numpy as np
 
 Array = np.ndarray
-EPSILON = 1e-13  # of the unit domain: what sticks out of a half-plane by less is not cut off
+EPSILON = 1e-13  # of a vertex's coordinates: what sticks out of a half-plane by less is not cut off
+ROUNDING = 4e-15  # of the unit domain: how wrong a vertex can be, wherever it lies
 
 
 @dataclasses.dataclass
@@ -43,27 +44,33 @@ class Polygons:
         return np.where(self.used(), a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0], 0).sum(axis=1) / 2
 
 
-def intersect(corners: Array, normals: Array, offsets: Array) -> Polygons:
+def intersect(corners: Array, normals: Array, offsets: Array, slack: Array) -> Polygons:
     """The polygon `corners` cut down to n·p + b ≥ 0 for all half-planes of each of F polygons.
 
-    Unit normals [F, W, 2] and offsets [F, W]; a normal 0 is no half-plane. Each round cuts off what sticks out
-    farthest, so that few rounds suffice however many half-planes there are.
+    Unit normals [F, W, 2], offsets and how wrong these can be, [F, W]; a normal 0 is no half-plane. Each round cuts off
+    what sticks out farthest, so that few rounds suffice however many half-planes there are.
     """
     out = Polygons.copies(corners, len(normals))
     real = (normals != 0).any(axis=-1)
     todo = np.arange(len(normals))
     while todo.size:
         now = Polygons(out.vertices[todo], out.labels[todo], out.count[todo])
-        depth = np.einsum("fwx,fvx->fwv", normals[todo], now.vertices) + offsets[todo][..., None]
+        depth = np.einsum("fwx,fvx->fwv", normals[todo], now.vertices) + (offsets + slack)[todo][..., None]
+        depth = depth + precision(now.vertices)[:, None]
         depth = np.where(now.used()[:, None], depth, np.inf).min(axis=-1)
         depth = np.where(real[todo], depth, np.inf)
         deepest = depth.argmin(axis=1)
-        cut = (np.take_along_axis(depth, deepest[:, None], axis=1)[:, 0] < -EPSILON) & (now.count > 0)
+        cut = (np.take_along_axis(depth, deepest[:, None], axis=1)[:, 0] < 0) & (now.count > 0)
         todo, deepest = todo[cut], deepest[cut]
         if todo.size:
             now = Polygons(now.vertices[cut], now.labels[cut], now.count[cut])
             _put(out, todo, _clip(now, normals[todo, deepest], offsets[todo, deepest], deepest))
     return out
+
+
+def precision(points: Array) -> Array:
+    """How well points are placed, [..., 2] to [...]."""
+    return ROUNDING + EPSILON * np.abs(points).max(axis=-1)
 
 
 def _clip(polygons: Polygons, normal: Array, offset: Array, label: Array) -> Polygons:
@@ -104,13 +111,15 @@ def locate(vertices: Array, offsets: Array, points: Array) -> Array:
     order = np.argsort(points[:, 1], kind="stable")
     ys = points[order, 1]
     found = np.full(len(points), -1)
-    slack = _slack(vertices)
-    for i in range(len(offsets) - 1):
-        corners = vertices[offsets[i] : offsets[i + 1]]
-        low, high = corners[:, 1].min() - slack, corners[:, 1].max() + slack
-        band = order[np.searchsorted(ys, low) : np.searchsorted(ys, high, "right")]
-        band = band[found[band] < 0]
-        found[band[_inside(corners, points[band, 0], points[band, 1], slack)]] = i
+    for slack in (0.0, _slack(vertices)):  # a point between two polygons, by the rounding of a corner, belongs to one
+        for i in range(len(offsets) - 1):
+            corners = vertices[offsets[i] : offsets[i + 1]]
+            low, high = corners[:, 1].min() - slack, corners[:, 1].max() + slack
+            band = order[np.searchsorted(ys, low) : np.searchsorted(ys, high, "right")]
+            band = band[found[band] < 0]
+            found[band[_inside(corners, points[band, 0], points[band, 1], slack)]] = i
+        if (found >= 0).all():
+            break
     return found
 
 

@@ -35,15 +35,18 @@ class NearestCliff:
 
     Attributes:
         radius: the distance ρ at which the policy first changes, [...]; 0 where actions tie, +inf if it never does.
-        lower, upper: an interval that holds ρ, from the certified errors of the gaps (for `states="visited"`, `lower`
-            is that of all reachable states).
+        lower, upper: an interval that holds ρ, from the certified errors of the gaps and of the norms (for
+            `states="visited"`, `lower` is that of all reachable states).
         state, leaves, enters: at that wall, in this state, the policy leaves one action and enters another; −1 if
             there is no wall. Several walls can be as near: this is one of them.
         direction: the change of reward of norm 1 that reaches it, [..., S, A]; `parameters` the same as θ.
         tied: whether actions tie already; then `margin` is the smallest gap/‖n‖ of the walls that are not ties, for
             the policy that the rule selects (without ties it is ρ again).
-        margin: see `tied`. True as a distance only if nothing else switches first.
-        guarantee: g/(2L), what the smallest gap (of a wall that is no tie) promises without any normal (Theorem 2.7).
+        undecided: whether the arithmetic cannot tell if actions tie somewhere: then ρ may be 0, and `lower` is.
+        margin: see `tied`; walls that may be ties are left out too. True as a distance only if nothing else switches
+            first.
+        guarantee: g/(2L), what the smallest gap (of a wall that is no tie) promises without any normal (Theorem 2.7);
+            0 where a tie is undecided.
         walls: all walls, from which these are chosen.
     """
 
@@ -56,6 +59,7 @@ class NearestCliff:
     direction: np.ndarray
     parameters: np.ndarray
     tied: np.ndarray
+    undecided: np.ndarray
     margin: np.ndarray
     guarantee: np.ndarray
     walls: Walls
@@ -68,20 +72,25 @@ class NearestCliff:
 
     def tied_actions(self) -> list[str]:
         """The ties of one reward, in words."""
+        return self._pairs(self.walls.tied, "=")
+
+    def undecided_actions(self) -> list[str]:
+        """The pairs of one reward of which the arithmetic cannot tell whether they tie, in words."""
+        return self._pairs(self.walls.undecided, "≈")
+
+    def _pairs(self, marked: np.ndarray, sign: str) -> list[str]:
         if self.radius.shape:
-            raise ValueError("several rewards: take one of them, near.walls.tied says which")
-        pairs = np.argwhere(self.walls.tied & self.walls.looked_at[..., None])
-        own = self.walls.actions
-        return [
-            f"{self.labels.state(s)}: {self.labels.action(own[s], s)} = {self.labels.action(a, s)}" for s, a in pairs
-        ]
+            raise ValueError("several rewards: take one of them, near.walls.tied and .undecided say which")
+        labels, own = self.labels, self.walls.actions
+        pairs = np.argwhere(marked & self.walls.looked_at[..., None])
+        return [f"{labels.state(s)}: {labels.action(own[s], s)} {sign} {labels.action(a, s)}" for s, a in pairs]
 
     def ranking(self, count: int = 10) -> list[Margin]:
         """The states of one reward by their margins, the smallest first; states that never switch are left out."""
         if self.radius.shape:
             raise ValueError("several rewards: rank one at a time")
         own, walls = self.walls.actions, self.walls
-        upper = walls.over_norm(np.maximum(walls.gap, 0) + walls.gap_bound)
+        upper = walls.upper()
         nearest = walls.margin.min(axis=-1)
         enters = walls.margin.argmin(axis=-1)
         order = [int(s) for s in np.argsort(nearest, kind="stable") if np.isfinite(nearest[s])]
@@ -96,12 +105,15 @@ class NearestCliff:
         if self.radius.shape:
             finite = self.radius[np.isfinite(self.radius)]
             middle = f"; median distance {np.median(finite):.3g} ({norm} norm)" if finite.size else ""
-            return f"{self.radius.size} rewards, {int(self.tied.sum())} of them on a cliff{middle}"
-        if self.tied:
-            more = f"; the nearest other wall is at {self.margin:.4g}" if np.isfinite(self.margin) else ""
-            ties = self.tied_actions()
-            rest = f" and {len(ties) - SHOWN} more" if len(ties) > SHOWN else ""
-            return f"on a cliff: actions tie in {', '.join(ties[:SHOWN])}{rest}{more}"
+            unsure = f", {int(self.undecided.sum())} undecided" if self.undecided.any() else ""
+            return f"{self.radius.size} rewards, {int(self.tied.sum())} of them on a cliff{unsure}{middle}"
+        if self.tied or self.undecided:
+            parts = [f"on a cliff: actions tie in {_some(self.tied_actions())}"] if self.tied else []
+            if self.undecided:
+                parts.append(f"undecided whether actions tie in {_some(self.undecided_actions())}")
+            if np.isfinite(self.margin):
+                parts.append(f"the nearest other wall is at {self.margin:.4g}")
+            return "; ".join(parts)
         if self.state < 0:
             return "no change of this family changes the policy"
         s = int(self.state)
@@ -111,6 +123,11 @@ class NearestCliff:
             f"nearest cliff{kind or ''} at {bound}{self.radius:.4g} ({norm} norm): {switch}"
             f"{self.labels.action(self.enters, s)}; the smallest gap alone guarantees {self.guarantee:.4g}"
         )
+
+
+def _some(things: list[str]) -> str:
+    rest = f" and {len(things) - SHOWN} more" if len(things) > SHOWN else ""
+    return f"{', '.join(things[:SHOWN])}{rest}"
 
 
 def nearest_cliff(
@@ -135,8 +152,8 @@ def nearest_cliff(
         family: which changes are allowed (`jc.family`): all entries if not given.
         states: "all", "reachable" or "visited" (an upper bound); see `cliffs.walls`.
         rule: which policy is taken where actions tie, one of `jc.policies` that chooses a single action.
-        tie_tolerance: gaps up to this are ties, in units of the span; 1e-11 if not given, also for float32 problems,
-            whose numbers are taken at their word: a tie that was rounded when stored is none, unless you say so here.
+        tie_tolerance: gaps up to this are ties, in units of the span; 1e-11, or 1e-4 for a problem that came in
+            float32, if not given. 0 asks for exact ties.
 
     >>> import jaxcliff as jc
     >>> near = jc.nearest_cliff(jc.problems.bandit([1.0, 0.5, 0.0]))
@@ -161,10 +178,11 @@ def nearest_cliff(
     leaves = np.take_along_axis(found.actions, state[..., None], axis=-1)[..., 0]
     # A state that is not visited, but could be, may switch first: its walls bound from below all the same.
     certain = looked_at(found.cones, "reachable", found.actions) if states == "visited" else found.looked_at
-    lower = found.over_norm(np.where(found.undecided, 0, np.maximum(found.gap - found.gap_bound, 0)), certain)
-    upper = found.over_norm(np.maximum(found.gap, 0) + found.gap_bound)
-    clear = reachable & ~found.tied
-    smallest = nearest(np.where(np.isfinite(found.gap) & ~found.tied & found.looked_at[..., None], found.gap, np.inf))
+    lower, upper = found.lower(certain), found.upper()
+    unsure = found.undecided & np.isfinite(lower)
+    clear = reachable & ~found.tied & ~found.undecided
+    no_tie = np.isfinite(found.gap) & ~found.tied & found.looked_at[..., None]
+    smallest = nearest(np.where(no_tie, np.where(found.undecided, 0, found.gap), np.inf))
 
     pulled = found.family.pull(found.normals(state, enters))
     parameters = found.family.steepest(pulled, norm)
@@ -180,6 +198,7 @@ def nearest_cliff(
         direction=np.where(exists[..., None, None], direction, 0.0),
         parameters=parameters,
         tied=tied,
+        undecided=np.asarray(unsure.any(axis=(-2, -1))),
         margin=nearest(np.where(clear, margin, np.inf)),
         guarantee=np.asarray(theory.safe_radius(smallest, found.cones.steps) / reach)
         if reach

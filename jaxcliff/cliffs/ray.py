@@ -17,11 +17,13 @@ from jaxcliff.cliffs.cones import Array, Cones
 from jaxcliff.cliffs.walls import optimal_policy
 from jaxcliff.labels import Labels
 from jaxcliff.mdp import MDP
+from jaxcliff.solvers.solution import tie_tolerance_of
 
 DIMS: dict[str, tuple[str, ...]] = {
     "breakpoints": ("breakpoint",),
     "actions": ("segment", "state"),
     "optimal": ("segment", "state", "action"),
+    "undecided": ("segment", "state", "action"),
     "tv": ("breakpoint",),
     "visited_tv": ("breakpoint",),
     "return_jump": ("breakpoint",),
@@ -39,12 +41,15 @@ class Path:
         actions: one optimal policy per segment, [M + 1, S].
         optimal: the optimal actions on each segment, [M + 1, S, A]: several in a state where they tie all along it,
             which is where the ray runs inside a wall.
+        undecided: those of them of which the arithmetic cannot tell whether they tie, [M + 1, S, A].
         tv, visited_tv: how far the policy jumps at each breakpoint, [M]: the largest total variation over states, and
             its mean over the states visited before; ties by the rule that was asked for.
         return_jump: the change of the true return there, [M]; true_return: the true return of each segment; or None.
         value_jump: a bound on the jump of the optimal value at each breakpoint, [M]: 0 up to rounding, a certificate.
-        tied_start: whether actions tie at the start that do not tie along the ray; start_tv: how far the policy then
-            jumps from the start itself to the first segment, the largest total variation over states.
+        tied_start: whether actions tie at the start that do not tie along the ray; undecided_start: whether the
+            arithmetic cannot tell that of some; start_tv: how far the policy then jumps from the start itself to the
+            first segment, the largest total variation over states.
+        tie_tolerance: gaps up to this are ties, in units of the span of the reward.
         complete: False if the limit on breakpoints stopped the walk; then `stop` is how far it came.
     """
 
@@ -53,13 +58,16 @@ class Path:
     breakpoints: Array
     actions: Array
     optimal: Array
+    undecided: Array
     tv: Array
     visited_tv: Array
     return_jump: Any
     true_return: Any
     value_jump: Array
     tied_start: bool
+    undecided_start: bool
     start_tv: float
+    tie_tolerance: float
     complete: bool
     labels: Labels = static(default=Labels())
 
@@ -68,6 +76,11 @@ class Path:
         """The first breakpoint; infinite if there is none."""
         return float(self.breakpoints[0]) if len(self.breakpoints) else np.inf
 
+    @property
+    def middles(self) -> Array:
+        """A t inside every segment: the middle, or one more than the last breakpoint where the ray has no end."""
+        return _middles(self.start, self.breakpoints, self.stop)
+
     def switches(self, index: int) -> list[tuple[int, list[int], list[int]]]:
         """What switches at a breakpoint: (state, its optimal actions before, and after)."""
         return jumps.switches(self.optimal[index], self.optimal[index + 1])
@@ -75,6 +88,7 @@ class Path:
     def summary(self) -> str:
         """One line per breakpoint, after one for a start on a cliff, and before one for ties that last."""
         lines = ["actions tie at the start"] if self.tied_start else []
+        lines += ["undecided whether actions tie at the start"] if self.undecided_start else []
         for i, t in enumerate(self.breakpoints):
             parts = [
                 f"{self.labels.state(s)} goes from {self._names(s, a)} to {self._names(s, b)}"
@@ -83,11 +97,14 @@ class Path:
             lines.append(f"t = {t:.6g}: {'; '.join(parts)}")
         if not len(self.breakpoints):
             lines.append(f"no cliff between t = {self.start:g} and t = {self.stop:g}")
-        lasting = [int(s) for s in np.flatnonzero((self.optimal.sum(axis=-1) > 1).any(axis=0))]
-        if lasting:
-            lines.append(
-                f"inside a wall: actions tie all along a segment in {', '.join(map(self.labels.state, lasting))}"
-            )
+        unsure = self.undecided.any(axis=-1)
+        certain = (self.optimal.sum(axis=-1) > 1) & ~unsure
+        for words, states in (
+            ("inside a wall: actions tie all along a segment in", certain.any(axis=0)),
+            ("undecided whether actions tie all along a segment in", unsure.any(axis=0)),
+        ):
+            if states.any():
+                lines.append(f"{words} {', '.join(self.labels.state(int(s)) for s in np.flatnonzero(states))}")
         return "\n".join(lines if self.complete else [*lines, "stopped at the limit on breakpoints"])
 
     def _names(self, state: int, actions: list[int]) -> str:
@@ -128,7 +145,7 @@ def cliffs_along(
         true_reward: another reward, [S, A], whose return is reported.
         rule: how ties are broken where heights of jumps are measured: `jc.policies.uniform`, `first`, or a function of
             action sets.
-        tie_tolerance: gaps up to this are ties, in units of the span; 1e-11 if not given.
+        tie_tolerance: gaps up to this are ties, in units of the span; as in `nearest_cliff`.
         max_breakpoints: of one ray; a longer path stops there and says so.
 
     Returns:
@@ -148,15 +165,25 @@ def cliffs_along(
     true = None if true_reward is None else cones.reward(true_reward, "the true reward")
     if not start < stop or not np.isfinite(start):
         raise ValueError(f"the range of t must be increasing and have a finite start, not {start} to {stop}")
-    ties = Ties(cones, tie_tolerance)
+    ties = Ties(cones, tie_tolerance_of(cones.dtype, tie_tolerance, reward))
     begin = optimal_policy(cones, base)
     found = _follow(ties, base, directions, float(start), float(stop), max_breakpoints, begin)
 
     optimal = np.concatenate([f.optimal for f in found])
     firsts = np.cumsum([0, *(len(f.optimal) for f in found)])
     before = np.concatenate([first + np.arange(len(f.breakpoints)) for first, f in zip(firsts, found, strict=False)])
-    chosen = jumps.policies_of(cones, optimal, rule)
-    starts = jumps.policies_of(cones, np.stack([f.start for f in found]), rule)
+    # Every segment in its middle, and every start, with all their gaps: what a rule may look at.
+    rows = np.concatenate([np.repeat(np.arange(len(found)), np.diff(firsts)), np.arange(len(found))])
+    parts = np.stack([np.broadcast_to(base, directions.shape), directions], axis=1)
+    places = np.concatenate([*(f.middles(float(start)) for f in found), np.full(len(found), float(start))])
+    acts = ties.verdict(
+        np.concatenate([*(np.array(f.actions) for f in found), np.stack([f.actions[0] for f in found])]),
+        np.concatenate([optimal, np.stack([f.start for f in found])]),
+        parts[rows] if several else parts,
+        np.stack([np.ones_like(places), places], axis=-1),
+    )
+    undecided, policy = np.asarray(acts.undecided), jumps.policies_of(acts, rule)
+    chosen, starts = policy[: firsts[-1]], policy[firsts[-1] :]
     start_tv = np.abs(starts - chosen[firsts[:-1]]).sum(axis=-1).max(axis=-1) / 2
     height = jumps.heights(cones.in_blocks(cones.visits, chosen), chosen, before, before + 1, true)
     ends = np.cumsum([0, *(len(f.breakpoints) for f in found)])
@@ -170,13 +197,16 @@ def cliffs_along(
                 breakpoints=np.array(own.breakpoints),
                 actions=np.array(own.actions),
                 optimal=np.array(own.optimal),
+                undecided=undecided[firsts[i] : firsts[i + 1]],
                 tv=height["tv"][jump],
                 visited_tv=height["visited_tv"][jump],
                 return_jump=None if true is None else height["return_jump"][jump],
                 true_return=None if true is None else height["true_return"][firsts[i] : firsts[i + 1]],
                 value_jump=np.array(own.value_jump),
-                tied_start=bool((own.start & ~own.optimal[0]).any()),
+                tied_start=bool((own.start & ~own.optimal[0] & ~undecided[firsts[-1] + i]).any()),
+                undecided_start=bool((own.start & ~own.optimal[0] & undecided[firsts[-1] + i]).any()),
                 start_tv=float(start_tv[i]),
+                tie_tolerance=ties.tolerance,
                 complete=own.complete,
                 labels=mdp.labels,
             )
@@ -195,6 +225,15 @@ class _Trail:
         self.value_jump: list[float] = []
         self.complete = True
         self.reached = np.inf
+
+    def middles(self, start: float) -> Array:
+        return _middles(start, self.breakpoints, self.reached)
+
+
+def _middles(start: float, breakpoints: Any, stop: float) -> Array:
+    ends = np.array([start, *breakpoints, stop])
+    last = np.isinf(ends[1:])
+    return np.where(last, ends[:-1] + 1, (ends[:-1] + np.where(last, 0, ends[1:])) / 2)
 
 
 def _follow(

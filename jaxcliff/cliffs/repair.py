@@ -12,6 +12,7 @@ from jaxcliff.cliffs.walls import looked_at, optimal_policy
 from jaxcliff.labels import Labels
 from jaxcliff.mdp import MDP
 from jaxcliff.rewards import family as families
+from jaxcliff.solvers.solution import tie_tolerance_of
 
 ROUNDS = 5  # of asking for as much more as the last answer fell short by
 
@@ -26,6 +27,7 @@ class Repair:
         size: the norm of θ.
         smallest_gap, smallest_radius: what the mended reward has: the smallest gap, and gap/‖n‖ (its distance to the
             nearest cliff), as evaluated afterwards and not as the programme says.
+        tied: whether that smallest gap is still a tie, or cannot be told from one.
         conflict: if there is none, walls (state, action) that cannot all hold.
     """
 
@@ -36,15 +38,17 @@ class Repair:
     size: float
     smallest_gap: float
     smallest_radius: float
+    tied: bool = static(default=False)
     conflict: tuple = static(default=())
     labels: Labels = static(default=Labels())
 
     def summary(self) -> str:
         """One sentence."""
         if self.feasible:
+            tied = "; it is still a tie, or cannot be told from one" if self.tied else ""
             return (
                 f"a change of {self.size:.4g} makes the policy optimal, with a smallest gap of {self.smallest_gap:.4g} "
-                f"and the nearest cliff at {self.smallest_radius:.4g}"
+                f"and the nearest cliff at {self.smallest_radius:.4g}{tied}"
             )
         walls = ", ".join(f"{self.labels.state(s)} against {self.labels.action(a, s)}" for s, a in self.conflict)
         return f"no change of this family does it: these cannot all hold: {walls}"
@@ -60,6 +64,7 @@ def repair(
     norm: str = "inf",
     family: Any = None,
     states: str = "all",
+    tie_tolerance: float | None = None,
 ) -> Repair:
     """The smallest change of a reward that makes a policy optimal, with every gap at least `gap` or `radius`·‖n‖.
 
@@ -72,6 +77,7 @@ def repair(
         norm: of the change, "inf" or "1".
         family: which changes are allowed (`jc.family`): all entries if not given.
         states: where the policy must be optimal: "all", or "reachable" from `initial`.
+        tie_tolerance: gaps up to this are ties, in units of the span; as in `nearest_cliff`.
 
     >>> import jaxcliff as jc
     >>> mended = jc.repair(jc.problems.bandit([1.0, 0.0]), [1], gap=0.5)
@@ -92,12 +98,13 @@ def repair(
     seen = looked_at(cones, states, actions[None])[0]
     programme = Programme(cones, actions, base, family, norm, seen)
     walls = tuple(programme.walls.T)
-    norms = family.dual_norms(cones, actions[None], norm)[0]
+    ties = Ties(cones, tie_tolerance_of(cones.dtype, tie_tolerance, reward))
+    norms = family.dual_norms(cones, actions[None], norm)[0][0]
     margins = np.full(len(programme.walls), float(wanted)) * (1 if radius is None else norms[walls])
     theta, conflict = programme.smallest_change(margins)
     if theta is None:
         nan, none = np.full(base.shape, np.nan), np.full(family.shape, np.nan)
-        return Repair(False, nan, nan, none, np.inf, np.nan, np.nan, tuple(conflict), mdp.labels)
+        return Repair(False, nan, nan, none, np.inf, np.nan, np.nan, False, tuple(conflict), mdp.labels)
     asked = margins
     for _ in range(ROUNDS):
         mended = base + family.apply(theta)
@@ -119,6 +126,7 @@ def repair(
         parameters=theta,
         size=float(size),
         smallest_gap=float(own.min(initial=np.inf)),
+        tied=bool((own <= ties.limits(mended[None, None], np.ones((1, 1)), error)).any()),
         smallest_radius=float((own[met] / norms[walls][met]).min(initial=np.inf)),
         labels=mdp.labels,
     )
@@ -151,6 +159,7 @@ def best_tiebreaker(
     reward: Any = None,
     norm: str = "inf",
     family: Any = None,
+    tie_tolerance: float | None = None,
 ) -> TieBreaker:
     """How far an action can be put ahead of its rivals by a change of the reward of at most `budget`.
 
@@ -171,13 +180,14 @@ def best_tiebreaker(
     if not 0 < budget < np.inf:
         raise ValueError(f"the budget must be a positive number, not {budget}")
     family = (families.identity(mdp) if family is None else family).fit(mdp)
-    actions = optimal_elsewhere(cones, base, state, action)
+    ties = Ties(cones, tie_tolerance_of(cones.dtype, tie_tolerance, reward))
+    actions = optimal_elsewhere(ties, base, state, action)
     programme = Programme(cones, actions, base, family, norm, np.ones(cones.num_states, bool))
     here = programme.walls[:, 0] == state
     if not here.any():
         raise ValueError(f"{mdp.labels.state(state)} has one action only: there is nothing to break")
     gaps, _ = cones.gaps(actions[None], base[None, None])
-    norms = family.dual_norms(cones, actions[None], norm)[0]
+    norms = family.dual_norms(cones, actions[None], norm)[0][0]
     rivals = programme.walls[here]
     upper = (gaps[0, 0][tuple(rivals.T)] + budget * norms[tuple(rivals.T)]).min()
     theta = programme.largest_gap(np.zeros(len(here)), here, float(budget))
@@ -192,13 +202,14 @@ def best_tiebreaker(
     )
 
 
-def optimal_elsewhere(cones: Cones, reward: Array, state: int, action: int) -> Array:
+def optimal_elsewhere(ties: Ties, reward: Array, state: int, action: int) -> Array:
     """The best of the policies that take this action here, [S]."""
+    cones = ties.cones
     actions = optimal_policy(cones, reward)
     actions[state] = action
     allowed = cones.counts.copy()
     allowed[state] = np.arange(cones.num_actions) == action
-    return Ties(cones).improved(actions[None], reward[None, None], np.ones((1, 1)), allowed[None])[0]
+    return ties.improved(actions[None], reward[None, None], np.ones((1, 1)), allowed[None])[0]
 
 
 def as_actions(cones: Cones, policy: Any) -> Array:

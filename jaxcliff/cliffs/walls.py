@@ -19,6 +19,7 @@ from jaxcliff.mdp import MDP
 from jaxcliff.policies import ActionSets, optimal_actions
 from jaxcliff.rewards import family as families
 from jaxcliff.solvers.evaluate import reachable
+from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.solvers.solve import solve
 
 Rule = Callable[..., Any]
@@ -33,10 +34,13 @@ class Walls:
         gap: V(s) − Q(s, a), [..., S, A]; +inf where there is no wall (an illegal action, or the policy's own).
         gap_bound: how wrong a gap can be, [..., S, A].
         norm: ‖Fᵀn_{s,a}‖ in the dual norm; 0 where the family cannot move the gap.
+        norm_bound: how wrong a norm can be, [..., 1, 1].
         margin: gap / norm: how far the family moves until this wall is met, if nothing else switches first.
         actions: the policy, [..., S].
         tied, undecided: walls whose gap is a tie, or cannot be told from one, [..., S, A].
         looked_at: the states whose walls count, [..., S].
+        tie_tolerance: gaps up to this are ties, in units of the span; what was asked for, or the default of the dtype
+            in which the problem came.
     """
 
     cones: Any = static()
@@ -47,20 +51,31 @@ class Walls:
     gap: np.ndarray
     gap_bound: np.ndarray
     norm: np.ndarray
+    norm_bound: np.ndarray
     actions: np.ndarray
     tied: np.ndarray
     undecided: np.ndarray
     looked_at: np.ndarray
+    tie_tolerance: Any
 
     @property
     def margin(self) -> np.ndarray:
-        return self.over_norm(np.maximum(self.gap, 0))
+        return self.over_norm(np.maximum(self.gap, 0), self.norm)
 
-    def over_norm(self, numbers: np.ndarray, looked_at: Any = None) -> np.ndarray:
-        """Numbers divided by the norms of the walls; +inf where there is no wall, or none that can be met."""
+    def lower(self, looked_at: Any = None) -> np.ndarray:
+        """The margin is at least this, [..., S, A], with the errors of gap and norm; 0 where a tie is undecided."""
+        sure = np.where(self.undecided, 0, np.maximum(self.gap - self.gap_bound, 0))
+        return self.over_norm(sure, self.norm + self.norm_bound, looked_at)
+
+    def upper(self) -> np.ndarray:
+        """And at most this."""
+        return self.over_norm(np.maximum(self.gap, 0) + self.gap_bound, self.norm - self.norm_bound)
+
+    def over_norm(self, numbers: np.ndarray, norm: np.ndarray, looked_at: Any = None) -> np.ndarray:
+        """Numbers divided by norms; +inf where there is no wall, or none that can be met."""
         seen = self.looked_at if looked_at is None else looked_at
-        met = np.isfinite(self.gap) & (self.norm > 0) & seen[..., None]
-        return np.where(met, np.where(met, numbers, 0) / np.where(met, self.norm, 1), np.inf)
+        met = np.isfinite(self.gap) & (norm > 0) & seen[..., None]
+        return np.where(met, np.where(met, numbers, 0) / np.where(met, norm, 1), np.inf)
 
     def normals(self, states: Any, actions: Any) -> np.ndarray:
         """n_{s,a} for one pair per reward, or for several pairs of one reward, [..., S, A]."""
@@ -84,13 +99,14 @@ def walls(
     families.check_norm(norm)
     cones = Cones.of(mdp)
     family = (families.identity(mdp) if family is None else family).fit(mdp)
+    tie_tolerance = tie_tolerance_of(cones.dtype, tie_tolerance, rewards)
     rewards, acts = solved(cones, rewards, tie_tolerance)
     lead = rewards.shape[:-2]
     actions = selected(acts, rule)
     acts = jax.tree.map(np.asarray, acts)
     flat = actions.reshape(-1, cones.num_states)
     distinct, index = np.unique(flat, axis=0, return_inverse=True)
-    norms = cones.in_blocks(lambda a: family.dual_norms(cones, a, norm), distinct)[index.ravel()]
+    norms, wrong = cones.in_blocks(lambda a: family.dual_norms(cones, a, norm), distinct)
     is_wall = cones.walls(actions)
     seen = looked_at(cones, states, distinct)[index.ravel()]
     return Walls(
@@ -101,15 +117,17 @@ def walls(
         rewards=rewards,
         gap=np.where(is_wall, acts.gap, np.inf),
         gap_bound=np.where(is_wall, acts.gap_bound, 0),
-        norm=norms.reshape(is_wall.shape),
+        norm=norms[index.ravel()].reshape(is_wall.shape),
+        norm_bound=wrong[index.ravel()].reshape(*lead, 1, 1),
         actions=actions,
         tied=is_wall & acts.optimal,
         undecided=is_wall & acts.undecided,
         looked_at=seen.reshape(*lead, cones.num_states),
+        tie_tolerance=tie_tolerance,
     )
 
 
-def solved(cones: Cones, rewards: Any, tie_tolerance: Any = None) -> tuple[np.ndarray, ActionSets]:
+def solved(cones: Cones, rewards: Any, tie_tolerance: Any) -> tuple[np.ndarray, ActionSets]:
     """Rewards, cleaned, and their optimal actions; a reward that cannot be solved is refused."""
     mdp = cones.mdp
     rewards = np.asarray(mdp.reward) if rewards is None else np.asarray(rewards, np.float64)
@@ -131,7 +149,7 @@ def solved(cones: Cones, rewards: Any, tie_tolerance: Any = None) -> tuple[np.nd
 
 def optimal_policy(cones: Cones, reward: np.ndarray) -> np.ndarray:
     """An optimal policy of one clean reward, [S]: the first best actions."""
-    _, acts = solved(cones, reward)
+    _, acts = solved(cones, reward, tie_tolerance_of(cones.dtype, None))
     return selected(acts, policies.first)
 
 

@@ -10,12 +10,14 @@ import numpy as np
 from jaxcliff import policies
 from jaxcliff._records import record
 from jaxcliff.cliffs import jumps
+from jaxcliff.cliffs.beside import Ties
 from jaxcliff.cliffs.cones import Array, Cones, float64
 from jaxcliff.cliffs.plane import PolicyMap, map_plane
 from jaxcliff.cliffs.radius import nearest_cliff
 from jaxcliff.cliffs.ray import Path, cliffs_along
 from jaxcliff.mdp import MDP
 from jaxcliff.rewards import family
+from jaxcliff.solvers.solution import tie_tolerance_of
 
 
 @record
@@ -91,10 +93,11 @@ def weight_map(
     if samples < 1:
         raise ValueError(f"samples must be at least 1, not {samples}")
     each = np.stack([cones.reward(r, f"reward {k}") for k, r in enumerate(rewards)])
-    options: dict[str, Any] = {"true_reward": true_reward, "rule": rule, "tie_tolerance": tie_tolerance}
+    ties = Ties(cones, tie_tolerance_of(cones.dtype, tie_tolerance, rewards))
+    options: dict[str, Any] = {"true_reward": true_reward, "rule": rule, "tie_tolerance": ties.tolerance}
 
-    def returns(sets: Array) -> Array:
-        chosen = jumps.policies_of(cones, sets, rule)
+    def returns(actions: Array, sets: Array, weights: Array) -> Array:
+        chosen = jumps.policies_of(ties.verdict(actions, sets, each[None], weights), rule)
         visits = cones.in_blocks(cones.visits, chosen)
         return np.stack([jumps.earned(visits, chosen, r) for r in each], axis=-1)
 
@@ -103,24 +106,28 @@ def weight_map(
 
     if number == 2:
         path = line(0, 1)
-        return WeightMap(exact=path.complete, map=path, returns=returns(path.optimal))
+        second = path.middles[:, None]
+        earned = returns(path.actions, path.optimal, np.concatenate([1 - second, second], axis=1))
+        return WeightMap(exact=path.complete, map=path, returns=earned)
     if number == 3:
         plane = np.stack([each[0], each[1] - each[0], each[2] - each[0]])
         triangle = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
         true = None if true_reward is None else cones.reward(true_reward, "the true reward")
-        plan = map_plane(cones, plane, triangle, true, rule, tie_tolerance, max_regions, progress)
-        return WeightMap(exact=plan.complete, map=plan, returns=returns(plan.optimal))
+        plan = map_plane(ties, plane, triangle, true, rule, max_regions, progress)
+        rest = plan.centres
+        earned = returns(plan.actions, plan.optimal, np.insert(rest, 0, 1 - rest.sum(axis=1), axis=1))
+        return WeightMap(exact=plan.complete, map=plan, returns=earned)
     with float64():
         key = jax.random.key(0) if key is None else key
         drawn = np.asarray(jax.random.dirichlet(key, np.ones(number), (samples,)))
     mixed = np.tensordot(drawn, each, axes=1)
-    near = nearest_cliff(mdp, mixed, family=family.weights(each), tie_tolerance=tie_tolerance)
+    near = nearest_cliff(mdp, mixed, family=family.weights(each), tie_tolerance=ties.tolerance)
     actions = near.walls.actions
-    sets = np.eye(cones.num_actions, dtype=bool)[actions] | near.walls.tied
+    sets = np.eye(cones.num_actions, dtype=bool)[actions] | near.walls.tied | near.walls.undecided
     return WeightMap(
         exact=False,
         map=None,
-        returns=returns(sets),
+        returns=returns(actions, sets, drawn),
         lines={pair: line(*pair) for pair in itertools.combinations(range(number), 2)},
         weights=drawn,
         actions=actions,

@@ -52,8 +52,8 @@ class Entries:
         """Fᵀn, [..., N, S, A]."""
         return self.scale * normals[..., None, :, :]
 
-    def dual_norms(self, cones: Any, actions: Array, norm: str) -> Array:
-        """‖Fᵀn‖* of every wall of every policy, [F, S, A]."""
+    def dual_norms(self, cones: Any, actions: Array, norm: str) -> tuple[Array, Array]:
+        """‖Fᵀn‖* of every wall of every policy, [F, S, A], and its error [F]; 0 where it cannot be told from 0."""
         p = check_norm(norm)
         return cones.entry_norms(actions, np.linalg.norm(self.scale, p, axis=0), p)
 
@@ -108,12 +108,13 @@ class Directions:
         """Fᵀn, [..., D]."""
         return np.tensordot(normals, self.columns, axes=((-2, -1), (1, 2)))
 
-    def dual_norms(self, cones: Any, actions: Array, norm: str) -> Array:
-        """‖Fᵀn‖* of every wall of every policy, [F, S, A]: n is never made, the gaps under F_i are what is needed."""
+    def dual_norms(self, cones: Any, actions: Array, norm: str) -> tuple[Array, Array]:
+        """The same: n is never made, the gaps under F_i are what is needed."""
         gaps, error = cones.gaps(actions, self.columns[None])
-        size = np.abs(gaps).max(axis=(-2, -1))
-        gaps = np.where(np.abs(gaps) <= error[..., None, None] + 1e-14 * size[..., None, None], 0.0, gaps)
-        return _dual(np.moveaxis(gaps, 1, -1), norm, self.balanced)
+        error = error + 1e-14 * np.abs(gaps).max(axis=(-2, -1))
+        gaps = np.where(np.abs(gaps) <= error[..., None, None], 0.0, gaps)
+        wrong = np.linalg.norm(error, check_norm(norm), axis=-1) * (2 if self.balanced else 1)
+        return _dual(np.moveaxis(gaps, 1, -1), norm, self.balanced), wrong
 
     def matrix(self) -> tuple[Any, Array]:
         """F as a sparse matrix [S·A, D], and the numbers of θ that move something: all."""

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff._numerics import unit_roundoff
+from jaxcliff._numerics import promoted, unit_roundoff
 from jaxcliff._records import by_hand, is_concrete, record, static
 from jaxcliff._types import LaneFlags, LaneScalars, LaneStatus, Policies, Rewards, Values
 from jaxcliff.solvers.batch import Status
@@ -15,6 +15,21 @@ from jaxcliff.solvers.batch import Status
 def default_tie_tolerance(dtype: Any) -> float:
     """Gaps up to this, in units of the reward's span, are ties: 1e-11 in float64, 1e-4 in float32."""
     return 1e-11 if dtype == jnp.float64 else 1e-4
+
+
+def tie_tolerance_of(dtype: Any, given: Any, rewards: Any = None) -> Any:
+    """The tie tolerance that was asked for; or the default of the dtype in which a problem (and its reward) came.
+
+    The one rule of all that decide. float32 numbers are ties to 1e-4 of their span, however many digits they are
+    computed with afterwards.
+    """
+    if given is not None:
+        if not np.all(np.asarray(given, np.float64) >= 0):
+            raise ValueError(f"tie_tolerance must not be negative or NaN, but it is {given}")
+        return given
+    own = getattr(rewards, "dtype", dtype)
+    own = jax.dtypes.canonicalize_dtype(own) if np.issubdtype(own, np.floating) else dtype
+    return default_tie_tolerance(promoted(dtype, own))
 
 
 @record

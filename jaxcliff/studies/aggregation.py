@@ -15,6 +15,7 @@ from jaxcliff.cliffs.radius import nearest_cliff
 from jaxcliff.cliffs.ray import cliffs_along
 from jaxcliff.mdp import MDP
 from jaxcliff.rewards import aggregate, family, perturb
+from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.solvers.solve import solve
 from jaxcliff.studies.learner import Policy, learn
 
@@ -32,6 +33,7 @@ def aggregation_stability(
     names: Any = None,
     temperature: float | None = None,
     penalty: float = 1.0,
+    tie_tolerance: float | None = None,
     policy: Policy | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
@@ -46,6 +48,7 @@ def aggregation_stability(
         count: rewards per size and sort of perturbation.
         names: of the components.
         temperature: of the soft minimum, a tenth of the mixture's span if not given; penalty: on the variance.
+        tie_tolerance: gaps up to this are ties, in units of the span; as in `nearest_cliff`.
         policy: a learner, (mdp, rewards [B, S, A], key) → policies [B, S, A], measured on the same mixtures.
         progress: show a progress bar.
 
@@ -55,10 +58,10 @@ def aggregation_stability(
         the mixture can go towards this reward alone before the policy jumps, exact (1 is all the way, NaN never), and
         `breakpoints`, how many jumps lie on the way; and over `share` of the way `regret`, what the policy of the
         mixture loses when it is deployed under the mixture so moved. Per `sort` of perturbation (each component alone,
-        all by the same amount) and `size`: `flips`, the share that certainly changes the policy, and `tv`, the mean
-        over the states that are visited (and `learned_tv`, the mean of a learner's largest). Per `aggregator` and
-        `size`, with one component drawn at random: the share of flips `aggregator_flips`; and its largest local
-        Lipschitz constant `lipschitz`.
+        all by the same amount) and `size`: `flips`, the share that certainly changes the policy, `undecided`, the share
+        of which the arithmetic cannot tell, and `tv`, the mean over the states that are visited (and `learned_tv`, the
+        mean of a learner's largest). Per `aggregator` and `size`, with one component drawn at random: the share of
+        flips `aggregator_flips`; and its largest local Lipschitz constant `lipschitz`.
     """
     rewards = jnp.asarray(rewards).astype(mdp.dtype)
     if rewards.ndim != 3 or rewards.shape[1:] != mdp.reward.shape or len(rewards) < 2:
@@ -82,14 +85,14 @@ def aggregation_stability(
     base = solve(mdp, mixed)
     if not bool(base.ok):
         raise ValueError(f"the mixture could not be solved: {base.summary()}")
-    acts = policies.optimal_actions(base)
+    tolerance = tie_tolerance_of(mdp.dtype, tie_tolerance)
+    acts = policies.optimal_actions(base, tolerance)
     whole, actions = np.asarray(table, float), mdp.num_actions
 
-    joint = nearest_cliff(mdp, mixed, family=family.components(whole, actions))
-    radius = [
-        float(nearest_cliff(mdp, mixed, family=family.component(whole, k, actions)).radius) for k in range(number)
-    ]
-    towards = cliffs_along(mdp, mixed, np.asarray(rewards - mixed), stop=1.0)
+    nearest = functools.partial(nearest_cliff, mdp, mixed, tie_tolerance=tolerance)
+    joint = nearest(family=family.components(whole, actions))
+    radius = [float(nearest(family=family.component(whole, k, actions)).radius) for k in range(number)]
+    towards = cliffs_along(mdp, mixed, np.asarray(rewards - mixed), stop=1.0, tie_tolerance=tolerance)
     span = float(base.span) or 1.0
     if sizes is None:
         low = min([r for r in radius if 0 < r < np.inf] + [span / 10])
@@ -105,22 +108,25 @@ def aggregation_stability(
         "mean − variance": functools.partial(aggregate.mean_minus_variance, penalty=penalty),
     }
     share = np.linspace(0, 1, STEPS)
-    flips, tv, other, learned = [], [], [], []
+    flips: list[Any] = []
+    unsure: list[Any] = []
+    tv: list[Any] = []
+    other, learned = [], []
     for i, size in enumerate(tqdm(sizes, "sizes", disable=not progress)):
         ball_key, which_key = jax.random.split(jax.random.fold_in(key, i))
         ball = perturb.ball(ball_key, mdp, size, count, reward=jnp.zeros_like(mixed))
         delta = jnp.where(mdp.decisions, ball.rewards, 0)
         alone = mixed + table[:, None, :, None] * delta
         mixtures = jnp.concatenate([alone, (mixed + delta)[None]])
-        found = _moves(mdp, acts, mixtures)
-        flips.append(np.asarray(found[0]))
-        tv.append(np.asarray(found[1]))
+        moved_acts = policies.optimal_actions(solve(mdp, mixtures), np.full(mixtures.shape[:-2], tolerance))
+        for column, found in zip((flips, unsure, tv), _moves(mdp, acts, moved_acts), strict=True):
+            column.append(np.asarray(found))
         if policy is not None:
             own = learn(policy, mdp, mixed, mixtures.reshape(-1, *mixed.shape), which_key)
             learned.append(own.tv.reshape(len(mixtures), count).mean(axis=1))
         which = jax.nn.one_hot(jax.random.randint(which_key, (count,), 0, number), number, dtype=mdp.dtype)
         moved = rewards + which[..., None, None] * delta[:, None]
-        other.append([float(_flips(mdp, *(f(r) for r in (rewards, moved)))) for f in aggregators.values()])
+        other.append([_flips(mdp, f(rewards), f(moved), tolerance) for f in aggregators.values()])
     steepest = [float(jnp.max(aggregate.lipschitz(f, rewards))) for f in aggregators.values()]
     ds = xr.Dataset(
         {
@@ -130,6 +136,7 @@ def aggregation_stability(
             "breakpoints": ("component", [len(p.breakpoints) for p in towards]),
             "regret": (("component", "share"), _deployed(mdp, acts, rewards, mixed, share), {"units": "reward"}),
             "flips": (("size", "sort"), np.stack(flips), {"long_name": "share that flips the policy"}),
+            "undecided": (("size", "sort"), np.stack(unsure), {"long_name": "share left undecided, none flipped"}),
             "tv": (("size", "sort"), np.stack(tv), {"long_name": "mean total variation where the policy goes"}),
             "aggregator_flips": (("size", "aggregator"), np.array(other), {"long_name": "share that flips the policy"}),
             "lipschitz": ("aggregator", steepest),
@@ -148,32 +155,35 @@ def aggregation_stability(
             "count": count,
             "span": span,
             "joint_radius": float(joint.radius),
+            "tie_tolerance": tolerance,
+            "base_undecided": int(np.asarray(policies.ambiguous(acts)).sum()),
             "cliff": joint.summary(),
         },
     )
     if learned:
         ds["learned_tv"] = (("size", "sort"), np.stack(learned), {"long_name": "mean total variation of the learner"})
     if weights.ndim == 1:
-        moving = nearest_cliff(mdp, mixed, family=family.weights(np.asarray(rewards)))
+        moving = nearest(family=family.weights(np.asarray(rewards)))
         ds.attrs |= {"weight_radius": float(moving.radius), "weight_cliff": moving.summary()}
     return ds
 
 
 @jax.jit
-def _moves(mdp: MDP, acts: policies.ActionSets, rewards: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The share of flips and the mean distance where the base policy goes, over the lanes of every sort."""
-    moved = policies.optimal_actions(solve(mdp, rewards))
-    flipped, _ = metrics.flips(acts, moved)
+def _moves(mdp: MDP, acts: policies.ActionSets, moved: policies.ActionSets) -> tuple[jax.Array, ...]:
+    """The shares of flips and undecided, and the mean distance where the base policy goes, over lanes of every sort."""
+    flipped, unsure = metrics.flips(acts, moved)
+    some = jnp.any(flipped, axis=-1)
     own = policies.uniform(acts)
     visits = jnp.sum(metrics.occupancy(mdp, own, normalized=True), axis=-1)
     distance = jnp.sum(visits * metrics.total_variation(policies.uniform(moved), own), axis=-1)
-    return jnp.mean(jnp.any(flipped, axis=-1), axis=-1), jnp.mean(distance, axis=-1)
+    return jnp.mean(some, axis=-1), jnp.mean(jnp.any(unsure, axis=-1) & ~some, axis=-1), jnp.mean(distance, axis=-1)
 
 
-@jax.jit
-def _flips(mdp: MDP, base: jax.Array, rewards: jax.Array) -> jax.Array:
-    before, after = policies.optimal_actions(solve(mdp, base)), policies.optimal_actions(solve(mdp, rewards))
-    return jnp.mean(jnp.any(metrics.flips(before, after)[0], axis=-1))
+def _flips(mdp: MDP, base: jax.Array, rewards: jax.Array, tolerance: float) -> float:
+    """The share of rewards that certainly flip the policy of a base."""
+    before = policies.optimal_actions(solve(mdp, base), tolerance)
+    after = policies.optimal_actions(solve(mdp, rewards), np.full(len(rewards), tolerance))
+    return float(jnp.mean(jnp.any(metrics.flips(before, after)[0], axis=-1)))
 
 
 @jax.jit

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from jaxcliff import metrics, policies, theory
 from jaxcliff.mdp import MDP
 from jaxcliff.rewards import perturb
-from jaxcliff.solvers.solution import Solution
+from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.solvers.solve import solve
 from jaxcliff.studies.learner import Policy, learn
 
@@ -23,6 +23,7 @@ def flip_frequency(
     radii: Any = None,
     count: int = 2048,
     norm: str = "inf",
+    tie_tolerance: float | None = None,
     policy: Policy | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
@@ -38,6 +39,7 @@ def flip_frequency(
         radii: of the balls, in units of reward; 11 up to half the reward's span if not given.
         count: rewards per radius.
         norm: of the ball, "inf", "2" or "1".
+        tie_tolerance: gaps up to this are ties, in units of the span; as in `nearest_cliff`.
         policy: a learner, (mdp, rewards [B, S, A], key) → policies [B, S, A], measured on the same rewards.
         progress: show a progress bar.
 
@@ -54,7 +56,8 @@ def flip_frequency(
     base = solve(mdp)
     if not bool(base.ok):
         raise ValueError(f"the problem itself could not be solved: {base.summary()}")
-    acts = policies.optimal_actions(base)
+    tie_tolerance = tie_tolerance_of(mdp.dtype, tie_tolerance)
+    acts = policies.optimal_actions(base, tie_tolerance)
     smallest = _smallest_gaps(mdp, acts)
     safe = theory.safe_radius(float(smallest.min()), float(mdp.steps))
     if radii is None:
@@ -69,7 +72,8 @@ def flip_frequency(
     keys = jax.random.split(key, len(radii))
     for radius, subkey in zip(tqdm(radii, "radii", disable=not progress), keys, strict=True):
         rewards = perturb.ball(subkey, mdp, jnp.asarray(radius).astype(mdp.dtype), count, norm=norm).rewards
-        rows.append(jax.device_get(_flip_shares(acts, solve(mdp, rewards))))
+        moved = policies.optimal_actions(solve(mdp, rewards), np.full(count, tie_tolerance))
+        rows.append(jax.device_get(_flip_shares(acts, moved)))
         if policy is not None:
             own = learn(policy, mdp, mdp.reward, rewards, subkey)
             learned.append((own.tv.mean(), own.regret.mean()))
@@ -101,6 +105,7 @@ def flip_frequency(
                 np.asarray(acts.optimal),
                 {"long_name": "optimal under the base reward"},
             ),
+            "base_undecided": ("state", np.asarray(policies.ambiguous(acts)), {"long_name": "a tie is undecided"}),
             "decision": ("state", decisions.sum(axis=1) > 1, {"long_name": "has a choice"}),
             "terminal": ("state", ~decisions.any(axis=1)),
             "smallest_gap": ("state", smallest, {"units": "reward", "long_name": "smallest gap of a rival"}),
@@ -114,6 +119,7 @@ def flip_frequency(
             "method": base.method,
             "span": float(base.span),
             "safe_radius": safe,
+            "tie_tolerance": tie_tolerance,
             "telling_radius": float(radii[np.abs(any_flip - 0.9).argmin()]),
         },
     )
@@ -123,8 +129,8 @@ def flip_frequency(
 
 
 @jax.jit
-def _flip_shares(base: policies.ActionSets, solution: Solution) -> tuple[jax.Array, ...]:
-    flipped, unsure = metrics.flips(base, policies.optimal_actions(solution))
+def _flip_shares(base: policies.ActionSets, moved: policies.ActionSets) -> tuple[jax.Array, ...]:
+    flipped, unsure = metrics.flips(base, moved)
     some = jnp.any(flipped, axis=-1)
     return (
         jnp.mean(flipped, axis=0),

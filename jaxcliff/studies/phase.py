@@ -8,6 +8,7 @@ import xarray as xr
 
 from jaxcliff import policies
 from jaxcliff.cliffs import jumps
+from jaxcliff.cliffs.beside import Ties
 from jaxcliff.cliffs.cones import Array, Cones, float64
 from jaxcliff.cliffs.plane import PolicyMap, policy_map
 from jaxcliff.cliffs.radius import nearest_cliff
@@ -15,6 +16,7 @@ from jaxcliff.cliffs.walls import Walls
 from jaxcliff.cliffs.weights import weight_map
 from jaxcliff.mdp import MDP
 from jaxcliff.rewards import family
+from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.studies.learner import Policy, learn
 
 LEARNED_PIXELS = 32
@@ -31,6 +33,7 @@ def phase_diagram(
     pixels: int = 256,
     true_reward: Any = None,
     rule: Callable[..., Any] = policies.uniform,
+    tie_tolerance: float | None = None,
     policy: Policy | None = None,
     key: Any = None,
     max_regions: int = 100_000,
@@ -49,6 +52,7 @@ def phase_diagram(
         true_reward: another reward, [S, A], whose return is reported.
         rule: how ties are broken where policies are compared: `jc.policies.uniform`, `first`, or a function of action
             sets.
+        tie_tolerance: gaps up to this are ties, in units of the span; as in `nearest_cliff`.
         policy: a learner, (mdp, rewards [B, S, A], key) → policies [B, S, A], asked on a coarse grid of its own: how
             far its policy moves from the one it learns at the base, beside how far the optimal one does.
         key: for the learner, a JAX random key.
@@ -68,7 +72,13 @@ def phase_diagram(
         raise ValueError("say either x=… and y=…, two rewards, or weights_of=…, three")
     if pixels < 1:
         raise ValueError(f"pixels must be at least 1, not {pixels}")
-    options: dict[str, Any] = {"true_reward": true_reward, "rule": rule, "max_regions": max_regions}
+    ties = Ties(cones, tie_tolerance_of(cones.dtype, tie_tolerance, reward if weights_of is None else weights_of))
+    options: dict[str, Any] = {
+        "true_reward": true_reward,
+        "rule": rule,
+        "tie_tolerance": ties.tolerance,
+        "max_regions": max_regions,
+    }
     if weights_of is None:
         plane = np.stack([cones.reward(reward), cones.reward(x, "x"), cones.reward(y, "y")])
         plan = policy_map(mdp, plane[0], plane[1], plane[2], extent, progress=progress, **options)
@@ -101,9 +111,9 @@ def phase_diagram(
         value=image(value, units=unit, long_name="optimal return"),
     )
     middle = plane[0] + np.tensordot(base, plane[1:], axes=1)
-    near = nearest_cliff(mdp, middle)
-    flat = nearest_cliff(mdp, middle, family=family.features(plane[1:]), norm="2")
-    ds = ds.assign(_against_base(cones, plan, near.walls, rule))
+    near = nearest_cliff(mdp, middle, tie_tolerance=ties.tolerance)
+    flat = nearest_cliff(mdp, middle, family=family.features(plane[1:]), norm="2", tie_tolerance=ties.tolerance)
+    ds = ds.assign(_against_base(ties, plane, plan, base, near.walls, rule))
     ds.attrs |= {
         "study": "phase diagram",
         "plane": "rewards" if weights_of is None else "weights",
@@ -113,6 +123,7 @@ def phase_diagram(
         "base_y": float(base[1]),
         "base_region": int(plan.locate(base[None])[0]),
         "base_radius": float(near.radius),
+        "base_undecided": int(near.walls.undecided.any(axis=-1).sum()),
         "plane_radius": float(flat.radius),
         "rule": getattr(rule, "__name__", "a rule"),
     }
@@ -129,7 +140,7 @@ def _from_gaps(cones: Cones, plan: PolicyMap, plane: Array, region: Array, here:
     for start in range(0, len(plan), cones.at_a_time):
         actions = plan.actions[start : start + cones.at_a_time]
         gaps, error = cones.gaps(actions, plane[None])
-        norms = cones.entry_norms(actions, everywhere * cones.counts, 1)
+        norms, _ = cones.entry_norms(actions, everywhere * cones.counts, 1)
         for i in range(len(actions)):
             own = order[ends[start + i] : ends[start + i + 1]]
             walls = cones.walls(actions[i])
@@ -145,10 +156,19 @@ def _from_gaps(cones: Cones, plan: PolicyMap, plane: Array, region: Array, here:
     return gap, radius, certain
 
 
-def _against_base(cones: Cones, plan: PolicyMap, base: Walls, rule: Callable[..., Any]) -> dict[str, Any]:
+def _against_base(
+    ties: Ties, plane: Array, plan: PolicyMap, place: Array, base: Walls, rule: Callable[..., Any]
+) -> dict[str, Any]:
     """How far each region's policy is from that of the base, where ties are ties too."""
-    own = np.eye(cones.num_actions, dtype=bool)[base.actions] | base.tied
-    chosen = jumps.policies_of(cones, np.concatenate([own[None], plan.optimal]), rule)
+    cones = ties.cones
+    own = np.eye(cones.num_actions, dtype=bool)[base.actions] | base.tied | base.undecided
+    acts = ties.verdict(
+        np.concatenate([base.actions[None], plan.actions]),
+        np.concatenate([own[None], plan.optimal]),
+        plane[None],
+        np.insert(np.concatenate([place[None], plan.centres]), 0, 1.0, axis=1),
+    )
+    chosen = jumps.policies_of(acts, rule)
     visits = cones.visits(chosen[:1])
     first = np.zeros(len(plan), int)
     height = jumps.heights(np.repeat(visits, len(chosen), axis=0), chosen, first, 1 + np.arange(len(plan)))

@@ -7,9 +7,11 @@ import xarray as xr
 
 from jaxcliff import policies
 from jaxcliff.cliffs import jumps
+from jaxcliff.cliffs.beside import Ties
 from jaxcliff.cliffs.cones import Cones
 from jaxcliff.cliffs.ray import cliffs_along
 from jaxcliff.mdp import MDP
+from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.studies.learner import Policy, learn
 
 LEARNED = 65  # rewards on the ray at which a learner is asked
@@ -24,6 +26,7 @@ def ray(
     stop: float = 1.0,
     true_reward: Any = None,
     rule: Any = policies.uniform,
+    tie_tolerance: float | None = None,
     policy: Policy | None = None,
     key: Any = None,
 ) -> xr.Dataset:
@@ -39,8 +42,11 @@ def ray(
     cones = Cones.of(mdp)
     base = cones.reward(reward)
     along = cones.reward(direction, "the direction")
-    path = cliffs_along(mdp, base, along, start=start, stop=stop, true_reward=true_reward, rule=rule)
-    chosen = jumps.policies_of(cones, path.optimal, rule)
+    ties = Ties(cones, tie_tolerance_of(cones.dtype, tie_tolerance, reward))
+    options: dict[str, Any] = {"true_reward": true_reward, "rule": rule, "tie_tolerance": ties.tolerance}
+    path = cliffs_along(mdp, base, along, start=start, stop=stop, **options)
+    places = np.insert(path.middles[:, None], 0, 1.0, axis=1)
+    chosen = jumps.policies_of(ties.verdict(path.actions, path.optimal, np.stack([base, along])[None], places), rule)
     visits = cones.in_blocks(cones.visits, chosen)
     changed = (path.optimal != path.optimal[0]).any(axis=-1).sum(axis=-1)
     ds = path.to_dataset().assign(

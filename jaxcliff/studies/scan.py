@@ -20,7 +20,7 @@ from jaxcliff.cliffs.walls import solved
 from jaxcliff.mdp import MDP
 from jaxcliff.policies import ActionSets, optimal_actions
 from jaxcliff.solvers.regularizers import Entropy
-from jaxcliff.solvers.solution import Solution
+from jaxcliff.solvers.solution import Solution, tie_tolerance_of
 from jaxcliff.solvers.solve import solve
 from jaxcliff.studies.learner import Policy, learn
 
@@ -36,6 +36,7 @@ def phase_scan(
     discounts: Any = None,
     temperatures: Any = None,
     tolerance: float = 1e-6,
+    tie_tolerance: float | None = None,
     policy: Policy | None = None,
     key: Any = None,
     progress: bool = False,
@@ -53,6 +54,7 @@ def phase_scan(
         discounts: increasing numbers in [0, 1), at least two; or
         temperatures: increasing numbers, at least two, the first not negative.
         tolerance: borders are found to this share of a step of the grid.
+        tie_tolerance: gaps up to this are ties, in units of the span; as in `nearest_cliff`.
         policy: a learner, (mdp, rewards [B, S, A], key) → policies [B, S, A]; `learned_tv` is how far it moves from
             what it learns for R, over `t` (and over the discounts, as a learner knows no temperature of ours).
         key: for the learner, a JAX random key.
@@ -73,7 +75,8 @@ def phase_scan(
     if not 0 < tolerance < 1:
         raise ValueError(f"tolerance is a share of a step of the grid, between 0 and 1, not {tolerance}")
     base, along = cones.reward(reward), cones.reward(direction, "the direction")
-    decide = _decider(cones, base, along, over)
+    tie_tolerance = tie_tolerance_of(cones.dtype, tie_tolerance, reward)
+    decide = _decider(cones, base, along, over, tie_tolerance)
     shape = (len(values), len(ts))
 
     def blocks(t: Array, value: Array, text: str) -> tuple[Array, ...]:
@@ -90,7 +93,7 @@ def phase_scan(
         x.reshape(len(values), len(ts) + 1, *cones.counts.shape)
         for x in blocks(np.tile(np.append(ts, 0.0), len(values)), np.repeat(values, len(ts) + 1), over)
     )
-    _, acts = solved(cones, base)
+    _, acts = solved(cones, base, tie_tolerance)
     with float64():
         best = np.asarray(policies.uniform(acts))
         own = chosen[:, -1] if over == "temperature" else np.broadcast_to(best, chosen[:, -1].shape)
@@ -115,7 +118,13 @@ def phase_scan(
             "t": ("t", ts, {"long_name": "reward added, in units of D"}),
             over: (over, values, {"units": "" if over == "discount" else "reward"}),
         },
-        {"study": "phase scan", "over": over, "problem": repr(mdp), "tolerance": tolerance},
+        {
+            "study": "phase scan",
+            "over": over,
+            "problem": repr(mdp),
+            "tolerance": tolerance,
+            "tie_tolerance": tie_tolerance,
+        },
     )
     ds["edge_along"] = ("border", np.where(border["edge_along"], "t", over).astype(object))
     if policy is not None:
@@ -124,7 +133,7 @@ def phase_scan(
             tv = np.stack([learn(policy, row, base, base + ts[:, None, None] * along, key).tv for row in rows])
         ds["learned_tv"] = ((over, "t"), tv) if over == "discount" else ("t", tv[0])
     if over == "discount":
-        exact, missed, farthest = _compared(cones, base, along, ds)
+        exact, missed, farthest = _compared(cones, base, along, ds, tie_tolerance)
         ds = ds.assign(exact=(over, exact), missed=(over, missed))
         ds.attrs |= {"farthest": farthest, "step_t": float(np.diff(ts).max())}
     return ds
@@ -153,7 +162,7 @@ def _increasing(numbers: Any, name: str) -> Array:
     return numbers
 
 
-def _decider(cones: Cones, base: Array, along: Array, over: str) -> Decide:
+def _decider(cones: Cones, base: Array, along: Array, over: str, tie_tolerance: float) -> Decide:
     """The best actions at points (t, value), all at once, and a policy: uniform over them, or the soft one."""
     mdp = cones.mdp
 
@@ -161,10 +170,12 @@ def _decider(cones: Cones, base: Array, along: Array, over: str) -> Decide:
     def decide(t: jax.Array, value: jax.Array, base: jax.Array, along: jax.Array) -> tuple[jax.Array, ...]:
         rewards = base + t[:, None, None] * along
         if over == "discount":
-            acts = jax.vmap(lambda g, r: optimal_actions(solve(mdp.replace(discount=g), r)))(value, rewards)
+            acts = jax.vmap(lambda g, r: optimal_actions(solve(mdp.replace(discount=g), r), tie_tolerance))(
+                value, rewards
+            )
             return acts.optimal, acts.suboptimal, policies.uniform(acts)
         soft = solve(mdp, rewards, regularizer=Entropy(value[:, None]))
-        acts = most_probable(soft)
+        acts = most_probable(soft, tie_tolerance)
         return acts.optimal, acts.suboptimal, soft.policy
 
     def on_host(t: Array, value: Array) -> tuple[Array, Array, Array]:
@@ -174,11 +185,12 @@ def _decider(cones: Cones, base: Array, along: Array, over: str) -> Decide:
     return on_host
 
 
-def most_probable(soft: Solution) -> ActionSets:
+def most_probable(soft: Solution, tie_tolerance: Any = None) -> ActionSets:
     """The most probable actions of an entropy-regularised optimum, which are those of the largest Q."""
     best = jnp.max(soft.centred_q, axis=-1)
     return optimal_actions(
-        soft.replace(kind="optimum", centred_values=best, gap_error=2 * soft.gap_error, origin=None)  # type: ignore[attr-defined]
+        soft.replace(kind="optimum", centred_values=best, gap_error=2 * soft.gap_error, origin=None),  # type: ignore[attr-defined]
+        tie_tolerance,
     )
 
 
@@ -218,14 +230,16 @@ def _differ(before: tuple[Array, ...], after: tuple[Array, ...]) -> Array:
     return ((before[0] & after[1]) | (before[1] & after[0])).any(axis=(-2, -1))
 
 
-def _compared(cones: Cones, base: Array, along: Array, ds: xr.Dataset) -> tuple[list[int], list[int], float]:
+def _compared(
+    cones: Cones, base: Array, along: Array, ds: xr.Dataset, tie_tolerance: float
+) -> tuple[list[int], list[int], float]:
     """Per discount, how many cliffs there are and how many were missed; and the farthest border point from any."""
     ts, along_t = ds.t.values, ds.edge_along.values == "t"
     exact, missed, farthest = [], [], 0.0
     for row, discount in enumerate(ds.discount.values):
         with float64():
             mdp = cones.mdp.replace(discount=float(discount))
-        path = cliffs_along(mdp, base, along, start=float(ts[0]), stop=float(ts[-1]))
+        path = cliffs_along(mdp, base, along, start=float(ts[0]), stop=float(ts[-1]), tie_tolerance=tie_tolerance)
         found = along_t & (ds.edge_row.values == row)
         inside = np.histogram(path.breakpoints, ts)[0]
         seen = np.bincount(ds.edge_column.values[found], minlength=len(ts) - 1)

@@ -13,7 +13,13 @@ from jaxcliff.solvers.solve import solve
 
 
 def soft_against_hard(
-    mdp: MDP, reward: Any = None, strengths: Any = (0.5,), *, state: int = 0, positions: Any = None
+    mdp: MDP,
+    reward: Any = None,
+    strengths: Any = (0.5,),
+    *,
+    state: int = 0,
+    positions: Any = None,
+    tie_tolerance: Any = None,
 ) -> xr.Dataset:
     """The hard policy (uniform over optimal actions) and entropy-regularised ones, in one state.
 
@@ -23,9 +29,11 @@ def soft_against_hard(
         strengths: of the regularisation, positive.
         state: which.
         positions: where actions that are points of a line lie, [A]; a picture then shows densities.
+        tie_tolerance: gaps up to this are ties, in units of the span; as in `nearest_cliff`.
 
     Returns:
-        A dataset over `action` (the legal ones) and `strength`: `hard`, `soft`, the `gap` of each action; `position`.
+        A dataset over `action` (the legal ones) and `strength`: `hard`, `soft`, the `gap` of each action, whether it is
+        `undecided` if it is optimal; `position`.
     """
     strengths = np.asarray(strengths, float)
     if strengths.ndim != 1 or not len(strengths) or not (np.isfinite(strengths) & (strengths > 0)).all():
@@ -39,13 +47,14 @@ def soft_against_hard(
     soft = solve(mdp, reward, regularizer=Entropy(jnp.asarray(strengths).astype(mdp.dtype)[:, None]))
     if not (bool(sol.ok) and bool(soft.ok.all())):
         raise ValueError(f"the reward could not be solved: {sol.summary()}; {soft.summary()}")
-    acts = policies.optimal_actions(sol)
+    acts = policies.optimal_actions(sol, tie_tolerance)
     legal = np.flatnonzero(np.asarray(acts.legal)[state])
     names = [mdp.labels.action(int(a), state) for a in legal]
     ds = xr.Dataset(
         {
             "hard": ("action", np.asarray(policies.uniform(acts))[state, legal]),
             "soft": (("strength", "action"), np.asarray(soft.policy)[:, state, legal]),
+            "undecided": ("action", np.asarray(acts.undecided)[state, legal]),
             "gap": ("action", np.asarray(acts.gaps())[state, legal], {"units": "reward"}),
         },
         {

@@ -16,6 +16,7 @@ from jaxcliff.rewards import perturb
 from jaxcliff.solvers.evaluate import evaluate
 from jaxcliff.solvers.jacobian import soft_jacobian
 from jaxcliff.solvers.regularizers import KL, Entropy, Sparsemax
+from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.solvers.solve import solve
 from jaxcliff.studies.learner import Policy, learn
 
@@ -34,6 +35,7 @@ def temperature_curve(
     key: jax.Array,
     radius: float | None = None,
     count: int = 256,
+    tie_tolerance: float | None = None,
     policy: Policy | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
@@ -49,6 +51,7 @@ def temperature_curve(
         radius: of the sup-norm ball from which rewards are drawn; twice the distance to the nearest cliff if not given,
             and a twentieth of the span on a cliff or where there is none.
         count: how many rewards are drawn; the way to the nearest cliff is added.
+        tie_tolerance: gaps up to this are ties, in units of the span; as in `nearest_cliff`.
         policy: a learner, (mdp, rewards [B, S, A], key) → policies [B, S, A], measured on the same rewards.
         progress: show a progress bar.
 
@@ -70,9 +73,10 @@ def temperature_curve(
     hard = solve(mdp, reward)
     if hard.status.shape or not bool(hard.ok):
         raise ValueError(f"the temperature curve is that of one reward that can be solved: {hard.summary()}")
-    acts = policies.optimal_actions(hard)
+    tie_tolerance = tie_tolerance_of(mdp.dtype, tie_tolerance)
+    acts = policies.optimal_actions(hard, tie_tolerance)
     span = float(hard.span) or 1.0
-    near = nearest_cliff(mdp, reward)
+    near = nearest_cliff(mdp, reward, tie_tolerance=tie_tolerance)
     if radius is None:
         radius = 2 * float(near.radius) if 0 < near.radius < np.inf else span / 20
     ladder = np.sort(np.asarray(np.geomspace(1e-3, 10, RUNGS) * span if strengths is None else strengths, float))
@@ -126,6 +130,8 @@ def temperature_curve(
             "count": count,
             "best_return": best,
             "cliff": near.summary(),
+            "tie_tolerance": tie_tolerance,
+            "base_undecided": int(np.asarray(policies.ambiguous(acts)).sum()),
         },
     )
     if policy is not None:
@@ -185,7 +191,7 @@ def _widths(
     mdp: MDP, reward: jax.Array, kind: str, base: jax.Array, near: NearestCliff, ladder: np.ndarray
 ) -> np.ndarray:
     """For each strength, how far apart the rewards are at which the choice is one to three and three to one."""
-    if near.state < 0 or near.tied:
+    if near.state < 0 or near.tied or near.undecided:
         return np.full(len(ladder), np.nan)
     state, pair = int(near.state), jnp.asarray([int(near.leaves), int(near.enters)])
     direction = jnp.asarray(near.direction).astype(mdp.dtype)
