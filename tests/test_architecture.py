@@ -20,6 +20,7 @@ ORDER = (
     "_types",
     "_records",
     "_numerics",
+    "_memory",
     "theory",
     "transitions",
     "horizon",
