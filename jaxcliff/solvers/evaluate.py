@@ -48,7 +48,8 @@ def occupancy(mdp: MDP, policy: Any, *, normalized: bool = False) -> Policies:
 
     It sums to 1/(1 − γ) (less where episodes end; terminal states count 0), or to 1 if `normalized`. The return
     of π is Σ d·R. Chains of at most 64 states are solved directly, others (and trees) by following the mass until
-    what is left of it is below rounding. A policy that is no distribution over legal actions gives NaN.
+    what is left of it is below rounding; either way it is differentiable, in both modes. A policy that is no
+    distribution over legal actions gives NaN.
     """
     policy = _as_policy(mdp, policy).astype(mdp.dtype)
     flat = policy.reshape(-1, *policy.shape[-2:])
