@@ -21,6 +21,7 @@ ORDER = (
     "_records",
     "_numerics",
     "_memory",
+    "_checks",
     "theory",
     "transitions",
     "horizon",
