@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxcliff import _checks
 from jaxcliff.cliffs.cones import Array, Cones
 from jaxcliff.solvers.solution import default_tie_tolerance
 
@@ -24,8 +25,9 @@ class Ties:
     The fraction is 1e-11 if none is given, also for problems stored in float32: their numbers are taken at their word.
     """
 
-    def __init__(self, cones: Cones, tolerance: float | None = None):
+    def __init__(self, cones: Cones, tolerance: Any = None):
         tolerance = default_tie_tolerance(np.dtype(np.float64)) if tolerance is None else tolerance
+        tolerance = _checks.number(tolerance, "tie_tolerance")
         if not 0 <= tolerance < 1:
             raise ValueError(
                 f"tie_tolerance must be a fraction of the span, not negative or NaN, but it is {tolerance}"

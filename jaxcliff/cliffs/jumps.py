@@ -4,18 +4,17 @@ The value of the reward itself does not jump at a cliff: there both policies are
 what the reward leaves out.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff import policies
+from jaxcliff import _checks, policies
 from jaxcliff.cliffs.cones import ENTRIES, Array, Cones, float64
 from jaxcliff.policies import ActionSets
 
 
-def policies_of(cones: Cones, sets: Array, rule: Callable[..., Any] = policies.uniform) -> Array:
+def policies_of(cones: Cones, sets: Array, rule: Any = policies.uniform) -> Array:
     """What a selection rule makes of sets of optimal actions, [M, S, A].
 
     M is rounded up to a power of two, because JAX compiles a program for every shape it sees.
@@ -25,7 +24,7 @@ def policies_of(cones: Cones, sets: Array, rule: Callable[..., Any] = policies.u
         optimal, legal = jnp.asarray(filled), jnp.asarray(cones.legal)
         nothing = jnp.zeros(filled.shape)
         acts = ActionSets(optimal, legal & ~optimal, optimal & False, nothing, nothing, nothing[..., 0, 0])
-        return np.asarray(rule(acts))[: len(sets)]
+        return _checks.selected(rule, acts)[: len(sets)]
 
 
 def switches(before: Array, after: Array) -> list[tuple[int, list[int], list[int]]]:
