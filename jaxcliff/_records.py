@@ -12,9 +12,13 @@ import jax
 T = TypeVar("T")
 
 
-def static(**options: Any) -> Any:
-    """A field that is part of a record's structure (compared at trace time), not one of its arrays."""
-    return dataclasses.field(metadata={"static": True}, **options)
+def static(*, traced: Any = dataclasses.MISSING, **options: Any) -> Any:
+    """A field that is part of a record's structure (compared at trace time), not one of its arrays.
+
+    What is no matter of structure, such as names, would come out of a jitted function as it was when that was traced,
+    for another record. So inside a transformation it is `traced`, and who knows the real one puts it back outside.
+    """
+    return dataclasses.field(metadata={"static": True, "traced": traced}, **options)
 
 
 def by_hand(**options: Any) -> Any:
@@ -26,11 +30,12 @@ def by_hand(**options: Any) -> Any:
 def record(cls: type[T]) -> type[T]:
     """Turns an annotated class into a frozen dataclass and a pytree with named leaves."""
     cls = dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
-    fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+    fields, missing = dataclasses.fields(cls), dataclasses.MISSING  # type: ignore[arg-type]
     left_behind = {f.name: f.default for f in fields if f.metadata.get("by_hand")}
     leaves = tuple(f.name for f in fields if not (f.metadata.get("static") or f.name in left_behind))
     aux = tuple(f.name for f in fields if f.metadata.get("static"))
     keys = tuple(jax.tree_util.GetAttrKey(name) for name in leaves)
+    outside = {f.name: traced for f in fields if (traced := f.metadata.get("traced", missing)) is not missing}
 
     def flatten(self: T) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         return tuple(getattr(self, n) for n in leaves), tuple(getattr(self, n) for n in aux)
@@ -41,9 +46,10 @@ def record(cls: type[T]) -> type[T]:
 
     def unflatten(structure: tuple[Any, ...], children: Any) -> T:
         self = object.__new__(cls)
-        assign(
-            self, **dict(zip(leaves, children, strict=True)), **dict(zip(aux, structure, strict=True)), **left_behind
-        )
+        assign(self, **dict(zip(leaves, children, strict=True)), **dict(zip(aux, structure, strict=True)))
+        assign(self, **left_behind)
+        if outside and any(isinstance(child, jax.core.Tracer) for child in children):
+            assign(self, **outside)
         return self
 
     def show(self: T) -> str:
@@ -56,6 +62,11 @@ def record(cls: type[T]) -> type[T]:
         cls.replace = dataclasses.replace  # type: ignore[attr-defined]
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
     return cls
+
+
+def is_record(kind: Any) -> bool:
+    """Whether this is one of the classes above."""
+    return isinstance(kind, type) and dataclasses.is_dataclass(kind)
 
 
 def assign(self: Any, **values: Any) -> None:

@@ -1,13 +1,18 @@
 """Names of states and actions, for messages and figures."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from jaxcliff import _checks
+from jaxcliff._records import static
+
 
 class Labels:
     """Names of states and actions. All labels compare equal: they never make JAX trace a function again.
+
+    So they stay outside of transformations: a problem that is traced, or that a jitted or mapped function returns, has
+    none, unless that function gives it some.
 
     Args:
         states: one name per state.
@@ -17,13 +22,20 @@ class Labels:
 
     def __init__(
         self,
-        states: Sequence[str] = (),
-        actions: Sequence[Any] = (),
-        positions: Sequence[tuple[int, int]] = (),
+        states: Any = (),
+        actions: Any = (),
+        positions: Any = (),
     ):
-        self.states, self.positions = tuple(states), tuple(positions)
-        self.per_state = any(not isinstance(name, str) for name in actions)
+        self.states = tuple(_checks.listed(states, "states of labels"))
+        actions = _checks.listed(actions, "actions of labels")
+        self.per_state = any(_is_list(names) for names in actions)
+        if self.per_state and not all(_is_list(names) for names in actions):
+            raise ValueError("actions are one name per action, or one list of names per state, not some of each")
         self.actions = tuple(tuple(names) for names in actions) if self.per_state else tuple(actions)
+        self.positions = tuple(_checks.listed(positions, "positions of labels"))
+        for place in self.positions:
+            if not _is_list(place) or len(place) != 2:
+                raise ValueError(f"positions are pairs (row, column), not {place!r}")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Labels)
@@ -85,3 +97,12 @@ class Labels:
         if len(self.positions) not in (0, states):
             return f"there are {states} states, but labels give positions for {len(self.positions)}"
         return None
+
+
+def labelled() -> Any:
+    """The field of a record that holds its labels."""
+    return static(default=Labels(), traced=Labels())
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple | np.ndarray)

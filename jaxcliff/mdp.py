@@ -15,11 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcliff import _checks
 from jaxcliff import horizon as _horizon
 from jaxcliff._numerics import promoted, unit_roundoff
-from jaxcliff._records import assign, is_concrete, record, static
+from jaxcliff._records import assign, is_concrete, record
 from jaxcliff._types import Expected, Rewards, Values
-from jaxcliff.labels import Labels
+from jaxcliff.labels import Labels, labelled
 from jaxcliff.transitions import ROW_SUM_TOLERANCE, Dense, Successors, Tree, without_empty_rows
 
 
@@ -52,7 +53,7 @@ class MDP:
     legal: Any = None
     terminal: Any = None
     horizon: Any = dataclasses.field(init=False, default=None)
-    labels: Labels = static(default=Labels())
+    labels: Any = labelled()
 
     def __post_init__(self) -> None:
         _cast(self)
@@ -140,13 +141,15 @@ class MDP:
         return f"MDP({actions}, {states}, {kind}, discount {discount}, {self.dtype})"
 
 
+@_checks.public
 def inverse_bellman(mdp: MDP, q_values: Any) -> Rewards:
     """The one reward whose optimal action values are `q_values`: R = Q − γ P max_a Q.
 
     Choose Q, get R: exact ties and known answers are planted this way (theory: the inverse Bellman map). The
     reward of illegal actions and of terminal states is 0.
     """
-    q = jnp.asarray(q_values)
+    check_one(mdp)
+    q = _checks.array(q_values, "q_values")
     if q.ndim < 2 or q.shape[-2:] != mdp.reward.shape:
         raise ValueError(f"q_values must have shape [..., {mdp.num_states}, {mdp.num_actions}], not {list(q.shape)}")
     q = q.astype(promoted(mdp.dtype, q.dtype))
@@ -166,29 +169,35 @@ def _cast(mdp: MDP) -> None:
         )
     if mdp.discount is None and mdp.transitions is not None:
         raise ValueError("a problem with transitions needs a discount between 0 and 1")
-    reward = jnp.asarray(mdp.reward)
-    if jnp.issubdtype(reward.dtype, jnp.complexfloating):
-        raise ValueError(f"the reward must be real, not {reward.dtype}")
+    reward = _checks.array(mdp.reward, "the reward")
     if not jnp.issubdtype(reward.dtype, jnp.floating):
         reward = reward.astype(jnp.result_type(float))
     discount = 0.0 if mdp.discount is None else mdp.discount
+    given: dict[str, Any] = {name: getattr(mdp, name) for name in ("initial", "legal", "terminal")}
+    given = {name: None if value is None else _checks.array(value, name) for name, value in given.items()}
     dtype = promoted(reward.dtype)
     if mdp.transitions is not None and mdp.transitions.dtype is not None:
         dtype = promoted(dtype, mdp.transitions.dtype)
     if not isinstance(discount, int | float) or isinstance(discount, np.floating):
-        dtype = promoted(dtype, jnp.asarray(discount).dtype)
-    given = np.asarray(discount) if is_concrete(discount) else np.zeros(())
-    if given.shape == () and given < 1 and given.astype(dtype) == 1:
+        dtype = promoted(dtype, _checks.array(discount, "the discount").dtype)
+    number = _checks.numbers(discount, "the discount") if is_concrete(discount) else np.zeros(())
+    if number.shape == () and number < 1 and number.astype(dtype) == 1:
         raise ValueError(f"the discount {discount} rounds to 1 in {dtype.name}; use float64 for so long a horizon")
     assign(
         mdp,
         transitions=None if mdp.transitions is None else mdp.transitions.astype(dtype),
         reward=reward.astype(dtype),
         discount=jnp.asarray(discount).astype(dtype),
-        initial=None if mdp.initial is None else jnp.asarray(mdp.initial).astype(dtype),
-        legal=None if mdp.legal is None else jnp.asarray(mdp.legal),
-        terminal=None if mdp.terminal is None else jnp.asarray(mdp.terminal),
+        initial=None if mdp.initial is None else given["initial"].astype(dtype),
+        legal=given["legal"],
+        terminal=given["terminal"],
     )
+
+
+def check_one(mdp: MDP) -> None:
+    """What a function is asked about is one problem."""
+    if mdp.reward.ndim != 2:
+        raise ValueError("this is a stack of problems: map over it with jax.vmap, such as jax.vmap(jc.solve)(stack)")
 
 
 def _check_shapes(mdp: MDP) -> None:
@@ -217,6 +226,8 @@ def _check_shapes(mdp: MDP) -> None:
         value = getattr(mdp, name)
         if value is not None and value.dtype != bool:
             raise ValueError(f"{name} must be boolean, not {value.dtype}")
+    if not isinstance(mdp.labels, Labels):
+        raise ValueError(f"labels must be jc.Labels(states, actions), not {_checks.shown(mdp.labels)}")
     if misfit := mdp.labels.misfit(states, actions):
         raise ValueError(misfit)
     if mdp.terminal is not None and (t is None or isinstance(t, Tree)):

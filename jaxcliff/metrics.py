@@ -5,7 +5,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxcliff._types import LaneScalars, Policies, StateFlags, Values
+from jaxcliff import _checks
+from jaxcliff._types import LaneScalars, StateFlags, Values
 from jaxcliff.mdp import MDP
 from jaxcliff.policies import ActionSets
 from jaxcliff.solvers.evaluate import evaluate, occupancy
@@ -14,15 +15,21 @@ from jaxcliff.solvers.solve import solve
 
 def total_variation(policy: Any, other: Any) -> Values:
     """TV(s) = ½ Σ_a |π(a|s) − π'(a|s)| for every state, [*B, S]."""
+    policy, other = _pair(policy, other)
     return 0.5 * jnp.sum(jnp.abs(policy - other), axis=-1)
 
 
 def largest_total_variation(policy: Any, other: Any, states: Any = None) -> LaneScalars:
     """max_s TV(s), over all states or those marked in a boolean [S] (terminal states differ by nothing anyway)."""
     distance = total_variation(policy, other)
+    if states is not None:
+        states = _checks.array(states, "states")
+        if states.dtype != bool or states.shape != distance.shape[-1:]:
+            raise ValueError(f"states are marked in a boolean [{distance.shape[-1]}], not {list(states.shape)}")
     return jnp.max(distance if states is None else jnp.where(states, distance, 0), axis=-1)
 
 
+@_checks.public
 def visited_total_variation(mdp: MDP, policy: Any, other: Any) -> LaneScalars:
     """Σ_s d(s) TV(s), weighted by how often `policy` visits each state, as shares that sum to 1."""
     states = jnp.sum(occupancy(mdp, policy, normalized=True), axis=-1)
@@ -31,7 +38,7 @@ def visited_total_variation(mdp: MDP, policy: Any, other: Any) -> LaneScalars:
 
 def kl_divergence(policy: Any, other: Any) -> Values:
     """KL(π‖π')(s) = Σ_a π log(π/π') for every state, [*B, S]; infinite where π goes and π' does not."""
-    policy, other = jnp.broadcast_arrays(policy, other)
+    policy, other = jnp.broadcast_arrays(*_pair(policy, other))
     goes = policy > 0
     ratio = jnp.where(goes, policy, 1) / jnp.where(goes & (other > 0), other, 1)
     terms = jnp.where(goes, policy * jnp.log(ratio), 0)
@@ -40,26 +47,32 @@ def kl_divergence(policy: Any, other: Any) -> Values:
     )
 
 
+@_checks.public
 def flips(before: ActionSets, after: ActionSets) -> tuple[StateFlags, StateFlags]:
     """Where the set of optimal actions certainly changed, and where that is not decided, [*B, S] each.
 
     A state flips if some action is certainly optimal on one side and certainly suboptimal on the other.
     """
+    _check_alike(before, after)
     changed = (before.optimal & after.suboptimal) | (before.suboptimal & after.optimal)
     flipped = jnp.any(changed, axis=-1)
     unsure = jnp.any(before.undecided | after.undecided, axis=-1)
     return flipped, unsure & ~flipped
 
 
+@_checks.public
 def hausdorff(before: ActionSets, after: ActionSets, distance: Any = None) -> tuple[Values, Values]:
     """The Hausdorff distance between the sets of optimal actions per state: a lower and an upper bound, [*B, S] each.
 
     The bounds differ only where an action is undecided. `distance` is a metric between actions, [A, A]; without it two
     actions are 1 apart, and the distance says whether the sets differ.
     """
+    _check_alike(before, after)
     actions = before.gap.shape[-1]
     dtype = before.gap.dtype
-    metric = 1 - jnp.eye(actions, dtype=dtype) if distance is None else jnp.asarray(distance).astype(dtype)
+    metric = 1 - jnp.eye(actions, dtype=dtype)
+    if distance is not None:
+        metric = _checks.array(distance, "distance").astype(dtype)
     if metric.shape != (actions, actions):
         raise ValueError(f"distance must be a matrix between {actions} actions, not of shape {list(metric.shape)}")
     certain = [acts.optimal for acts in (before, after)]
@@ -75,21 +88,25 @@ def hausdorff(before: ActionSets, after: ActionSets, distance: Any = None) -> tu
     return lower, jnp.maximum(lower, upper)
 
 
-def entropy(policy: Policies) -> Values:
+def entropy(policy: Any) -> Values:
     """H(s) = −Σ_a π log π for every state, [*B, S], in nats."""
+    policy, _ = _pair(policy, policy)
     return -jnp.sum(jnp.where(policy > 0, policy * jnp.log(jnp.where(policy > 0, policy, 1)), 0 * policy), axis=-1)
 
 
+@_checks.public
 def discounted_entropy(mdp: MDP, policy: Any) -> LaneScalars:
     """Σ_s d(s) H(s): the expected discounted sum of entropies along an episode."""
     return jnp.sum(jnp.sum(occupancy(mdp, policy), axis=-1) * entropy(policy), axis=-1)
 
 
+@_checks.public
 def expected_return(mdp: MDP, policy: Any, rewards: Any = None) -> LaneScalars:
     """J(π) = Σ_s initial(s) V^π(s); lane axes of policies and rewards align from the right."""
     return jnp.sum(mdp.initial * evaluate(mdp, policy, rewards).values, axis=-1)
 
 
+@_checks.public
 def regret(mdp: MDP, policy: Any, rewards: Any = None) -> LaneScalars:
     """How much less a policy earns than the best one does, under the problem's reward or under a second one.
 
@@ -102,6 +119,27 @@ def regret(mdp: MDP, policy: Any, rewards: Any = None) -> LaneScalars:
 def sensitivity(policy: Any, other: Any, norm: Any) -> LaneScalars:
     """max_s TV(s)/‖ΔR‖: how much policy a change of reward of this (realised) norm bought; 0 where nothing changed."""
     moved = largest_total_variation(policy, other)
-    norm = jnp.asarray(norm).astype(moved.dtype)
+    norm = _checks.array(norm, "the norm").astype(moved.dtype)
     still = jnp.where(moved > 0, jnp.inf, 0 * (moved + norm))  # 0, and NaN where either is
     return jnp.where(norm > 0, moved / jnp.where(norm > 0, norm, 1), still)
+
+
+def _pair(policy: Any, other: Any) -> tuple[jax.Array, jax.Array]:
+    """Two policies [..., S, A] whose lane axes align from the right."""
+    policy, other = _checks.array(policy, "a policy"), _checks.array(other, "a policy")
+    fit = min(policy.ndim, other.ndim) >= 2 and policy.shape[-2:] == other.shape[-2:]
+    lanes = zip(reversed(policy.shape[:-2]), reversed(other.shape[:-2]), strict=False)
+    if not fit or not all(a == b or 1 in (a, b) for a, b in lanes):
+        raise ValueError(
+            f"two policies [..., S, A] of one problem are compared, not shapes {list(policy.shape)} and "
+            f"{list(other.shape)}"
+        )
+    return policy, other
+
+
+def _check_alike(before: ActionSets, after: ActionSets) -> None:
+    if before.gap.shape[-2:] != after.gap.shape[-2:]:
+        raise ValueError(
+            f"action sets of one problem are compared, not of {list(before.gap.shape[-2:])} and "
+            f"{list(after.gap.shape[-2:])} states and actions"
+        )

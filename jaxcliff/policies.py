@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff import exact
+from jaxcliff import _checks, exact
 from jaxcliff._records import is_concrete, record
 from jaxcliff._types import ActionFlags, LaneScalars, Policies, Rewards, StateFlags
 from jaxcliff.mdp import MDP
@@ -54,14 +54,15 @@ class ActionSets:
         """V(s) − Q(s, a), [*B, S, A]; +inf where an action is illegal."""
         return self.gap
 
-    def candidates(self, undecided: str) -> ActionFlags:
+    def candidates(self, undecided: Any) -> ActionFlags:
         """The actions a selection may take."""
-        if undecided not in ("include", "exclude"):
-            raise ValueError(f"undecided must be 'include' or 'exclude', not {undecided!r}")
+        if not isinstance(undecided, str) or undecided not in ("include", "exclude"):
+            raise ValueError(f"undecided must be 'include' or 'exclude', not {_checks.shown(undecided)}")
         return self.optimal | self.undecided if undecided == "include" else self.optimal
 
 
-def optimal_actions(solution: Solution, tie_tolerance: Any = None, *, absolute: bool = False) -> ActionSets:
+@_checks.public
+def optimal_actions(solution: Solution, tie_tolerance: Any = None, *, absolute: Any = False) -> ActionSets:
     """Sorts every legal action into optimal, suboptimal or undecided; see the module.
 
     Args:
@@ -79,12 +80,12 @@ def optimal_actions(solution: Solution, tie_tolerance: Any = None, *, absolute: 
         raise ValueError(
             f"optimal_actions needs a solution of kind 'optimum', not {solution.kind!r}: solve(mdp, rewards) first"
         )
-    dtype = solution.centred_q.dtype
+    dtype, absolute = solution.centred_q.dtype, _checks.flag(absolute, "absolute")
     tolerance = tie_tolerance if not is_concrete(tie_tolerance) else tie_tolerance_of(dtype, tie_tolerance)
     lanes = solution.status.shape
     if np.shape(tie_tolerance) not in ((), lanes):
         raise ValueError(f"tie_tolerance is one number or one per lane, {lanes}, not {np.shape(tie_tolerance)}")
-    acts = _sort(solution, jnp.asarray(tolerance).astype(dtype), absolute)
+    acts = _sort(solution, _checks.array(tolerance, "tie_tolerance").astype(dtype), absolute)
     return acts if solution.origin is None or not is_concrete(acts) else _settled(acts, *solution.origin)
 
 
@@ -120,25 +121,29 @@ def _settled(acts: ActionSets, mdp: MDP, rewards: Rewards) -> ActionSets:
     return acts.replace(optimal=acts.optimal | found, undecided=acts.undecided & ~found)  # type: ignore[attr-defined]
 
 
+@_checks.public
 def ambiguous(acts: ActionSets) -> StateFlags:
     """States whose choice rests on an undecided action, [*B, S]."""
     return jnp.any(acts.undecided, axis=-1)
 
 
-def uniform(acts: ActionSets, *, undecided: str = "include") -> Policies:
+@_checks.public
+def uniform(acts: ActionSets, *, undecided: Any = "include") -> Policies:
     """Every optimal action with the same probability."""
     return _normalized(acts, acts.candidates(undecided).astype(acts.gap.dtype))
 
 
-def first(acts: ActionSets, *, undecided: str = "include") -> Policies:
+@_checks.public
+def first(acts: ActionSets, *, undecided: Any = "include") -> Policies:
     """The optimal action with the lowest index: what argmax does, said aloud."""
     return preferred(acts, jnp.arange(acts.gap.shape[-1]), undecided=undecided)
 
 
-def preferred(acts: ActionSets, order: Any, *, undecided: str = "include") -> Policies:
+@_checks.public
+def preferred(acts: ActionSets, order: Any, *, undecided: Any = "include") -> Policies:
     """The first optimal action in a given order of preference: a permutation of the actions, [A] or [S, A]."""
     actions = acts.gap.shape[-1]
-    order = jnp.asarray(order)
+    order = _checks.array(order, "order")
     if order.shape[-1:] != (actions,):
         raise ValueError(f"order must list all {actions} actions, [A] or [S, A], not shape {list(order.shape)}")
     if is_concrete(order) and not (np.sort(np.asarray(order), axis=-1) == np.arange(actions)).all():
@@ -148,27 +153,34 @@ def preferred(acts: ActionSets, order: Any, *, undecided: str = "include") -> Po
     return _normalized(acts, _one_hot(chosen, acts) * acts.candidates(undecided).astype(acts.gap.dtype))
 
 
-def closest_to(acts: ActionSets, base: Any, *, undecided: str = "include") -> Policies:
+@_checks.public
+def closest_to(acts: ActionSets, base: Any, *, undecided: Any = "include") -> Policies:
     """The base policy restricted to the optimal actions and renormalised: per state, the closest in KL.
 
     Where the base gives every optimal action probability 0, no optimal policy is closer than another, and the
     choice is uniform.
     """
     candidates = acts.candidates(undecided)
-    weight = jnp.where(candidates, jnp.asarray(base).astype(acts.gap.dtype), 0)
-    covered = jnp.sum(weight, axis=-1, keepdims=True) > 0
+    base = _checks.array(base, "the base policy").astype(acts.gap.dtype)
+    states, actions = candidates.shape[-2:]
+    if not base.ndim or base.shape[-1] != actions or base.shape[-2:-1] not in ((), (1,), (states,)):
+        raise ValueError(f"the base policy must have shape [..., {states}, {actions}], not {list(base.shape)}")
+    weight = jnp.where(candidates, base, 0)
+    covered = ~(jnp.sum(weight, axis=-1, keepdims=True) <= 0)  # NaN stays NaN
     return _normalized(acts, jnp.where(covered, weight, candidates.astype(weight.dtype)))
 
 
-def random(acts: ActionSets, *, key: jax.Array, undecided: str = "include") -> Policies:
+@_checks.public
+def random(acts: ActionSets, *, key: Any, undecided: Any = "include") -> Policies:
     """One optimal action per state and lane, drawn uniformly."""
     candidates = acts.candidates(undecided)
-    draw = jax.random.uniform(key, candidates.shape, acts.gap.dtype)
+    draw = jax.random.uniform(_checks.random_key(key), candidates.shape, acts.gap.dtype)
     chosen = jnp.argmax(mask_illegal(draw, candidates), axis=-1)
     return _normalized(acts, _one_hot(chosen, acts) * candidates.astype(acts.gap.dtype))
 
 
-def entropy_limit(acts: ActionSets, mdp: MDP, *, undecided: str = "include") -> Policies:
+@_checks.public
+def entropy_limit(acts: ActionSets, mdp: MDP, *, undecided: Any = "include") -> Policies:
     """The limit α → 0 of the entropy-regularised policy: optimal actions, weighed by what is optimal after them.
 
         π(a|s) ∝ 1{a optimal} e^{γ(PH)(s,a)},   H(s) = log Σ_{a optimal} e^{γ(PH)(s,a)}
@@ -180,7 +192,8 @@ def entropy_limit(acts: ActionSets, mdp: MDP, *, undecided: str = "include") -> 
     return _trajectory_limit(acts, mdp, jnp.ones_like(acts.gap), undecided)
 
 
-def kl_limit(acts: ActionSets, mdp: MDP, base: Any, *, undecided: str = "include") -> Policies:
+@_checks.public
+def kl_limit(acts: ActionSets, mdp: MDP, base: Any, *, undecided: Any = "include") -> Policies:
     """The limit β → 0 of the KL-regularised policy: the optimal policy whose *trajectories* are closest to the base's.
 
         π(a|s) ∝ 1{a optimal} b(a|s) e^{−γ(PK)(s,a)},   K(s) = −log Σ_{a optimal} b(a|s) e^{−γ(PK)(s,a)}
@@ -190,11 +203,12 @@ def kl_limit(acts: ActionSets, mdp: MDP, base: Any, *, undecided: str = "include
     mass 0; a lane in which a state has no candidate with mass, or
     whose base is no distribution over legal actions, is NaN.
     """
-    base = jnp.asarray(base)
+    base = _checks.array(base, "the base policy")
     if base.ndim < 2 or base.shape[-2:] != acts.gap.shape[-2:]:
         raise ValueError(
             f"the base policy must have shape [..., {', '.join(map(str, acts.gap.shape[-2:]))}], not {list(base.shape)}"
         )
+    _check_same(acts, mdp)
     base = jnp.where(mdp.decisions, base, 0).astype(acts.gap.dtype)
     proper = (jnp.abs(jnp.sum(base, axis=-1) - 1) <= 1e-5) & jnp.all(base >= 0, axis=-1)
     if mdp.terminal is not None:
@@ -208,6 +222,7 @@ def _trajectory_limit(acts: ActionSets, mdp: MDP, weight: jax.Array, undecided: 
 
     H is the value of KL regularisation of strength 1 towards the restricted weights, with their lost mass as reward.
     """
+    _check_same(acts, mdp)
     mass = jnp.where(acts.candidates(undecided), weight, 0)
     total = jnp.sum(mass, axis=-1, keepdims=True)
     covered = total > 0
@@ -216,6 +231,11 @@ def _trajectory_limit(acts: ActionSets, mdp: MDP, weight: jax.Array, undecided: 
     limit = solve(mdp, reward, regularizer=KL(jnp.ones((), mass.dtype), base)).policy
     solved = jnp.any(jnp.isfinite(acts.gap_bound), axis=-1, keepdims=True)
     return jnp.where(solved, limit, jnp.nan)
+
+
+def _check_same(acts: ActionSets, mdp: MDP) -> None:
+    if acts.gap.shape[-2:] != mdp.reward.shape:
+        raise ValueError(f"these action sets are of another problem: they have shape {list(acts.gap.shape)}")
 
 
 def _one_hot(actions: jax.Array, acts: ActionSets) -> Policies:

@@ -21,11 +21,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcliff import _checks
 from jaxcliff._numerics import contract, row_defects, unit_roundoff
 from jaxcliff._records import assign, is_concrete, record, static
 from jaxcliff._types import Expected, Policies, Values
 
 ROW_SUM_TOLERANCE = 1e-5
+MOST_LEVELS = 10_000  # of a tree
 UNROLLED = 16  # successors summed in one expression; longer rows are summed in a loop
 
 
@@ -96,7 +98,7 @@ class Successors:
     support: Any = None
 
     def __post_init__(self) -> None:
-        states = jnp.asarray(self.states)
+        states = _checks.array(self.states, "states of Successors")
         if states.ndim != 3:
             raise ValueError(f"Successors takes states of shape [S, A, K], not {list(states.shape)}")
         if not jnp.issubdtype(states.dtype, jnp.integer):
@@ -193,17 +195,17 @@ class Tree:
     end token (one more action, if there is one), end the episode; what follows is worth 0.
     """
 
-    vocabulary: int = static()
-    depth: int = static()
-    end_token: bool = static(default=False)
+    vocabulary: Any = static()
+    depth: Any = static()
+    end_token: Any = static(default=False)
 
     def __post_init__(self) -> None:
         for name in ("vocabulary", "depth"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
-                raise ValueError(f"Tree takes a whole {name} of at least 1, not {value!r}")
-            assign(self, **{name: int(value)})
-        assign(self, end_token=bool(self.end_token))
+            assign(self, **{name: _checks.whole(value, f"the {name} of a Tree", 1)})
+        if self.depth > MOST_LEVELS or self.depth * np.log2(float(self.vocabulary)) > 62:
+            raise ValueError(f"a Tree of {self.vocabulary} tokens and depth {self.depth} is larger than can be walked")
+        assign(self, end_token=_checks.flag(self.end_token, "end_token"))
 
     @property
     def level_sizes(self) -> tuple[int, ...]:
@@ -289,7 +291,7 @@ def without_empty_rows(transitions: Any, counts: jax.Array) -> Any:
 
 
 def _as_float_array(value: Any) -> jax.Array:
-    array = jnp.asarray(value)
+    array = _checks.array(value, "probabilities")
     return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(jnp.result_type(float))
 
 

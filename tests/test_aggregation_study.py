@@ -106,7 +106,7 @@ def test_a_hard_gate_jumps_even_under_entropy():
         ({"weights": [1.0]}, r"weights have shape \[2\]"),
         ({"names": ["only one"]}, "2 rewards and 1 names"),
         ({"sizes": [-1.0]}, "sizes must be a list of positive numbers"),
-        ({"count": 0}, "count must be at least 1"),
+        ({"count": 0}, "count must be a whole number of at least 1"),
     ],
 )
 def test_bad_calls_get_a_sentence(options, sentence, rng):

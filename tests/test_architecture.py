@@ -20,6 +20,8 @@ ORDER = (
     "_types",
     "_records",
     "_numerics",
+    "_memory",
+    "_checks",
     "theory",
     "transitions",
     "horizon",

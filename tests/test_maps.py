@@ -299,11 +299,11 @@ def test_a_zoom_keeps_its_areas_or_says_that_it_is_too_deep(rng, monkeypatch):
         (lambda m, x: jc.policy_map(m, None, x[:2], x), "x must have shape"),
         (lambda m, x: jc.policy_map(m, None, x, x * np.nan), "y is nan at state 0, action 0"),
         (lambda m, x: jc.policy_map(m, None, x, x, max_regions=0), "max_regions"),
-        (lambda m, x: jc.policy_map(m, None, x, x).rasterize(0), "at least one pixel"),
+        (lambda m, x: jc.policy_map(m, None, x, x).rasterize(0), "the number of pixels must be a whole number"),
         (lambda m, x: jc.policy_map(m, None, x, x).locate([0.0, 0.0]), "points have shape"),
         (lambda m, x: jc.policy_map(m, None, x, x, (0, 1, 0)), "extent is"),
         (lambda m, x: jc.weight_map(m, x[None]), "N at least 2"),
-        (lambda m, x: jc.weight_map(m, [x] * 4, samples=0), "samples must be at least 1"),
+        (lambda m, x: jc.weight_map(m, [x] * 4, samples=0), "samples must be a whole number of at least 1"),
     ],
 )
 def test_bad_calls_get_a_sentence(call, sentence, rng):

@@ -72,7 +72,7 @@ def test_the_bump_breaks_the_tie_at_every_size(discount, method):
 
 def test_the_bump_names_a_pair_that_does_not_exist():
     mdp, q = jc.problems.tie_planted(jax.random.key(0))
-    with pytest.raises(ValueError, match="no state 99, action 0"):
+    with pytest.raises(ValueError, match="the state must be a whole number from 0 to"):
         jc.perturb.bump(mdp, q, 99, 0, 0.1)
     worst = int(np.asarray(q)[0].argmin())
     for size in (1e-3, -0.1):

@@ -351,7 +351,7 @@ def test_lipschitz_constants_bracket_what_is_measured(actions, rng):
     [
         (lambda m: jc.Entropy(-1.0), "alpha must be finite and not negative"),
         (lambda m: jc.Entropy(np.nan), "alpha must be finite"),
-        (lambda m: jc.Sparsemax("hot"), "alpha must be finite"),
+        (lambda m: jc.Sparsemax("hot"), "alpha must be real numbers"),
         (lambda m: jc.KL(1.0, [0.5, 0.5]), "a base policy has shape"),
         (lambda m: jc.KL(1.0, -np.ones((8, 3))), "state 0, action 0 the mass -1"),
         (lambda m: jc.KL(1.0, np.full((8, 3), np.nan)), "state 0, action 0 the mass nan"),

@@ -236,7 +236,7 @@ def test_soft_modes_where_hard_ones_tie(tmp_path):
     assert jc.studies.soft_against_hard(jc.problems.fork(), state=1).sizes["action"] == 1  # one legal action
     for options, sentence in (
         ({"strengths": [0.0]}, "positive numbers"),
-        ({"state": 3}, "there is no state 3"),
+        ({"state": 3}, "state must be a whole number from 0 to"),
         ({"positions": [0.0]}, "one number per action"),
     ):
         with pytest.raises(ValueError, match=sentence):
@@ -264,13 +264,13 @@ def test_the_distribution_of_radii_is_drawn(rng, tmp_path):
     [
         (lambda m: jc.studies.phase_diagram(m), "say either x=… and y=…, two rewards, or weights_of=…"),
         (lambda m: jc.studies.phase_diagram(m, weights_of=np.zeros((2, 8, 3))), "takes three rewards"),
-        (lambda m: jc.studies.phase_diagram(m, None, m.reward, m.reward, pixels=0), "pixels must be at least 1"),
+        (lambda m: jc.studies.phase_diagram(m, None, m.reward, m.reward, pixels=0), "pixels must be a whole number"),
         (lambda m: jc.studies.temperature_curve(m, kind="heat", key=jax.random.key(0)), "kind must be one of"),
         (
             lambda m: jc.studies.temperature_curve(m, strengths=[0.0], key=jax.random.key(0)),
             "a list of positive numbers",
         ),
-        (lambda m: jc.studies.temperature_curve(m, count=0, key=jax.random.key(0)), "count must be at least 1"),
+        (lambda m: jc.studies.temperature_curve(m, count=0, key=jax.random.key(0)), "count must be a whole number"),
         (lambda m: jc.studies.ray(m, None, m.reward, stop=np.inf), "needs a finite stop"),
     ],
 )

@@ -13,7 +13,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff import exact
+from jaxcliff import _checks, exact
 from jaxcliff.cliffs.cones import Array, Cones, float64
 from jaxcliff.policies import ActionSets
 
@@ -27,8 +27,9 @@ class Ties:
     which of them are certain.
     """
 
-    def __init__(self, cones: Cones, tolerance: float):
-        if np.ndim(tolerance) != 0 or not 0 <= tolerance < 1:
+    def __init__(self, cones: Cones, tolerance: Any):
+        tolerance = _checks.number(tolerance, "tie_tolerance")
+        if not 0 <= tolerance < 1:
             raise ValueError(
                 f"tie_tolerance must be one fraction of the span, not negative or NaN, but it is {tolerance}"
             )

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxcliff import _checks
 from jaxcliff._records import record
 from jaxcliff.cliffs import datasets
 from jaxcliff.cliffs.cones import Array
@@ -34,8 +35,10 @@ class Census:
 
     def share_within(self, distance: Any) -> Any:
         """The share of rewards with a cliff nearer than each distance."""
-        ordered = np.sort(self.radius)
-        return np.searchsorted(ordered, np.asarray(distance)) / len(ordered)
+        ordered, distance = np.sort(self.radius), _checks.numbers(distance, "distance")
+        if np.isnan(distance).any():
+            raise ValueError("distance is NaN: there is no share within it")
+        return np.searchsorted(ordered, distance) / len(ordered)
 
     def to_dataset(self) -> Any:
         """The same as a labelled xarray dataset, for `figures.radius_distribution`."""
@@ -58,17 +61,19 @@ class Census:
         )
 
 
+@_checks.host_geometry
 def census(
-    mdp: MDP, rewards: Any, *, norm: str = "inf", family: Any = None, states: str = "all", tie_tolerance: Any = None
+    mdp: MDP, rewards: Any, *, norm: Any = "inf", family: Any = None, states: Any = "all", tie_tolerance: Any = None
 ) -> Census:
     """How far rewards [N, S, A], such as those of `jc.perturb.gaussian`, are from their nearest cliffs.
 
     C is estimated from the k = N^⅔ smallest radii, as −log(1 − k/N)/ρ₍ₖ₎: the distances of many walls, each with a
     density at 0, have a minimum that is nearly exponential.
     """
+    rewards = _checks.real(rewards, "rewards")
     if np.ndim(rewards) != 3 or len(rewards) < 8:
         raise ValueError(f"a census needs at least 8 rewards, [N, S, A], not shape {list(np.shape(rewards))}")
-    if states == "visited":
+    if isinstance(states, str) and states == "visited":
         raise ValueError("walls of visited states are no distances: take states='all' or 'reachable'")
     near = nearest_cliff(mdp, rewards, norm=norm, family=family, states=states, tie_tolerance=tie_tolerance)
     radius = near.radius

@@ -20,7 +20,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff.mdp import MDP
+from jaxcliff import _checks
+from jaxcliff.mdp import MDP, check_one
 from jaxcliff.solvers.factorize import check_factorable
 from jaxcliff.transitions import Dense, Successors, Tree
 
@@ -29,17 +30,22 @@ U = 2.0**-53
 ENTRIES = 2**22  # of the matrices of policies that are held at a time
 
 
+def host() -> jax.Device:
+    """The host as a device of this process (under `jax.distributed` the first of all may be another's)."""
+    return jax.local_devices(backend="cpu")[0]
+
+
 @contextlib.contextmanager
 def float64() -> Iterator[None]:
     """JAX in float64 on the host, inside this block and this thread only."""
-    with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
+    with jax.enable_x64(True), jax.default_device(host()):
         yield
 
 
 def on_host(mdp: MDP) -> MDP:
     """The problem in float64 on the host; its numbers are those it was given."""
     with float64():
-        moved = jax.device_put(mdp, jax.devices("cpu")[0])
+        moved = jax.device_put(mdp, host())
         return moved.astype(jnp.dtype("float64"))
 
 
@@ -69,6 +75,7 @@ class Cones(abc.ABC):
     @staticmethod
     def of(mdp: MDP) -> "Cones":
         """The arithmetic that fits a problem."""
+        check_one(mdp)
         return (Chains if isinstance(mdp.transitions, Dense | Successors) else Episodes)(mdp)
 
     @property
@@ -84,7 +91,7 @@ class Cones(abc.ABC):
         """One reward of a caller's, [S, A], clean and finite; the problem's own if None, where no other is named."""
         if reward is None and name != "the reward":
             raise ValueError(f"{name} is missing: a reward of shape {list(self.counts.shape)}")
-        reward = np.asarray(self.mdp.reward if reward is None else reward, np.float64)
+        reward = _checks.numbers(self.mdp.reward if reward is None else reward, name)
         if reward.shape != self.counts.shape:
             raise ValueError(f"{name} must have shape {list(self.counts.shape)}, not {list(reward.shape)}")
         reward = self.clean(reward)

@@ -4,19 +4,18 @@ The value of the reward itself does not jump at a cliff: there both policies are
 what the reward leaves out.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff import policies
+from jaxcliff import _checks, policies
 from jaxcliff.cliffs.cones import ENTRIES, Array, float64
 from jaxcliff.policies import ActionSets
 
 
-def policies_of(acts: ActionSets, rule: Callable[..., Any] = policies.uniform) -> Array:
+def policies_of(acts: ActionSets, rule: Any = policies.uniform) -> Array:
     """What a selection rule makes of M action sets, [M, S, A].
 
     M is rounded up to a power of two, because JAX compiles a program for every shape it sees.
@@ -28,7 +27,7 @@ def policies_of(acts: ActionSets, rule: Callable[..., Any] = policies.uniform) -
         return np.concatenate([x, np.repeat(x[:1], extra, axis=0)])
 
     with float64():
-        return np.asarray(rule(jax.tree.map(lambda x: jnp.asarray(filled(np.asarray(x))), acts)))[:count]
+        return _checks.selected(rule, jax.tree.map(lambda x: jnp.asarray(filled(np.asarray(x))), acts))[:count]
 
 
 def switches(before: Array, after: Array) -> list[tuple[int, list[int], list[int]]]:

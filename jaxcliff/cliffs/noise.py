@@ -5,11 +5,13 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxcliff import _checks
 from jaxcliff._records import record
 from jaxcliff.cliffs.cones import Array
 from jaxcliff.cliffs.walls import walls
 from jaxcliff.mdp import MDP
 
+MOST_DRAWS = 10**9
 DRAWS_AT_A_TIME = 2**21  # entries of the rewards that are drawn at a time
 
 
@@ -43,16 +45,17 @@ class FlipProbability:
         )
 
 
+@_checks.host_geometry
 def flip_probability(
     mdp: MDP,
     reward: Any = None,
-    sigma: float = 0.1,
+    sigma: Any = 0.1,
     *,
     family: Any = None,
-    states: str = "all",
-    tie_tolerance: float | None = None,
+    states: Any = "all",
+    tie_tolerance: Any = None,
     key: Any = None,
-    draws: int = 100_000,
+    draws: Any = 100_000,
 ) -> FlipProbability:
     """How probable it is that R + Fθ, θ ~ N(0, σ²), has another optimal policy than R.
 
@@ -73,13 +76,14 @@ def flip_probability(
     """
     from scipy.stats import norm as normal
 
-    if np.ndim(sigma) != 0 or not 0 < sigma < np.inf:
+    sigma, draws = _checks.number(sigma, "sigma"), _checks.whole(draws, "draws", 0, MOST_DRAWS)
+    key = jax.random.key(0) if key is None else _checks.random_key(key)
+    if not 0 < sigma < np.inf:
         raise ValueError(f"sigma must be one positive number, not {sigma}")
-    if not isinstance(draws, int | np.integer) or draws < 0:
-        raise ValueError(f"draws must be a whole number, not {draws}")
+    reward = reward if reward is None else _checks.real(reward, "the reward")
     if np.ndim(reward) > 2:
         raise ValueError("flip_probability takes one reward; for many, walls(mdp, rewards, norm='2') has their norms")
-    if states == "visited":
+    if isinstance(states, str) and states == "visited":
         raise ValueError(
             "the walls of visited states do not bound the probability of a flip: take 'all' or 'reachable'"
         )
@@ -88,7 +92,7 @@ def flip_probability(
     per_wall = np.where(np.isfinite(margin), normal.sf(np.where(np.isfinite(margin), margin, 0) / sigma), 0.0)
     estimate = error = np.nan
     if draws:
-        flips = _flips(found, float(sigma), jax.random.key(0) if key is None else key, int(draws))
+        flips = _flips(found, sigma, key, draws)
         estimate = flips / draws
         error = float(np.sqrt(max(estimate * (1 - estimate), 1 / draws) / draws))
     return FlipProbability(
@@ -97,7 +101,7 @@ def flip_probability(
         upper=float(min(1.0, per_wall.sum())),
         estimate=float(estimate),
         standard_error=float(error),
-        draws=int(draws),
+        draws=draws,
         undecided=int((found.undecided.any(axis=-1) & found.looked_at).sum()),
     )
 

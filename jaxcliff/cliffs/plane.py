@@ -1,19 +1,18 @@
 """Across a plane of rewards R + xX + yY: the exact polygons in which one policy is optimal, and the cliffs between."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from jaxcliff import policies
-from jaxcliff._records import record, static
+from jaxcliff import _checks, _memory, policies
+from jaxcliff._records import record
 from jaxcliff.cliffs import datasets, jumps, polygons
 from jaxcliff.cliffs.beside import Ties
 from jaxcliff.cliffs.cones import Array, Cones
 from jaxcliff.cliffs.walk import walk
 from jaxcliff.cliffs.walls import optimal_policy
-from jaxcliff.labels import Labels
+from jaxcliff.labels import Labels, labelled
 from jaxcliff.mdp import MDP
 from jaxcliff.solvers.solution import tie_tolerance_of
 
@@ -74,13 +73,14 @@ class PolicyMap:
     tie_tolerance: float
     stopped: bool
     complete: bool
-    labels: Labels = static(default=Labels())
+    labels: Labels = labelled()
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def polygon(self, region: int) -> Array:
-        """The corners of one region, [V, 2]."""
+    def polygon(self, region: Any) -> Array:
+        """The corners of one region (−1 is the last), [V, 2]."""
+        region = _checks.place(region, len(self), "region")
         return self.vertices[self.offsets[region] : self.offsets[region + 1]]
 
     @property
@@ -88,8 +88,9 @@ class PolicyMap:
         """A point inside every region, the mean of its corners, [R, 2]."""
         return np.add.reduceat(self.vertices, self.offsets[:-1], axis=0) / np.diff(self.offsets)[:, None]
 
-    def neighbours(self, region: int) -> Array:
+    def neighbours(self, region: Any) -> Array:
         """The regions that share an edge with one."""
+        region = _checks.place(region, len(self), "region")
         return np.concatenate([self.edges[self.edges[:, 0] == region, 1], self.edges[self.edges[:, 1] == region, 0]])
 
     def areas(self) -> Array:
@@ -102,22 +103,22 @@ class PolicyMap:
 
     def locate(self, points: Any) -> Array:
         """The region of each point, [M, 2] to [M]; −1 outside."""
-        points = np.asarray(points, np.float64)
+        points = _checks.numbers(points, "points")
         if points.ndim != 2 or points.shape[1] != 2:
             raise ValueError(f"points have shape [M, 2], not {list(points.shape)}")
         return polygons.locate(self.vertices, self.offsets, points)
 
-    def rasterize(self, n: int) -> Array:
+    def rasterize(self, n: Any) -> Array:
         """The region of the centre of each of n × n pixels, [y, x] from the lower left; −1 outside."""
-        if n < 1:
-            raise ValueError(f"a raster has at least one pixel, not {n}")
+        n = _checks.whole(n, "the number of pixels", 1)
+        _memory.require(4.0 * n**2, f"a raster of {n:,} × {n:,} pixels", "take fewer")
         low, high = self.corners.min(axis=0), self.corners.max(axis=0)
         xs, ys = (low + (high - low) * (np.arange(n)[:, None] + 0.5) / n).T
         return polygons.rasterize(self.vertices, self.offsets, xs, ys)
 
-    def switches(self, edge: int) -> list[tuple[int, list[int], list[int]]]:
+    def switches(self, edge: Any) -> list[tuple[int, list[int], list[int]]]:
         """What switches across an edge: (state, its optimal actions in the first region, and in the second)."""
-        return jumps.switches(*self.optimal[self.edges[edge]])
+        return jumps.switches(*self.optimal[self.edges[_checks.place(edge, len(self.edges), "edge")]])
 
     def summary(self) -> str:
         """One sentence."""
@@ -161,6 +162,7 @@ class PolicyMap:
             return cls.from_dataset(ds.load())
 
 
+@_checks.host_geometry
 def policy_map(
     mdp: MDP,
     reward: Any,
@@ -169,9 +171,9 @@ def policy_map(
     extent: Any = (-1.0, 1.0, -1.0, 1.0),
     *,
     true_reward: Any = None,
-    rule: Callable[..., Any] = policies.uniform,
-    tie_tolerance: float | None = None,
-    max_regions: int = 100_000,
+    rule: Any = policies.uniform,
+    tie_tolerance: Any = None,
+    max_regions: Any = 100_000,
     progress: bool = False,
 ) -> PolicyMap:
     """The exact map of the optimal policy over R + xX + yY.
@@ -194,11 +196,10 @@ def policy_map(
     (3, [1.0, 1.5, 1.5])
     """
     cones = Cones.of(mdp)
-    if len(extent) != 4:
-        raise ValueError(f"extent is (lowest x, highest x, lowest y, highest y), not {tuple(extent)}")
-    left, right, low, high = (float(v) for v in extent)
-    if not (left < right and low < high and np.isfinite([left, right, low, high]).all()):
-        raise ValueError(f"extent is (lowest x, highest x, lowest y, highest y), not {tuple(extent)}")
+    ends = _checks.numbers(extent, "extent")
+    if ends.shape != (4,) or not (ends[0] < ends[1] and ends[2] < ends[3] and np.isfinite(ends).all()):
+        raise ValueError(f"extent is (lowest x, highest x, lowest y, highest y), not {_checks.shown(extent)}")
+    left, right, low, high = ends.tolist()
     corners = np.array([[left, low], [right, low], [right, high], [left, high]])
     plane = np.stack([cones.reward(reward), cones.reward(x, "x"), cones.reward(y, "y")])
     true = None if true_reward is None else cones.reward(true_reward, "the true reward")
@@ -211,14 +212,12 @@ def map_plane(
     plane: Array,
     corners: Array,
     true_reward: Array | None,
-    rule: Callable[..., Any],
-    max_regions: int,
+    rule: Any,
+    max_regions: Any,
     progress: bool,
 ) -> PolicyMap:
     """The map of a convex piece of a plane, given by its corners: clean rewards (R, X, Y), [3, S, A]."""
-    if max_regions < 1:
-        raise ValueError(f"max_regions must be at least 1, not {max_regions}")
-    cones = ties.cones
+    max_regions, cones = _checks.whole(max_regions, "max_regions", 1), ties.cones
     low, high = corners.min(axis=0), corners.max(axis=0)
     centre, half = (low + high) / 2, (high - low) / 2
     if not np.isfinite(half * np.abs(plane[1:]).max(axis=(1, 2))).all():

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxcliff import _checks
 from jaxcliff.cliffs.cones import Array, Cones
 
 FEASIBLE = 1e-10  # the finest tolerance that HiGHS offers
@@ -21,21 +22,22 @@ FEASIBLE = 1e-10  # the finest tolerance that HiGHS offers
 class Programme:
     """The constraints of one policy, one family of changes and one norm ("inf" or "1")."""
 
-    def __init__(self, cones: Cones, actions: Array, reward: Array, family: Any, norm: str, looked_at: Array):
+    def __init__(self, cones: Cones, actions: Array, reward: Array, family: Any, norm: Any, looked_at: Array):
         from scipy import sparse
 
-        if norm not in ("inf", "1"):
-            raise ValueError(f"a linear programme has the norm 'inf' or '1', not {norm!r}")
+        if not isinstance(norm, str) or norm not in ("inf", "1"):
+            raise ValueError(f"a linear programme has the norm 'inf' or '1', not {_checks.shown(norm)}")
         self.norm, self.family, self.num_states = norm, family, cones.num_states
         self.walls = np.argwhere(cones.walls(actions) & looked_at[:, None])
-        # HiGHS has absolute tolerances: rewards are centred where that changes nothing, and of size 1.
+        # HiGHS has absolute tolerances: rewards are centred where that changes nothing, and the larger of them and what
+        # is asked for is of size 1 (see `_solve`).
         shown = reward[cones.counts]
         level = 0.0 if cones.mdp.pinned else (shown.max() + shown.min()) / 2
         reward = np.where(cones.counts, reward - level, 0.0)
-        self.scale = float(np.abs(reward).max()) or 1.0
+        self.size = float(np.abs(reward).max())
         effect, self.free = family.matrix()
         self.unit = float(np.abs(effect).max()) or 1.0
-        effect, reward = effect / self.unit, reward / self.scale
+        effect = effect / self.unit
         rows = cones.discount * cones.mdp.transitions.to_scipy() if cones.discount else None
         state, action = self.walls.T
         decides = np.flatnonzero(cones.counts.any(axis=1))
@@ -60,36 +62,34 @@ class Programme:
         The latter support the programme of the largest amount by which all walls can hold, here less than 0. A family
         of d dimensions needs at most d + 1 of them.
         """
-        found = self._solve(margins, np.zeros(len(self.walls)), np.inf)
+        found, theta = self._solve(margins, np.zeros(len(self.walls)), np.inf)
         if found.status == 0:
-            return self._theta(found.x), []
+            return theta, []
         if found.status != 2:
             raise RuntimeError(f"the linear programme could not be solved: {found.message}")
-        found = self._solve(margins, np.ones(len(self.walls)), np.inf)
+        found, _ = self._solve(margins, np.ones(len(self.walls)), np.inf)
         holds = np.abs(found.ineqlin.marginals[: len(self.walls)]) > 1e-9
         return None, [(int(s), int(a)) for s, a in self.walls[holds]]
 
     def largest_gap(self, margins: Array, at: Array, budget: float) -> Array:
         """θ within the budget that makes the smallest gap of the walls marked in `at` largest, the others ≥ margin."""
-        found = self._solve(margins, at.astype(float), budget)
+        found, theta = self._solve(margins, at.astype(float), budget)
         if found.status == 2:
             raise ValueError("no change within the budget keeps the policy optimal; raise the budget")
         if found.status != 0:
             raise RuntimeError(f"the linear programme could not be solved: {found.message}")
-        return self._theta(found.x)
-
-    def _theta(self, x: Array) -> Array:
-        n = self.count
-        theta = np.zeros(self.family.shape)
-        theta.ravel()[self.free] = (x[:n] - x[n : 2 * n]) * (self.scale / self.unit)
         return theta
 
-    def _solve(self, margins: Array, marked: Array, budget: float) -> Any:
+    def _solve(self, margins: Array, marked: Array, budget: float) -> tuple[Any, Array]:
         """Unknowns: θ⁺, θ⁻ ≥ 0, V, and one number: the gap of the marked walls, or without any the norm of θ."""
         from scipy import sparse
         from scipy.optimize import linprog
 
         n, states = self.count, self.num_states
+        allowed = budget * self.unit if budget < np.inf else 0.0
+        scale = max(self.size, float(margins.max(initial=0)), allowed) or 1.0
+        if not np.isfinite(scale):
+            raise ValueError("the budget times the family is larger than float64 can hold")
         least_norm = not marked.any()
         both = sparse.csr_array(np.array([[1.0, -1.0]]))
 
@@ -97,14 +97,14 @@ class Programme:
             matrix = sparse.csr_array(matrix)
             return sparse.hstack([sparse.kron(both, matrix[:, :n]), matrix[:, n:], last.reshape(-1, 1)])
 
-        upper, right = [split(self.wall, marked)], [self.wall_right - margins / self.scale]
+        upper, right = [split(self.wall, marked)], [(self.wall_right - margins) / scale]
         if least_norm or budget < np.inf:
             size = sparse.csr_array(sparse.eye_array(n) if self.norm == "inf" else np.ones((1, n)))
             rows = size.shape[0]
             last = np.full((rows, 1), -1.0 if least_norm else 0.0)
             upper.append(sparse.hstack([size, size, sparse.csr_array((rows, states)), last]))
-            right.append(np.full(rows, 0.0 if least_norm else budget * self.unit / self.scale))
-        equal, equal_right = [split(self.equal, np.zeros(len(self.equal_right)))], [self.equal_right]
+            right.append(np.full(rows, 0.0 if least_norm else allowed / scale))
+        equal, equal_right = [split(self.equal, np.zeros(len(self.equal_right)))], [self.equal_right / scale]
         if self.family.balanced:
             equal.append(split(np.concatenate([np.ones(n), np.zeros(states)])[None], np.zeros(1)))
             equal_right.append(np.zeros(1))
@@ -112,7 +112,7 @@ class Programme:
         cost[-1] = 1.0 if least_norm else -1.0
         bounds = np.array([[0.0, np.inf]] * (2 * n) + [[-np.inf, np.inf]] * (states + 1))
         bounds[2 * n + self.ends] = 0.0
-        return linprog(
+        found = linprog(
             cost,
             A_ub=sparse.vstack(upper).tocsr(),
             b_ub=np.concatenate(right),
@@ -122,3 +122,8 @@ class Programme:
             method="highs",
             options={"primal_feasibility_tolerance": FEASIBLE, "dual_feasibility_tolerance": FEASIBLE},
         )
+        theta = np.full(self.family.shape, np.nan)
+        if found.status == 0:
+            theta = np.zeros(self.family.shape)
+            theta.ravel()[self.free] = (found.x[:n] - found.x[n : 2 * n]) * (scale / self.unit)
+        return found, theta

@@ -4,10 +4,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxcliff import policies, theory
-from jaxcliff._records import record, static
-from jaxcliff.cliffs.walls import Rule, Walls, looked_at, walls
-from jaxcliff.labels import Labels
+from jaxcliff import _checks, policies, theory
+from jaxcliff._records import record
+from jaxcliff.cliffs.walls import Walls, looked_at, walls
+from jaxcliff.labels import Labels, labelled
 from jaxcliff.mdp import MDP
 
 BEYOND = 1e-6
@@ -63,11 +63,14 @@ class NearestCliff:
     margin: np.ndarray
     guarantee: np.ndarray
     walls: Walls
-    labels: Labels = static(default=Labels())
+    labels: Labels = labelled()
 
-    def beyond(self, factor: float = 1 + BEYOND) -> np.ndarray:
+    def beyond(self, factor: Any = 1 + BEYOND) -> np.ndarray:
         """The rewards just beyond: R + factor·ρ·direction, [..., S, A]."""
-        length = np.where(np.isfinite(self.radius), self.radius * factor, 0)
+        factor = _checks.number(factor, "factor")
+        if not np.isfinite(factor):
+            raise ValueError(f"factor must be finite, not {factor}")
+        length = np.where(np.isfinite(self.radius), self.radius, 0) * factor
         return self.walls.rewards + length[..., None, None] * self.direction
 
     def tied_actions(self) -> list[str]:
@@ -85,10 +88,11 @@ class NearestCliff:
         pairs = np.argwhere(marked & self.walls.looked_at[..., None])
         return [f"{labels.state(s)}: {labels.action(own[s], s)} {sign} {labels.action(a, s)}" for s, a in pairs]
 
-    def ranking(self, count: int = 10) -> list[Margin]:
+    def ranking(self, count: Any = 10) -> list[Margin]:
         """The states of one reward by their margins, the smallest first; states that never switch are left out."""
         if self.radius.shape:
             raise ValueError("several rewards: rank one at a time")
+        count = _checks.whole(count, "count")
         own, walls = self.walls.actions, self.walls
         upper = walls.upper()
         nearest = walls.margin.min(axis=-1)
@@ -130,14 +134,15 @@ def _some(things: list[str]) -> str:
     return f"{', '.join(things[:SHOWN])}{rest}"
 
 
+@_checks.host_geometry
 def nearest_cliff(
     mdp: MDP,
     rewards: Any = None,
     *,
-    norm: str = "inf",
+    norm: Any = "inf",
     family: Any = None,
-    states: str = "all",
-    rule: Rule = policies.first,
+    states: Any = "all",
+    rule: Any = policies.first,
     tie_tolerance: Any = None,
 ) -> NearestCliff:
     """How far the nearest cliff is, exactly: ρ(R) = min over walls of gap(s, a) / ‖Fᵀn_{s,a}‖*.

@@ -4,18 +4,17 @@ Between two breakpoints one policy is optimal and every gap is linear in t, so t
 policy behind it is the lexicographic optimum of `beside`. The optimal value is convex and piecewise linear in t.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from jaxcliff import policies
-from jaxcliff._records import record, static
+from jaxcliff import _checks, policies
+from jaxcliff._records import record
 from jaxcliff.cliffs import datasets, jumps
 from jaxcliff.cliffs.beside import Ties
 from jaxcliff.cliffs.cones import Array, Cones
 from jaxcliff.cliffs.walls import optimal_policy
-from jaxcliff.labels import Labels
+from jaxcliff.labels import Labels, labelled
 from jaxcliff.mdp import MDP
 from jaxcliff.solvers.solution import tie_tolerance_of
 
@@ -69,7 +68,7 @@ class Path:
     start_tv: float
     tie_tolerance: float
     complete: bool
-    labels: Labels = static(default=Labels())
+    labels: Labels = labelled()
 
     @property
     def first(self) -> float:
@@ -81,8 +80,9 @@ class Path:
         """A t inside every segment: the middle, or one more than the last breakpoint where the ray has no end."""
         return _middles(self.start, self.breakpoints, self.stop)
 
-    def switches(self, index: int) -> list[tuple[int, list[int], list[int]]]:
-        """What switches at a breakpoint: (state, its optimal actions before, and after)."""
+    def switches(self, index: Any) -> list[tuple[int, list[int], list[int]]]:
+        """What switches at a breakpoint (−1 is the last): (state, its optimal actions before, and after)."""
+        index = _checks.place(index, len(self.breakpoints), "breakpoint")
         return jumps.switches(self.optimal[index], self.optimal[index + 1])
 
     def summary(self) -> str:
@@ -120,17 +120,18 @@ class Path:
         return datasets.from_dataset(cls, ds, DIMS)
 
 
+@_checks.host_geometry
 def cliffs_along(
     mdp: MDP,
     reward: Any,
     direction: Any,
     *,
-    start: float = 0.0,
-    stop: float = np.inf,
+    start: Any = 0.0,
+    stop: Any = np.inf,
     true_reward: Any = None,
-    rule: Callable[..., Any] = policies.uniform,
-    tie_tolerance: float | None = None,
-    max_breakpoints: int = 10_000,
+    rule: Any = policies.uniform,
+    tie_tolerance: Any = None,
+    max_breakpoints: Any = 10_000,
 ) -> Any:
     """Every cliff on the ray R + tD for t in (start, stop), in order.
 
@@ -158,6 +159,9 @@ def cliffs_along(
     """
     cones = Cones.of(mdp)
     base = cones.reward(reward)
+    start, stop = _checks.number(start, "start"), _checks.number(stop, "stop")
+    max_breakpoints = _checks.whole(max_breakpoints, "max_breakpoints", 1)
+    direction = direction if direction is None else _checks.numbers(direction, "a direction")
     several = np.ndim(direction) == 3
     if several and not len(direction):
         raise ValueError("there are no directions to follow")

@@ -4,12 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from jaxcliff import _checks
 from jaxcliff._records import record, static
 from jaxcliff.cliffs.beside import Ties
 from jaxcliff.cliffs.cones import Array, Cones
 from jaxcliff.cliffs.programme import Programme
 from jaxcliff.cliffs.walls import looked_at, optimal_policy
-from jaxcliff.labels import Labels
+from jaxcliff.labels import Labels, labelled
 from jaxcliff.mdp import MDP
 from jaxcliff.rewards import family as families
 from jaxcliff.solvers.solution import tie_tolerance_of
@@ -40,7 +41,7 @@ class Repair:
     smallest_radius: float
     tied: bool = static(default=False)
     conflict: tuple = static(default=())
-    labels: Labels = static(default=Labels())
+    labels: Labels = labelled()
 
     def summary(self) -> str:
         """One sentence."""
@@ -54,17 +55,18 @@ class Repair:
         return f"no change of this family does it: these cannot all hold: {walls}"
 
 
+@_checks.host_geometry
 def repair(
     mdp: MDP,
     policy: Any,
     reward: Any = None,
     *,
-    gap: float | None = None,
-    radius: float | None = None,
-    norm: str = "inf",
+    gap: Any = None,
+    radius: Any = None,
+    norm: Any = "inf",
     family: Any = None,
-    states: str = "all",
-    tie_tolerance: float | None = None,
+    states: Any = "all",
+    tie_tolerance: Any = None,
 ) -> Repair:
     """The smallest change of a reward that makes a policy optimal, with every gap at least `gap` or `radius`·‖n‖.
 
@@ -86,21 +88,24 @@ def repair(
     """
     if (gap is None) == (radius is None):
         raise ValueError("say either gap=… or radius=…, what the mended reward shall have")
-    wanted, name = (gap, "gap") if radius is None else (radius, "radius")
-    if wanted is None or np.ndim(wanted) != 0 or not 0 <= float(wanted) < np.inf:
+    wanted = _checks.number(gap, "the gap") if radius is None else _checks.number(radius, "the radius")
+    if not 0 <= wanted < np.inf:
+        name = "gap" if radius is None else "radius"
         raise ValueError(f"the {name} must be a finite number, not negative; it is {wanted}")
-    if states == "visited":
+    if isinstance(states, str) and states == "visited":
         raise ValueError("a policy that is best where it goes need not be optimal: take states='all' or 'reachable'")
     cones = Cones.of(mdp)
     base = cones.reward(reward)
     actions = as_actions(cones, policy)
-    family = (families.identity(mdp) if family is None else family).fit(mdp)
+    family = families.fitted(mdp, family)
     seen = looked_at(cones, states, actions[None])[0]
     programme = Programme(cones, actions, base, family, norm, seen)
     walls = tuple(programme.walls.T)
     ties = Ties(cones, tie_tolerance_of(cones.dtype, tie_tolerance, reward))
     norms = family.dual_norms(cones, actions[None], norm)[0][0]
-    margins = np.full(len(programme.walls), float(wanted)) * (1 if radius is None else norms[walls])
+    margins = np.full(len(programme.walls), wanted) * (1 if radius is None else norms[walls])
+    if not np.isfinite(margins).all():
+        raise ValueError(f"a radius of {wanted:g} asks for gaps larger than float64 can hold")
     theta, conflict = programme.smallest_change(margins)
     if theta is None:
         nan, none = np.full(base.shape, np.nan), np.full(family.shape, np.nan)
@@ -108,7 +113,10 @@ def repair(
     asked = margins
     for _ in range(ROUNDS):
         mended = base + family.apply(theta)
-        gaps, error = cones.gaps(actions[None], mended[None, None])
+        with np.errstate(over="ignore", invalid="ignore"):
+            gaps, error = cones.gaps(actions[None], mended[None, None])
+        if not (np.isfinite(mended).all() and np.isfinite(gaps).all() and np.isfinite(error).all()):
+            raise ValueError(f"the reward that has what is asked for, {wanted:g}, is larger than float64 can hold")
         own = gaps[0, 0][walls]
         short = margins + error[0, 0] - own
         nearer = programme.smallest_change(asked + np.maximum(2 * short, 0))[0] if (short > 0).any() else None
@@ -150,16 +158,17 @@ class TieBreaker:
     upper: float
 
 
+@_checks.host_geometry
 def best_tiebreaker(
     mdp: MDP,
-    state: int,
-    action: int,
-    budget: float,
+    state: Any,
+    action: Any,
+    budget: Any,
     *,
     reward: Any = None,
-    norm: str = "inf",
+    norm: Any = "inf",
     family: Any = None,
-    tie_tolerance: float | None = None,
+    tie_tolerance: Any = None,
 ) -> TieBreaker:
     """How far an action can be put ahead of its rivals by a change of the reward of at most `budget`.
 
@@ -174,12 +183,14 @@ def best_tiebreaker(
     """
     cones = Cones.of(mdp)
     base = cones.reward(reward)
-    inside = 0 <= state < cones.num_states and 0 <= action < cones.num_actions
+    state, action = _checks.whole(state, "the state"), _checks.whole(action, "the action")
+    budget = _checks.number(budget, "the budget")
+    inside = state < cones.num_states and action < cones.num_actions
     if not inside or not cones.counts[state, action]:
         raise ValueError(f"state {state}, action {action} is no decision of this problem")
     if not 0 < budget < np.inf:
         raise ValueError(f"the budget must be a positive number, not {budget}")
-    family = (families.identity(mdp) if family is None else family).fit(mdp)
+    family = families.fitted(mdp, family)
     ties = Ties(cones, tie_tolerance_of(cones.dtype, tie_tolerance, reward))
     actions = optimal_elsewhere(ties, base, state, action)
     programme = Programme(cones, actions, base, family, norm, np.ones(cones.num_states, bool))
@@ -190,9 +201,12 @@ def best_tiebreaker(
     norms = family.dual_norms(cones, actions[None], norm)[0][0]
     rivals = programme.walls[here]
     upper = (gaps[0, 0][tuple(rivals.T)] + budget * norms[tuple(rivals.T)]).min()
-    theta = programme.largest_gap(np.zeros(len(here)), here, float(budget))
+    theta = programme.largest_gap(np.zeros(len(here)), here, budget)
     changed = base + family.apply(theta)
-    gaps, _ = cones.gaps(actions[None], changed[None, None])
+    with np.errstate(over="ignore", invalid="ignore"):
+        gaps, _ = cones.gaps(actions[None], changed[None, None])
+    if not (np.isfinite(changed).all() and np.isfinite(gaps).all()):
+        raise ValueError(f"what a budget of {budget:g} buys is larger than float64 can hold")
     return TieBreaker(
         reward=changed,
         change=changed - base,
@@ -214,7 +228,7 @@ def optimal_elsewhere(ties: Ties, reward: Array, state: int, action: int) -> Arr
 
 def as_actions(cones: Cones, policy: Any) -> Array:
     """One legal action per state, [S], from actions or a deterministic policy."""
-    policy = np.asarray(policy)
+    policy = _checks.real(policy, "the policy")
     if policy.shape == cones.counts.shape:
         if not (((policy == 0) | (policy == 1)).all() and (policy.sum(axis=-1) == 1).all()):
             raise ValueError("the policy must choose one action in every state")

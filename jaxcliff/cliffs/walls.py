@@ -5,14 +5,13 @@ there; or "visited", under the optimal policy: then a switch at a state that is 
 found one wrong, so that the nearest such wall is only an upper bound of the distance.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff import policies
+from jaxcliff import _checks, _memory, policies
 from jaxcliff._records import record, static
 from jaxcliff.cliffs.cones import Cones, float64
 from jaxcliff.mdp import MDP
@@ -22,7 +21,6 @@ from jaxcliff.solvers.evaluate import reachable
 from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.solvers.solve import solve
 
-Rule = Callable[..., Any]
 STATES = ("all", "reachable", "visited")
 
 
@@ -79,26 +77,29 @@ class Walls:
 
     def normals(self, states: Any, actions: Any) -> np.ndarray:
         """n_{s,a} for one pair per reward, or for several pairs of one reward, [..., S, A]."""
+        states = _checks.places(states, self.actions.shape[-1], "state")
+        actions = _checks.places(actions, self.gap.shape[-1], "action")
         states, others, own = np.broadcast_arrays(states, actions, self.actions[..., 0])
         policies = np.broadcast_to(self.actions, (*own.shape, self.actions.shape[-1]))
         flat = (policies.reshape(-1, policies.shape[-1]), states.ravel(), others.ravel())
         return self.cones.in_blocks(self.cones.normals, *flat).reshape(*own.shape, *self.cones.counts.shape)
 
 
+@_checks.host_geometry
 def walls(
     mdp: MDP,
     rewards: Any = None,
     *,
-    norm: str = "inf",
+    norm: Any = "inf",
     family: Any = None,
-    states: str = "all",
-    rule: Rule = policies.first,
+    states: Any = "all",
+    rule: Any = policies.first,
     tie_tolerance: Any = None,
 ) -> Walls:
     """The walls around rewards [..., S, A]; see `nearest_cliff` for the arguments."""
     families.check_norm(norm)
     cones = Cones.of(mdp)
-    family = (families.identity(mdp) if family is None else family).fit(mdp)
+    family = families.fitted(mdp, family)
     tie_tolerance = tie_tolerance_of(cones.dtype, tie_tolerance, rewards)
     rewards, acts = solved(cones, rewards, tie_tolerance)
     lead = rewards.shape[:-2]
@@ -130,13 +131,15 @@ def walls(
 def solved(cones: Cones, rewards: Any, tie_tolerance: Any) -> tuple[np.ndarray, ActionSets]:
     """Rewards, cleaned, and their optimal actions; a reward that cannot be solved is refused."""
     mdp = cones.mdp
-    rewards = np.asarray(mdp.reward) if rewards is None else np.asarray(rewards, np.float64)
+    rewards = np.asarray(mdp.reward) if rewards is None else _checks.numbers(rewards, "rewards")
     if rewards.size == 0:
         raise ValueError(f"there are no rewards to look at: they have shape {list(rewards.shape)}")
     if rewards.ndim < 2 or rewards.shape[-2:] != mdp.reward.shape:
         raise ValueError(
             f"rewards must have shape [..., {mdp.num_states}, {mdp.num_actions}], not {list(rewards.shape)}"
         )
+    needed = 4.0 * rewards.nbytes  # action values, their gaps and bounds, and what is optimal
+    _memory.require(needed, f"{rewards.size // mdp.reward.size:,} rewards", "look at fewer at a time")
     with float64():
         sol = solve(mdp, jnp.asarray(rewards))
         ok = np.asarray(sol.ok)
@@ -153,10 +156,10 @@ def optimal_policy(cones: Cones, reward: np.ndarray) -> np.ndarray:
     return selected(acts, policies.first)
 
 
-def looked_at(cones: Cones, states: str, actions: np.ndarray) -> np.ndarray:
+def looked_at(cones: Cones, states: Any, actions: np.ndarray) -> np.ndarray:
     """Which states' walls count, for each of some policies, [F, S]."""
-    if states not in STATES:
-        raise ValueError(f"states must be one of {', '.join(map(repr, STATES))}, not {states!r}")
+    if not isinstance(states, str) or states not in STATES:
+        raise ValueError(f"states must be one of {', '.join(map(repr, STATES))}, not {_checks.shown(states)}")
     seen = np.ones(cones.num_states, bool)
     if states == "visited":
         return cones.in_blocks(lambda a: cones.visits(np.eye(cones.num_actions)[a]) > 0, actions)
@@ -166,10 +169,10 @@ def looked_at(cones: Cones, states: str, actions: np.ndarray) -> np.ndarray:
     return np.broadcast_to(seen, actions.shape)
 
 
-def selected(acts: ActionSets, rule: Rule) -> np.ndarray:
+def selected(acts: ActionSets, rule: Any) -> np.ndarray:
     """The one action per state that a selection rule takes, [..., S]."""
     with float64():
-        policy = np.asarray(rule(acts))
+        policy = _checks.selected(rule, acts)
     if not (policy.max(axis=-1) == 1).all():
         raise ValueError("the rule must choose one action per state (policies.first, preferred or random)")
     return policy.argmax(axis=-1)

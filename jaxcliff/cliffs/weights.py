@@ -1,13 +1,12 @@
 """Over the weights of a mixture Σ_k w_k R_k: exact for two and three rewards; for more, along lines, and sampled."""
 
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxcliff import policies
+from jaxcliff import _checks, _memory, policies
 from jaxcliff._records import record
 from jaxcliff.cliffs import jumps
 from jaxcliff.cliffs.beside import Ties
@@ -65,15 +64,16 @@ class WeightMap:
         )
 
 
+@_checks.host_geometry
 def weight_map(
     mdp: MDP,
     rewards: Any,
     *,
     true_reward: Any = None,
-    rule: Callable[..., Any] = policies.uniform,
-    tie_tolerance: float | None = None,
-    max_regions: int = 100_000,
-    samples: int = 4096,
+    rule: Any = policies.uniform,
+    tie_tolerance: Any = None,
+    max_regions: Any = 100_000,
+    samples: Any = 4096,
     key: Any = None,
     progress: bool = False,
 ) -> WeightMap:
@@ -87,11 +87,13 @@ def weight_map(
     [0.3, 0.7]
     """
     cones = Cones.of(mdp)
+    rewards = _checks.real(rewards, "several rewards")
     number = np.shape(rewards)[0] if np.ndim(rewards) == 3 else 0
     if number < 2:
         raise ValueError(f"several rewards have shape [N, S, A] with N at least 2; this is {list(np.shape(rewards))}")
-    if samples < 1:
-        raise ValueError(f"samples must be at least 1, not {samples}")
+    samples = _checks.whole(samples, "samples", 1)
+    max_regions = _checks.whole(max_regions, "max_regions", 1)
+    key = jax.random.key(0) if key is None else _checks.random_key(key)
     each = np.stack([cones.reward(r, f"reward {k}") for k, r in enumerate(rewards)])
     ties = Ties(cones, tie_tolerance_of(cones.dtype, tie_tolerance, rewards))
     options: dict[str, Any] = {"true_reward": true_reward, "rule": rule, "tie_tolerance": ties.tolerance}
@@ -117,8 +119,9 @@ def weight_map(
         rest = plan.centres
         earned = returns(plan.actions, plan.optimal, np.insert(rest, 0, 1 - rest.sum(axis=1), axis=1))
         return WeightMap(exact=plan.complete, map=plan, returns=earned)
+    needed = 8.0 * samples * (number + cones.counts.size)
+    _memory.require(needed, f"{samples:,} weights and their rewards", "take fewer samples")
     with float64():
-        key = jax.random.key(0) if key is None else key
         drawn = np.asarray(jax.random.dirichlet(key, np.ones(number), (samples,)))
     mixed = np.tensordot(drawn, each, axes=1)
     near = nearest_cliff(mdp, mixed, family=family.weights(each), tie_tolerance=ties.tolerance)

@@ -3,13 +3,13 @@
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from matplotlib.figure import Figure
 
+from jaxcliff import _checks
 from jaxcliff.figures.style import DASHES, PAGE, colour, figure_of, mark, panels, style
 
 
-def aggregation_stability(ds: xr.Dataset, *, axes: Any = None) -> Figure:
+def aggregation_stability(ds: Any, *, axes: Any = None) -> Figure:
     """Draws a dataset of `studies.aggregation_stability`.
 
     Left, the share of perturbed rewards that flip the policy, when one component moves alone and when all move alike;
@@ -20,6 +20,7 @@ def aggregation_stability(ds: xr.Dataset, *, axes: Any = None) -> Figure:
         ds: the dataset.
         axes: three axes to draw on; a new figure if not given.
     """
+    _checks.study(ds, "aggregation stability", "jc.studies.aggregation_stability")
     with style():
         left, middle, right = panels(axes, PAGE, 3.3, 3)
         radii = [*ds.radius.values, ds.attrs["joint_radius"]]

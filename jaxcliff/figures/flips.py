@@ -8,12 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from jaxcliff import _checks
 from jaxcliff.figures.style import INK, PAGE, SEQUENTIAL, figure_of, panels, style
 
 ARROWS = {"up": (0, -1), "right": (1, 0), "down": (0, 1), "left": (-1, 0)}
 
 
-def flip_frequency(ds: xr.Dataset, *, radius: float | None = None, axes: tuple[Axes, Axes] | None = None) -> Figure:
+def flip_frequency(ds: Any, *, radius: float | None = None, axes: tuple[Axes, Axes] | None = None) -> Figure:
     """Draws a dataset of `studies.flip_frequency`.
 
     Left, where: the share of perturbed rewards that flip each state at one radius, on the grid if states have a place
@@ -25,6 +26,7 @@ def flip_frequency(ds: xr.Dataset, *, radius: float | None = None, axes: tuple[A
         radius: for the map; the one at which the share of flipped rewards is nearest to 0.9 if not given.
         axes: two axes to draw on; a new figure if not given.
     """
+    _checks.study(ds, "flip frequency", "jc.studies.flip_frequency")
     with style():
         left, right = panels(axes, PAGE, 2.9, 2, width_ratios=(1.45, 1))
         wanted = ds.attrs["telling_radius"] if radius is None else radius

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 
+from jaxcliff import _checks
 from jaxcliff.figures.style import COLUMN, PAGE, counted, figure_of, panels, style, whole
 
 # Okabe and Ito's eight, lightened so that borders and text stay legible on them; the base policy has the first.
@@ -21,7 +22,7 @@ CROSS: Any = {"marker": "+", "color": "black", "ms": 8, "mew": 1.4, "zorder": 5,
 THIN, ALIKE, THICK = 0.25, 0.8, 2.2  # points; of borders that are all as high
 
 
-def phase_diagram(ds: xr.Dataset, *, axes: Any = None, names: tuple[str, str] | None = None) -> Figure:
+def phase_diagram(ds: Any, *, axes: Any = None, names: tuple[str, str] | None = None) -> Figure:
     """Draws a dataset of `studies.phase_diagram`.
 
     With up to eight policies each has its colour, and the legend says in how many states it differs from the base.
@@ -34,6 +35,7 @@ def phase_diagram(ds: xr.Dataset, *, axes: Any = None, names: tuple[str, str] | 
         axes: one axis, or two with more than eight policies; a new figure if not given.
         names: of the two directions, for the labels of the axes.
     """
+    _checks.study(ds, "phase diagram", "jc.studies.phase_diagram")
     many = ds.sizes["region"] > FEW
     with style():
         first, *others = panels(axes, PAGE if many else COLUMN, 3.1, 2 if many else 1)
@@ -57,8 +59,9 @@ def phase_diagram(ds: xr.Dataset, *, axes: Any = None, names: tuple[str, str] | 
     return figure_of(first)
 
 
-def weight_triangle(ds: xr.Dataset, *, axes: Axes | None = None, names: tuple[str, str, str] | None = None) -> Figure:
+def weight_triangle(ds: Any, *, axes: Axes | None = None, names: tuple[str, str, str] | None = None) -> Figure:
     """Draws a phase diagram over the weights of three rewards as a triangle, one corner per reward."""
+    _checks.study(ds, "phase diagram", "jc.studies.phase_diagram(mdp, weights_of=…)")
     if ds.attrs.get("plane") != "weights":
         raise ValueError("weight_triangle draws a phase diagram over weights: studies.phase_diagram(mdp, weights_of=…)")
     corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(3) / 2]])

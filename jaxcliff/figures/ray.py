@@ -3,15 +3,15 @@
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from matplotlib.figure import Figure
 
+from jaxcliff import _checks
 from jaxcliff.figures.style import COLUMN, INK, figure_of, panels, style, whole
 
 MARKED = 40  # cliffs that are marked in both panels
 
 
-def ray(ds: xr.Dataset, *, axes: Any = None) -> Figure:
+def ray(ds: Any, *, axes: Any = None) -> Figure:
     """Draws the dataset of a path, `studies.ray(…)`.
 
     Above, the optimal return, continuous, with a kink where a cliff is visited; and the return under the true reward,
@@ -22,6 +22,7 @@ def ray(ds: xr.Dataset, *, axes: Any = None) -> Figure:
         ds: the dataset.
         axes: two axes to draw on; a new figure if not given.
     """
+    _checks.study(ds, "ray", "jc.studies.ray")
     with style():
         above, below = panels(axes, COLUMN, 3.2, rows=2, sharex=True)
         start, stop, breaks = ds.attrs["start"], ds.attrs["stop"], ds.breakpoints.values

@@ -8,6 +8,7 @@ import xarray as xr
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 
+from jaxcliff import _checks
 from jaxcliff.figures.phase import FEW, POLICIES
 from jaxcliff.figures.style import PAGE, SEQUENTIAL, counted, figure_of, panels, style, whole
 
@@ -17,7 +18,7 @@ NEAR = {"discount": "the base policy", "temperature": "the soft policy at $t$ = 
 WIDE = 30  # a ratio of temperatures from which on their axis is logarithmic
 
 
-def phase_scan(ds: xr.Dataset, *, axes: Any = None) -> Figure:
+def phase_scan(ds: Any, *, axes: Any = None) -> Figure:
     """Draws a dataset of `studies.phase_scan`.
 
     Left, the best actions: up to eight sets have each a colour; of more, the colour says in how many states they differ
@@ -28,6 +29,7 @@ def phase_scan(ds: xr.Dataset, *, axes: Any = None) -> Figure:
         ds: the dataset.
         axes: two axes to draw on; a new figure if not given.
     """
+    _checks.study(ds, "phase scan", "jc.studies.phase_scan")
     over = ds.attrs["over"]
     with style():
         left, right = panels(axes, PAGE, 3.0, 2)

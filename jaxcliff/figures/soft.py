@@ -3,15 +3,15 @@
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from matplotlib.figure import Figure
 
+from jaxcliff import _checks
 from jaxcliff.figures.style import COLUMN, DASHES, colour, figure_of, panels, style
 
 FEW = 12  # actions that are drawn as bars
 
 
-def soft_against_hard(ds: xr.Dataset, *, axes: Any = None) -> Figure:
+def soft_against_hard(ds: Any, *, axes: Any = None) -> Figure:
     """Draws a dataset of `studies.soft_against_hard`.
 
     Bars, the hard policy: all its mass on the optimal actions, however little they are ahead. Coloured, the soft ones:
@@ -21,6 +21,7 @@ def soft_against_hard(ds: xr.Dataset, *, axes: Any = None) -> Figure:
         ds: the dataset.
         axes: one axis to draw on; a new figure if not given.
     """
+    _checks.study(ds, "soft against hard", "jc.studies.soft_against_hard")
     with style():
         (panel,) = panels(axes, COLUMN, 2.6)
         count, lines = ds.sizes["action"], ds.sizes["strength"]

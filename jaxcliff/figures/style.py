@@ -39,7 +39,10 @@ def mark(line: int) -> str:
 def panels(axes: Any, width: float, height: float, columns: int = 1, rows: int = 1, **layout: Any) -> list[Axes]:
     """The axes to draw on: those given, or those of a new figure, which belongs to no window and no global state."""
     if axes is not None:
-        return list(np.ravel(axes))
+        given = list(np.ravel(axes))
+        if len(given) != rows * columns or not all(isinstance(one, Axes) for one in given):
+            raise ValueError(f"this figure draws on {rows * columns} axes of matplotlib, not on {len(given)}")
+        return given
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr, call-arg]
     return list(figure.subplots(rows, columns, squeeze=False, **layout).ravel())

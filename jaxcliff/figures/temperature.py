@@ -7,12 +7,13 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jaxcliff import _checks
 from jaxcliff.figures.style import INK, PAGE, figure_of, panels, style
 
 SYMBOL = {"entropy": "temperature α", "kl": "strength β", "sparsemax": "strength α"}
 
 
-def temperature_curve(ds: xr.Dataset, *, axes: Any = None) -> Figure:
+def temperature_curve(ds: Any, *, axes: Any = None) -> Figure:
     """Draws a dataset of `studies.temperature_curve`.
 
     Left, what it buys: how far the policy can move per unit of reward, measured and exact at the base, under the bounds
@@ -23,6 +24,7 @@ def temperature_curve(ds: xr.Dataset, *, axes: Any = None) -> Figure:
         ds: the dataset.
         axes: three axes to draw on; a new figure if not given.
     """
+    _checks.study(ds, "temperature curve", "jc.studies.temperature_curve")
     with style():
         left, middle, right = panels(axes, PAGE, 2.7, 3)
         strength = ds.strength.values

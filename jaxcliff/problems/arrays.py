@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcliff import _checks
 from jaxcliff._records import is_concrete
 from jaxcliff.labels import Labels
 from jaxcliff.mdp import MDP
@@ -19,11 +20,11 @@ def from_arrays(
     reward: Any,
     discount: Any,
     *,
-    axes: str = "SAS",
+    axes: Any = "SAS",
     legal: Any = None,
     terminal: Any = None,
     initial: Any = None,
-    labels: Labels | None = None,
+    labels: Any = None,
 ) -> MDP:
     """The problem with transitions P(s'|s, a) and a reward per action, or per action and next state.
 
@@ -61,7 +62,7 @@ def from_arrays(
 
 
 def _from_dense(probabilities: Any, reward: Any, axes: str) -> tuple[Dense, Any]:
-    p, r = jnp.asarray(probabilities), jnp.asarray(reward)
+    p, r = _checks.array(probabilities, "probabilities"), _checks.array(reward, "the reward")
     if p.ndim != 3:
         raise ValueError(f"probabilities must have shape [S, A, S], [A, S, S] or be sparse, not {list(p.shape)}")
     fits = {"SAS": p.shape[0] == p.shape[2], "ASS": p.shape[1] == p.shape[2]}

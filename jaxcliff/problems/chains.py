@@ -4,18 +4,18 @@ from typing import Any
 
 import numpy as np
 
+from jaxcliff import _checks, _memory
 from jaxcliff.labels import Labels
 from jaxcliff.mdp import MDP
 from jaxcliff.transitions import Successors
 
 
-def chain(states: int = 10, *, discount: Any = 0.9) -> MDP:
+def chain(states: Any = 10, *, discount: Any = 0.9) -> MDP:
     """Step left or right, deterministically; staying at the right end pays 1 per step.
 
     Known: V(s) = γ^{n−1−s}/(1 − γ), going right everywhere, and the gap of going left at s is V(s) − γV(max(s − 1, 0)).
     """
-    if states < 2:
-        raise ValueError(f"a chain has at least 2 states, not {states}")
+    states = _sized(states, 2, 64)
     here = np.arange(states)
     nxt = np.stack([np.maximum(here - 1, 0), np.minimum(here + 1, states - 1)], axis=1)
     reward = np.zeros((states, 2))
@@ -23,14 +23,13 @@ def chain(states: int = 10, *, discount: Any = 0.9) -> MDP:
     return MDP(Successors(nxt[..., None]), reward, discount, labels=Labels(actions=("left", "right")))
 
 
-def river_swim(states: int = 6, *, discount: Any = 0.95) -> MDP:
+def river_swim(states: Any = 6, *, discount: Any = 0.95) -> MDP:
     """Swim against the current for a reward of 1 upstream, or drift to a reward of 0.005 downstream.
 
     (Strehl and Littman 2008, scaled to a largest reward of 1.) Known: for γ near 1 swimming is optimal everywhere;
     mixing is slow, which is what it is for.
     """
-    if states < 3:
-        raise ValueError(f"the river has at least 3 states, not {states}")
+    states = _sized(states, 3, 160)
     here = np.arange(states)
     nxt = np.stack([np.maximum(here - 1, 0), here, np.minimum(here + 1, states - 1)], axis=1)
     successors = np.broadcast_to(nxt[:, None], (states, 2, 3))
@@ -44,16 +43,16 @@ def river_swim(states: int = 6, *, discount: Any = 0.95) -> MDP:
     return MDP(Successors(successors, p), reward, discount, labels=Labels(actions=("drift", "swim")))
 
 
-def gambler(goal: int = 100, *, heads: float = 0.4, discount: Any = 1.0) -> MDP:
+def gambler(goal: Any = 100, *, heads: Any = 0.4, discount: Any = 1.0) -> MDP:
     """Bet on coin flips until the capital is 0 or the goal; reaching the goal pays 1 (Sutton and Barto).
 
     State: the capital; action a: bet a + 1, at most what is held or missing. Both ends are terminal. Known, at
     discount 1 with heads < ½: V is the probability of winning by bold play, V(½·goal) = heads, and ties abound (with
     goal 100: two optimal bets at 51, three at 64); the longest expected game has 442 flips.
     """
-    if goal < 2:
-        raise ValueError(f"the goal is at least 2, not {goal}")
-    if not 0 < heads < 1:
+    goal = _checks.whole(goal, "the goal", 2)
+    _memory.require(24.0 * goal * (goal // 2), f"a game up to {goal:,}", "take a smaller goal")
+    if not 0 < _checks.number(heads, "heads") < 1:
         raise ValueError(f"heads must be a probability strictly between 0 and 1, not {heads:g}")
     capital, bet = np.arange(goal + 1), np.arange(1, goal // 2 + 1)
     legal = bet <= np.minimum(capital, goal - capital)[:, None]
@@ -65,3 +64,10 @@ def gambler(goal: int = 100, *, heads: float = 0.4, discount: Any = 1.0) -> MDP:
     reward = np.where((nxt[..., 0] == goal) & ~terminal[:, None], heads, 0.0)
     labels = Labels(tuple(f"capital {c}" for c in capital), tuple(f"bet {b}" for b in bet))
     return MDP(Successors(nxt, p), reward, discount, legal=legal, terminal=terminal, labels=labels)
+
+
+def _sized(states: Any, least: int, bytes_each: int) -> int:
+    """A number of states that fit into memory."""
+    states = _checks.whole(states, "states", least)
+    _memory.require(float(bytes_each) * states, f"{states:,} states", "take fewer")
+    return states

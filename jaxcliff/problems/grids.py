@@ -1,10 +1,10 @@
 """Problems on a grid: gridworlds drawn as text, and the cliff walk."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from jaxcliff import _checks
 from jaxcliff.labels import Labels
 from jaxcliff.mdp import MDP
 from jaxcliff.transitions import Successors
@@ -14,13 +14,13 @@ MOVES = {"up": (-1, 0), "right": (0, 1), "down": (1, 0), "left": (0, -1)}
 
 
 def gridworld(
-    layout: Sequence[str] = CLASSIC,
+    layout: Any = CLASSIC,
     *,
-    slip: float = 0.2,
+    slip: Any = 0.2,
     discount: Any = 0.99,
-    step: float = -0.04,
-    goal: float = 1.0,
-    pit: float = -1.0,
+    step: Any = -0.04,
+    goal: Any = 1.0,
+    pit: Any = -1.0,
 ) -> MDP:
     """Walk to a goal and keep out of pits; the ground is slippery.
 
@@ -36,8 +36,11 @@ def gridworld(
         >>> jc.problems.gridworld(("..G", "..P")).num_states
         6
     """
-    if isinstance(layout, str):
-        raise ValueError("the layout is a sequence of rows, not one string: split it, layout.split()")
+    given = "one string: split it, layout.split()" if isinstance(layout, str) else _checks.shown(layout)
+    if isinstance(layout, str) or not all(isinstance(row, str) for row in _checks.listed(layout, "the layout")):
+        raise ValueError(f"the layout is a sequence of rows, not {given}")
+    slip, step = _checks.number(slip, "slip"), _checks.number(step, "step")
+    goal, pit = _checks.number(goal, "goal"), _checks.number(pit, "pit")
     rows = [str(row) for row in layout]
     if not rows or len({len(row) for row in rows}) != 1 or not rows[0]:
         raise ValueError("the layout must have rows, all of one length")

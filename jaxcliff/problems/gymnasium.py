@@ -9,7 +9,7 @@ from jaxcliff.mdp import MDP
 from jaxcliff.transitions import Successors
 
 
-def from_gymnasium(env: Any, discount: float, *, labels: Labels | None = None) -> MDP:
+def from_gymnasium(env: Any, discount: Any, *, labels: Any = None) -> MDP:
     """The problem of an environment with a table `P[s][a] = [(probability, next state, reward, done), …]`.
 
     Gymnasium marks transitions as the end, jaxcliff states. A state that is entered only by ending transitions becomes

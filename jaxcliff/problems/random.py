@@ -5,28 +5,41 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxcliff import _checks, _memory
+from jaxcliff._records import is_concrete
 from jaxcliff.mdp import MDP, inverse_bellman
 from jaxcliff.transitions import Dense, Successors
 
+SORTED = 2**24  # entries of a table [S, A, S] that is sorted to draw successors; larger problems make no such table
+
 
 def garnet(
-    key: jax.Array,
+    key: Any,
     *,
-    states: int = 64,
-    actions: int = 4,
-    branching: int = 5,
+    states: Any = 64,
+    actions: Any = 4,
+    branching: Any = 5,
     discount: Any = 0.95,
-    dense: bool = False,
+    dense: Any = False,
 ) -> MDP:
     """A Garnet: every action leads to `branching` random states with Dirichlet(1) weights; R ~ N(0, 1).
 
-    Known: ties have probability 0. With `dense` the same transitions are stored as one array [S, A, S].
+    Known: ties have probability 0. With `dense` the same transitions are stored as one array [S, A, S]. Time and memory
+    grow with S·A (and not with S²) where S²·A is more than 2²⁴; there the draw is another one than below, and a key
+    gives the problem that this version draws.
     """
-    if not 1 <= branching <= states:
+    states, actions = _checks.whole(states, "states", 1), _checks.whole(actions, "actions", 1)
+    branching = _checks.whole(branching, "branching", 1)
+    if branching > states:
         raise ValueError(f"branching must lie between 1 and the number of states, {states}; it is {branching}")
+    key, dense = _checks.random_key(key), _checks.flag(dense, "dense")
+    if is_concrete(key):
+        entries, size = states * actions, jnp.zeros(()).dtype.itemsize
+        hint = "leave out dense=True, which stores no more than the successors" if dense else "take fewer states"
+        needed = 2 * entries * (states * size if dense else branching * (size + 4))
+        _memory.require(needed, f"a Garnet of {states} states and {actions} actions", hint)
     successor_key, weight_key, reward_key = jax.random.split(key, 3)
-    order = jax.random.uniform(successor_key, (states, actions, states))
-    nxt = jnp.argsort(order, axis=-1)[..., :branching]
+    nxt = _distinct(successor_key, (states, actions), states, branching)
     weights = jax.random.dirichlet(weight_key, jnp.ones(branching), (states, actions))
     reward = jax.random.normal(reward_key, (states, actions))
     if not dense:
@@ -36,16 +49,31 @@ def garnet(
     return MDP(Dense(p), reward, discount)
 
 
+def _distinct(key: jax.Array, rows: tuple[int, int], states: int, count: int) -> jax.Array:
+    """So many different states for every row, [*rows, count], each set with the same probability."""
+    if rows[0] * rows[1] * states <= SORTED:
+        return jnp.argsort(jax.random.uniform(key, (*rows, states)), axis=-1)[..., :count]
+
+    def draw(j: jax.Array, chosen: jax.Array) -> jax.Array:
+        """Floyd's step: a state up to the last one allowed, or that one itself if it was drawn before."""
+        last = states - count + j
+        drawn = jax.random.randint(jax.random.fold_in(key, j), rows, 0, last + 1, jnp.int32)
+        taken = jnp.any(chosen == drawn[..., None], axis=-1)
+        return chosen.at[..., j].set(jnp.where(taken, last, drawn).astype(jnp.int32))
+
+    return jax.lax.fori_loop(0, count, draw, jnp.full((*rows, count), -1, jnp.int32))
+
+
 def tie_planted(
-    key: jax.Array,
+    key: Any,
     *,
-    states: int = 16,
-    actions: int = 4,
-    branching: int = 4,
-    ties: int = 2,
-    tied_states: int | None = None,
-    near_gap: float = 0.0,
-    margin: float = 0.1,
+    states: Any = 16,
+    actions: Any = 4,
+    branching: Any = 4,
+    ties: Any = 2,
+    tied_states: Any = None,
+    near_gap: Any = 0.0,
+    margin: Any = 0.1,
     discount: Any = 0.95,
 ) -> tuple[MDP, jax.Array]:
     """A Garnet whose optimal action values are chosen first, and its reward from them.
@@ -60,15 +88,19 @@ def tie_planted(
     Returns:
         The problem, and Q [S, A].
     """
-    if not 1 <= ties <= actions:
+    states, actions = _checks.whole(states, "states", 1), _checks.whole(actions, "actions", 1)
+    near_gap, margin = _checks.number(near_gap, "near_gap"), _checks.number(margin, "margin")
+    ties = _checks.whole(ties, "ties", 1)
+    if ties > actions:
         raise ValueError(f"ties must lie between 1 and the number of actions, {actions}; it is {ties}")
+    tied_states = states if tied_states is None else _checks.whole(tied_states, "tied_states", 0, states)
     if not 0 <= near_gap < margin:
         raise ValueError(f"near_gap must be at least 0 and less than margin, {margin:g}; it is {near_gap:g}")
-    model_key, value_key, choice_key, below_key = jax.random.split(key, 4)
+    model_key, value_key, choice_key, below_key = jax.random.split(_checks.random_key(key), 4)
     blank = garnet(model_key, states=states, actions=actions, branching=branching, discount=discount)
     best = jax.random.normal(value_key, (states, 1))
     rank = jnp.argsort(jnp.argsort(jax.random.uniform(choice_key, (states, actions)), axis=-1), axis=-1)
-    count = jnp.where(jnp.arange(states) < (states if tied_states is None else tied_states), ties, 1)[:, None]
+    count = jnp.where(jnp.arange(states) < tied_states, ties, 1)[:, None]
     below = margin + jax.random.exponential(below_key, (states, actions))
     q = best - jnp.where(rank == 0, 0, jnp.where(rank < count, near_gap, below))
     q = q.astype(blank.dtype)

@@ -5,18 +5,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxcliff import _checks, _memory
 from jaxcliff.mdp import MDP
 from jaxcliff.transitions import Tree
 
 
 def token_tree(
-    key: jax.Array,
+    key: Any,
     *,
-    vocabulary: int = 4,
-    depth: int = 6,
-    correct: float | None = None,
+    vocabulary: Any = 4,
+    depth: Any = 6,
+    correct: Any = None,
     discount: Any = 1.0,
-    end_token: bool = False,
+    end_token: Any = False,
 ) -> MDP:
     """A language model's decision problem in small: append tokens, and be rewarded for the outcome.
 
@@ -26,9 +27,13 @@ def token_tree(
     Known: the value of the root is the best outcome, discounted by γ to the number of tokens before the last; with 0/1
     outcomes ties are the rule, not the exception.
     """
-    tree = Tree(vocabulary, depth, end_token)
+    key, tree = _checks.random_key(key), Tree(vocabulary, depth, end_token)
+    vocabulary = tree.vocabulary
+    correct = None if correct is None else _checks.number(correct, "correct")
     if correct is not None and not 0 <= correct <= 1:
         raise ValueError(f"correct must be a probability, not {correct:g}")
+    needed = 2 * tree.num_states * tree.num_actions * jnp.zeros(()).dtype.itemsize
+    _memory.require(needed, f"a tree of {tree.num_states:.3g} states", "take fewer tokens or a smaller depth")
     shape = (tree.num_states, tree.num_actions)
     drawn = jax.random.normal(key, shape)
     if correct is not None:

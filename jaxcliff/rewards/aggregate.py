@@ -9,17 +9,17 @@ linear. Each is applied entry by entry, and moves by at most its Lipschitz const
 whose weights do not move, the worst case and the soft minimum; `lipschitz` gives the local constant of any of them.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcliff import _checks
 from jaxcliff._numerics import contract
 from jaxcliff._records import is_concrete
 from jaxcliff._types import Rewards
-from jaxcliff.mdp import MDP
+from jaxcliff.mdp import MDP, check_one
 from jaxcliff.transitions import Tree
 
 
@@ -36,7 +36,7 @@ def linear(rewards: Any, weights: Any) -> Rewards:
     >>> jc.aggregate.linear(jnp.stack([helpful, honest]), jc.aggregate.constant([0.75, 0.25])).tolist()
     [[0.75, 0.25]]
     """
-    rewards, weights = _components(rewards), jnp.asarray(weights)
+    rewards, weights = _components(rewards), _checks.array(weights, "weights")
     n, s, _ = rewards.shape[-3:]
     if weights.ndim < 2 or weights.shape[-2] != n or weights.shape[-1] not in (1, s):
         raise ValueError(
@@ -48,12 +48,12 @@ def linear(rewards: Any, weights: Any) -> Rewards:
 
 def constant(weights: Any) -> jax.Array:
     """Weights w_k, the same in every state: [N] (or [..., N]) to [..., N, 1]."""
-    return _distribution(jnp.asarray(weights)[..., None], "weights")
+    return _distribution(_checks.array(weights, "weights")[..., None], "weights")
 
 
 def per_state(weights: Any) -> jax.Array:
     """A table of weights w_k(s), [..., N, S]."""
-    return _distribution(jnp.asarray(weights), "weights")
+    return _distribution(_checks.array(weights, "weights"), "weights")
 
 
 def posterior(prior: Any, visits: Any) -> jax.Array:
@@ -63,8 +63,8 @@ def posterior(prior: Any, visits: Any) -> jax.Array:
     R_eff is Σ_k p_k J_k. In a general problem d_k, hence w, depends on the policy; on a tree it does not (`prompts`).
     States that no class visits get the prior.
     """
-    prior = _distribution(jnp.asarray(prior)[..., None], "the prior")
-    visits = jnp.asarray(visits).astype(prior.dtype)
+    prior = _distribution(_checks.array(prior, "the prior")[..., None], "the prior")
+    visits = _checks.array(visits, "visits").astype(prior.dtype)
     if visits.ndim < 2 or visits.shape[-2] != prior.shape[-2]:
         raise ValueError(f"visits of {prior.shape[-2]} classes have shape [N, S], not {list(visits.shape)}")
     if is_concrete(visits) and not (np.asarray(visits) >= 0).all():
@@ -74,6 +74,7 @@ def posterior(prior: Any, visits: Any) -> jax.Array:
     return jnp.where(total > 0, joint / jnp.where(total > 0, total, 1), prior)
 
 
+@_checks.public
 def prompts(mdp: MDP, prior: Any, starts: Any) -> jax.Array:
     """The posterior weights of a token tree, w_k(s) = P(k | prompt of s), [N, S]: the same for every policy.
 
@@ -83,10 +84,11 @@ def prompts(mdp: MDP, prior: Any, starts: Any) -> jax.Array:
         starts: D_k, [N, S]: the distribution over prompts (states) from which class k starts. No prompt may continue
             another.
     """
+    check_one(mdp)
     tree = mdp.transitions
     if not isinstance(tree, Tree):
         raise ValueError("only on a Tree does every state belong to one prompt; elsewhere use posterior(prior, visits)")
-    starts = jnp.asarray(starts).astype(mdp.dtype)
+    starts = _checks.array(starts, "starts").astype(mdp.dtype)
     if starts.ndim != 2 or starts.shape[1] != mdp.num_states:
         raise ValueError(f"starts must have shape [N, {mdp.num_states}], not {list(starts.shape)}")
     _distribution(starts.T, "the starts of every class")
@@ -105,19 +107,25 @@ def prompts(mdp: MDP, prior: Any, starts: Any) -> jax.Array:
 
 
 def softmax_gate(scores: Any, sharpness: Any = 1.0) -> jax.Array:
-    """Weights ∝ exp(sharpness · score), from the scores of each component, [..., N, S]."""
+    """Weights ∝ exp(sharpness · score), from the scores of each component, [..., N, S]; NaN where a score is NaN."""
     scores = _scores(scores)
-    return jax.nn.softmax(jnp.asarray(sharpness).astype(scores.dtype) * scores, axis=-2)
+    if is_concrete(sharpness) and not np.isfinite(_checks.numbers(sharpness, "sharpness")).all():
+        raise ValueError(f"sharpness must be finite, not {sharpness}: hard_gate is the limit of large ones")
+    sharpness = _checks.scalar(sharpness, "sharpness").astype(scores.dtype)
+    # Scores behind the best one: however sharp the gate, the largest exponent is 0.
+    best = jnp.where(sharpness < 0, jnp.min(scores, axis=-2, keepdims=True), jnp.max(scores, axis=-2, keepdims=True))
+    return jax.nn.softmax(sharpness * (scores - jax.lax.stop_gradient(best)), axis=-2)
 
 
 def hard_gate(scores: Any) -> jax.Array:
-    """All weight to the component with the highest score, the first at a tie, [..., N, S].
+    """All weight to the component with the highest score, the first at a tie, [..., N, S]; NaN where a score is NaN.
 
     The one aggregator without a Lipschitz constant: where scores tie, R_eff itself jumps, and so does every policy that
     follows it, regularised or not.
     """
     scores = _scores(scores)
-    return jnp.moveaxis(jax.nn.one_hot(jnp.argmax(scores, axis=-2), scores.shape[-2], dtype=scores.dtype), -1, -2)
+    chosen = jax.nn.one_hot(jnp.argmax(scores, axis=-2), scores.shape[-2], dtype=scores.dtype)
+    return jnp.where(jnp.any(jnp.isnan(scores), axis=-2, keepdims=True), jnp.nan, jnp.moveaxis(chosen, -1, -2))
 
 
 def worst_case(rewards: Any) -> Rewards:
@@ -129,13 +137,21 @@ def soft_min(rewards: Any, temperature: Any) -> Rewards:
     """−τ log mean_k exp(−R_k/τ): between the mean (τ → ∞) and the worst case (τ → 0)."""
     rewards = _components(rewards)
     temperature = _positive("temperature", temperature, rewards.dtype)
-    return -temperature * (jax.nn.logsumexp(-rewards / temperature, axis=-3) - float(np.log(rewards.shape[-3])))
+    # Exponents from the worst case are at most 0; where all are small, those from the mean cancel nothing.
+    worst = jnp.min(rewards, axis=-3, keepdims=True)
+    small = jnp.max(rewards, axis=-3, keepdims=True) - worst < temperature
+    mean = worst + jnp.mean(rewards - worst, axis=-3, keepdims=True)
+    centre = jax.lax.stop_gradient(jnp.where(small, mean, worst))
+    exponent = -(rewards - centre) / temperature
+    near = jnp.log1p(jnp.mean(jnp.where(small, jnp.expm1(jnp.where(small, exponent, 0)), 0), axis=-3))
+    far = jnp.log(jnp.mean(jnp.where(small, 1, jnp.exp(jnp.where(small, 0, exponent))), axis=-3))
+    return centre[..., 0, :, :] - temperature * jnp.where(small[..., 0, :, :], near, far)
 
 
 def mean_minus_variance(rewards: Any, penalty: Any) -> Rewards:
     """mean_k R_k − penalty · variance_k R_k (of the population): disagreement is paid for."""
-    rewards = _components(rewards)
-    return jnp.mean(rewards, axis=-3) - jnp.asarray(penalty).astype(rewards.dtype) * jnp.var(rewards, axis=-3)
+    rewards, penalty = _components(rewards), _checks.scalar(penalty, "the penalty")
+    return jnp.mean(rewards, axis=-3) - penalty.astype(rewards.dtype) * jnp.var(rewards, axis=-3)
 
 
 def lexicographic(rewards: Any, epsilon: Any) -> Rewards:
@@ -146,13 +162,16 @@ def lexicographic(rewards: Any, epsilon: Any) -> Rewards:
     return contract("n,...nsa->...sa", powers, rewards)
 
 
-def lipschitz(aggregate: Callable[[Any], Rewards], rewards: Any) -> Rewards:
+def lipschitz(aggregate: Any, rewards: Any) -> Rewards:
     """The local Lipschitz constant Σ |∂R_eff/∂R_k| of an aggregator at a tuple of rewards, [..., S, A].
 
     `aggregate` maps components to a reward, with whatever else it takes filled in, and never looks beyond a state:
     `lipschitz(lambda r: soft_min(r, 0.1), rewards)`. A gate that looks at the rewards of its state counts as it moves.
     """
     rewards = _components(rewards)
+    expected = jax.eval_shape(lambda r: r[..., 0, :, :], rewards)
+    if not callable(aggregate) or jax.tree.leaves(jax.eval_shape(aggregate, rewards)) != [expected]:
+        raise ValueError("aggregate must be a function of components [..., N, S, A] that returns a reward [..., S, A]")
     reward, pull = jax.vjp(aggregate, rewards)
 
     def of_action(a: jax.Array) -> jax.Array:
@@ -163,22 +182,22 @@ def lipschitz(aggregate: Callable[[Any], Rewards], rewards: Any) -> Rewards:
 
 
 def _components(rewards: Any) -> jax.Array:
-    rewards = jnp.asarray(rewards)
-    if rewards.ndim < 3:
+    rewards = _checks.array(rewards, "several rewards")
+    if rewards.ndim < 3 or not rewards.shape[-3]:
         raise ValueError(f"several rewards have shape [..., N, S, A]; this is {list(rewards.shape)}")
     return rewards if jnp.issubdtype(rewards.dtype, jnp.floating) else rewards.astype(jnp.result_type(float))
 
 
 def _scores(scores: Any) -> jax.Array:
-    scores = jnp.asarray(scores)
-    if scores.ndim < 2:
+    scores = _checks.array(scores, "scores")
+    if scores.ndim < 2 or not scores.shape[-2]:
         raise ValueError(f"scores of components have shape [..., N, S], not {list(scores.shape)}")
     return scores if jnp.issubdtype(scores.dtype, jnp.floating) else scores.astype(jnp.result_type(float))
 
 
 def _distribution(weights: jax.Array, name: str) -> jax.Array:
     """Weights over the axis before the last, checked where there are numbers to read."""
-    if weights.ndim < 2:
+    if weights.ndim < 2 or not weights.size:
         raise ValueError(f"{name} must have shape [..., N, S], not {list(weights.shape)}")
     if not jnp.issubdtype(weights.dtype, jnp.floating):
         weights = weights.astype(jnp.result_type(float))
@@ -194,6 +213,9 @@ def _distribution(weights: jax.Array, name: str) -> jax.Array:
 
 
 def _positive(name: str, value: Any, dtype: Any) -> jax.Array:
-    if is_concrete(value) and not (np.ndim(value) == 0 and 0 < float(value) < np.inf):
-        raise ValueError(f"the {name} must be one positive number, not {value}")
+    if is_concrete(value):
+        with np.errstate(over="ignore"):
+            number = np.asarray(_checks.number(value, f"the {name}")).astype(dtype)
+        if not 0 < number < np.inf:
+            raise ValueError(f"the {name} must be one positive number that {dtype.name} can hold, not {value}")
     return jnp.asarray(value).astype(dtype)

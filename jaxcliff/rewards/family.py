@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxcliff import _checks, _memory
+from jaxcliff._records import is_concrete
 from jaxcliff.mdp import MDP
 
 DUAL = {"inf": 1.0, "2": 2.0, "1": np.inf}
@@ -19,8 +21,8 @@ Array = np.ndarray
 
 def check_norm(norm: Any) -> float:
     """The exponent of the dual norm."""
-    if norm not in DUAL:
-        raise ValueError(f"norm must be one of {', '.join(map(repr, DUAL))}, not {norm!r}")
+    if not isinstance(norm, str) or norm not in DUAL:
+        raise ValueError(f"norm must be one of {', '.join(map(repr, DUAL))}, not {_checks.shown(norm)}")
     return DUAL[norm]
 
 
@@ -30,7 +32,7 @@ class Entries:
     balanced = False  # whether only θ that sum to 0 belong to the family
 
     def __init__(self, scale: Any):
-        self.scale = np.asarray(scale, np.float64)
+        self.scale = _numbers(scale, "scale")
         if self.scale.ndim != 3 or not np.isfinite(self.scale).all():
             raise ValueError(f"scale must be finite and of shape [N, S, A], not {list(self.scale.shape)}")
 
@@ -54,8 +56,10 @@ class Entries:
 
     def dual_norms(self, cones: Any, actions: Array, norm: str) -> tuple[Array, Array]:
         """‖Fᵀn‖* of every wall of every policy, [F, S, A], and its error [F]; 0 where it cannot be told from 0."""
-        p = check_norm(norm)
-        return cones.entry_norms(actions, np.linalg.norm(self.scale, p, axis=0), p)
+        p, unit = check_norm(norm), _unit(self.scale)
+        weight = np.linalg.norm(self.scale / unit, p, axis=0)  # no square overflows or is lost
+        norms, wrong = cones.entry_norms(actions, weight, p)
+        return unit * norms, unit * wrong
 
     def matrix(self) -> tuple[Any, Array]:
         """F as a sparse matrix [S·A, d] on the numbers of θ that move something, and which those are."""
@@ -71,7 +75,7 @@ class Entries:
 
     def reach(self, norm: str) -> float:
         """A number with ‖Fᵀn‖* ≤ reach · ‖n‖₁ for every n."""
-        return float(np.linalg.norm(self.scale, check_norm(norm), axis=0).max())
+        return float(_norms(self.scale, check_norm(norm), axis=0).max())
 
     def steepest(self, pulled: Array, norm: str) -> Array:
         """The θ of norm 1 along which a gap with this Fᵀn falls fastest."""
@@ -82,9 +86,9 @@ class Directions:
     """ΔR = Σ_i θ_i F_i, for given rewards F [D, S, A]; if `balanced`, θ sums to 0 (weights of a mixture)."""
 
     def __init__(self, columns: Any, balanced: bool = False):
-        self.columns = np.asarray(columns, np.float64)
+        self.columns = _numbers(columns, "the rewards of a family")
         self.balanced = balanced
-        if self.columns.ndim != 3:
+        if self.columns.ndim != 3 or not len(self.columns):
             raise ValueError(f"the rewards of a family have shape [D, S, A], not {list(self.columns.shape)}")
 
     @property
@@ -110,11 +114,12 @@ class Directions:
 
     def dual_norms(self, cones: Any, actions: Array, norm: str) -> tuple[Array, Array]:
         """The same: n is never made, the gaps under F_i are what is needed."""
-        gaps, error = cones.gaps(actions, self.columns[None])
+        unit = _unit(self.columns)
+        gaps, error = cones.gaps(actions, self.columns[None] / unit)
         error = error + 1e-14 * np.abs(gaps).max(axis=(-2, -1))
         gaps = np.where(np.abs(gaps) <= error[..., None, None], 0.0, gaps)
         wrong = np.linalg.norm(error, check_norm(norm), axis=-1) * (2 if self.balanced else 1)
-        return _dual(np.moveaxis(gaps, 1, -1), norm, self.balanced), wrong
+        return unit * _dual(np.moveaxis(gaps, 1, -1), norm, self.balanced), unit * wrong
 
     def matrix(self) -> tuple[Any, Array]:
         """F as a sparse matrix [S·A, D], and the numbers of θ that move something: all."""
@@ -129,11 +134,20 @@ class Directions:
 
     def reach(self, norm: str) -> float:
         """A number with ‖Fᵀn‖* ≤ reach · ‖n‖₁ for every n."""
-        return float(np.linalg.norm(np.abs(self.columns).max(axis=(1, 2)), check_norm(norm)))
+        return float(_norms(np.abs(self.columns).max(axis=(1, 2)), check_norm(norm)))
 
     def steepest(self, pulled: Array, norm: str) -> Array:
         """The θ of norm 1 along which a gap with this Fᵀn falls fastest."""
         return _steepest(pulled, norm, self.balanced)
+
+
+def fitted(mdp: MDP, family: Any) -> Entries | Directions:
+    """A family as a caller gives it, on the entries that count: every entry by itself if it is None."""
+    if family is None:
+        return identity(mdp)
+    if not isinstance(family, Entries | Directions):
+        raise ValueError(f"family must be one of jc.family, such as jc.family.mask(…), not {_checks.shown(family)}")
+    return family.fit(mdp)
 
 
 def identity(mdp: MDP) -> Entries:
@@ -143,21 +157,26 @@ def identity(mdp: MDP) -> Entries:
 
 def mask(entries: Any) -> Entries:
     """Only some entries move, a boolean [S, A]."""
-    return Entries(np.asarray(entries, bool)[None])
+    which = _numbers(entries, "entries")
+    if which.ndim != 2 or not np.isin(which, (0, 1)).all():
+        raise ValueError("entries that move are a boolean [S, A]")
+    return Entries(which[None])
 
 
-def components(weights: Any, actions: int) -> Entries:
+def components(weights: Any, actions: Any) -> Entries:
     """All components of a mixture Σ_k w_k(s) R_k move, weights [N, S]; in the sup norm, max_k ‖ΔR_k‖."""
-    weights = np.asarray(weights, np.float64)
+    weights = _numbers(weights, "weights")
     if weights.ndim != 2:
         raise ValueError(f"weights have shape [N, S], not {list(weights.shape)}")
+    actions = _checks.whole(actions, "actions", 1)
+    _memory.require(8.0 * weights.size * actions, f"weights over {actions:,} actions")
     return Entries(np.repeat(weights[..., None], actions, axis=-1))
 
 
-def component(weights: Any, index: int, actions: int) -> Entries:
+def component(weights: Any, index: Any, actions: Any) -> Entries:
     """One component of a mixture moves alone: a change of the mixture by ε takes a change of ε/w of the component."""
-    weights = np.asarray(weights, np.float64)
-    if weights.ndim != 2 or not 0 <= index < len(weights):
+    weights = _numbers(weights, "weights")
+    if weights.ndim != 2 or _checks.whole(index, "the component") >= len(weights):
         raise ValueError(f"component {index} of weights of shape {list(weights.shape)} does not exist; they are [N, S]")
     return components(weights[index : index + 1], actions)
 
@@ -170,6 +189,24 @@ def features(rewards: Any) -> Directions:
 def weights(rewards: Any) -> Directions:
     """The weights of a mixture of these rewards, [N, S, A], move; their sum does not."""
     return Directions(rewards, balanced=True)
+
+
+def _numbers(array: Any, name: str) -> Array:
+    if not is_concrete(array):
+        raise TypeError(f"a family is host geometry: {name} cannot be traced by jax.jit, vmap or grad; make it outside")
+    return _checks.numbers(array, name)
+
+
+def _unit(x: Array) -> float:
+    """A power of two near the largest number: dividing by it costs no bits."""
+    largest = float(np.abs(x).max(initial=0))
+    return float(np.ldexp(0.5, np.frexp(largest)[1])) if 0 < largest < np.inf else 1.0
+
+
+def _norms(x: Array, p: float, axis: int = -1) -> Any:
+    """Norms along an axis; no square overflows or is lost."""
+    unit = _unit(x)
+    return unit * np.linalg.norm(x / unit, p, axis=axis)
 
 
 def _check_shape(array: Array, mdp: MDP) -> None:
@@ -202,6 +239,8 @@ def _steepest(g: Array, norm: str, balanced: bool = False) -> Array:
         return np.where(level, -sign.sum(-1, keepdims=True) / np.maximum(level.sum(-1, keepdims=True), 1), sign)
     if norm == "2":
         g = g - _centre(g, norm) if balanced else g
+        largest = np.abs(g).max(axis=-1, keepdims=True)
+        g = g / np.where(largest > 0, largest, 1)
         size = np.linalg.norm(g, axis=-1, keepdims=True)
         return -g / np.where(size > 0, size, 1)
     eye = np.eye(g.shape[-1])

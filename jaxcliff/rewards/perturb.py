@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcliff import _checks, _memory
 from jaxcliff._records import is_concrete, record
 from jaxcliff._types import LaneScalars, Rewards
 from jaxcliff.mdp import MDP, inverse_bellman
@@ -27,7 +28,8 @@ class Perturbed:
     norms: LaneScalars
 
 
-def ball(key: jax.Array, mdp: MDP, radius: Any, count: int, *, norm: str = "inf", reward: Any = None) -> Perturbed:
+@_checks.public
+def ball(key: Any, mdp: MDP, radius: Any, count: Any, *, norm: Any = "inf", reward: Any = None) -> Perturbed:
     """Rewards drawn uniformly from the ball of a radius around a reward.
 
     Args:
@@ -38,65 +40,72 @@ def ball(key: jax.Array, mdp: MDP, radius: Any, count: int, *, norm: str = "inf"
         norm: "inf", "2" or "1", over the entries that count.
         reward: another centre, [S, A].
     """
-    direction_key, length_key = jax.random.split(key)
+    direction_key, length_key = jax.random.split(_checks.random_key(key))
+    shape = _shape(mdp, count)
     if norm == "inf":
-        shape = _shape(mdp, count)
         step = jax.random.uniform(direction_key, shape, mdp.dtype, -1, 1)
     else:
         # U^{1/n} of a uniform direction fills the ball.
         step = _directions(direction_key, mdp, count, norm)
         entries = jnp.sum(mdp.decisions).astype(mdp.dtype)
-        step = step * jax.random.uniform(length_key, (count, 1, 1), mdp.dtype) ** (1 / entries)
+        step = step * jax.random.uniform(length_key, (shape[0], 1, 1), mdp.dtype) ** (1 / entries)
     return _added(mdp, reward, _size("radius", radius, mdp) * step, norm)
 
 
-def sphere(key: jax.Array, mdp: MDP, radius: Any, count: int, *, norm: str = "inf", reward: Any = None) -> Perturbed:
+@_checks.public
+def sphere(key: Any, mdp: MDP, radius: Any, count: Any, *, norm: Any = "inf", reward: Any = None) -> Perturbed:
     """Rewards at exactly a distance from a reward: a uniform draw from the ball, moved out to its surface.
 
     (In the sup norm that is uniform on the faces of the cube; in the others the cone measure.)
     """
-    return _added(mdp, reward, _size("radius", radius, mdp) * _directions(key, mdp, count, norm), norm)
+    step = _directions(_checks.random_key(key), mdp, count, norm)
+    return _added(mdp, reward, _size("radius", radius, mdp) * step, norm)
 
 
-def gaussian(key: jax.Array, mdp: MDP, sigma: Any, count: int, *, reward: Any = None) -> Perturbed:
+@_checks.public
+def gaussian(key: Any, mdp: MDP, sigma: Any, count: Any, *, reward: Any = None) -> Perturbed:
     """Independent noise N(0, σ²) on every entry; the norms are sup norms."""
-    noise = jax.random.normal(key, _shape(mdp, count), mdp.dtype)
+    noise = jax.random.normal(_checks.random_key(key), _shape(mdp, count), mdp.dtype)
     return _added(mdp, reward, _size("sigma", sigma, mdp) * noise, "inf")
 
 
-def signs(key: jax.Array, mdp: MDP, radius: Any, count: int, *, reward: Any = None) -> Perturbed:
+@_checks.public
+def signs(key: Any, mdp: MDP, radius: Any, count: Any, *, reward: Any = None) -> Perturbed:
     """±radius on every entry: random corners of the ball of the sup norm."""
-    noise = jax.random.rademacher(key, _shape(mdp, count), mdp.dtype)
+    noise = jax.random.rademacher(_checks.random_key(key), _shape(mdp, count), mdp.dtype)
     return _added(mdp, reward, _size("radius", radius, mdp) * noise, "inf")
 
 
-def sparse(key: jax.Array, mdp: MDP, radius: Any, count: int, entries: int, *, reward: Any = None) -> Perturbed:
+@_checks.host_geometry
+def sparse(key: Any, mdp: MDP, radius: Any, count: Any, entries: Any, *, reward: Any = None) -> Perturbed:
     """±radius on so many entries, drawn anew for every reward."""
     total = int(np.sum(np.asarray(mdp.decisions)))
-    if not isinstance(entries, int | np.integer) or not 1 <= entries <= total:
-        raise ValueError(f"entries must be a whole number from 1 to {total}, not {entries}")
-    which, sign = jax.random.split(key)
+    entries = _checks.whole(entries, "entries", 1, total)
+    which, sign = jax.random.split(_checks.random_key(key))
     shape = _shape(mdp, count)
-    order = jnp.where(mdp.decisions, jax.random.uniform(which, shape, mdp.dtype), jnp.inf).reshape(count, -1)
+    order = jnp.where(mdp.decisions, jax.random.uniform(which, shape, mdp.dtype), jnp.inf).reshape(shape[0], -1)
     rank = jnp.argsort(jnp.argsort(order, axis=-1), axis=-1).reshape(shape)
     noise = jnp.where(rank < entries, jax.random.rademacher(sign, shape, mdp.dtype), 0)
     return _added(mdp, reward, _size("radius", radius, mdp) * noise, "inf")
 
 
+@_checks.host_geometry
 def single_entries(mdp: MDP, size: Any, *, reward: Any = None) -> Perturbed:
     """Each entry that counts moved by +size, then each by −size, all others left alone: twice as many as entries."""
     which = jnp.asarray(np.argwhere(np.asarray(mdp.decisions)))
     states, actions = which.T
+    _room(mdp, 2 * len(which))
     one = jnp.zeros((len(which), *mdp.reward.shape), mdp.dtype).at[jnp.arange(len(which)), states, actions].set(1)
     return _added(mdp, reward, _size("size", size, mdp) * jnp.concatenate([one, -one]), "inf")
 
 
+@_checks.public
 def shaping(mdp: MDP, potentials: Any, *, reward: Any = None) -> Perturbed:
     """Potential shaping, R + γPφ − φ for potentials φ [..., S], 0 in terminal states: every policy keeps its rank.
 
     (Ng, Harada and Russell, 1999.)
     """
-    potentials = jnp.asarray(potentials).astype(mdp.dtype)
+    potentials = _checks.array(potentials, "potentials").astype(mdp.dtype)
     if potentials.shape[-1:] != (mdp.num_states,):
         raise ValueError(f"potentials have shape [..., {mdp.num_states}], not {list(potentials.shape)}")
     if mdp.terminal is not None:
@@ -104,20 +113,25 @@ def shaping(mdp: MDP, potentials: Any, *, reward: Any = None) -> Perturbed:
     return _added(mdp, reward, mdp.discount * mdp.expect(potentials) - potentials[..., None], "inf")
 
 
+@_checks.public
 def constant(mdp: MDP, sizes: Any, *, reward: Any = None) -> Perturbed:
     """The same number added to every entry, one reward per size: changes no policy unless an episode can end earlier.
 
     On a tree without end token, or without terminal states, all episodes are equally long.
     """
-    sizes = jnp.asarray(sizes).astype(mdp.dtype)
+    sizes = _checks.array(sizes, "sizes").astype(mdp.dtype)
+    _room(mdp, sizes.size)
     return _added(mdp, reward, jnp.broadcast_to(sizes[..., None, None], (*sizes.shape, *mdp.reward.shape)), "inf")
 
 
-def redistributed(key: jax.Array, mdp: MDP, tied: Any, radius: Any, count: int, *, reward: Any = None) -> Perturbed:
+@_checks.public
+def redistributed(key: Any, mdp: MDP, tied: Any, radius: Any, count: Any, *, reward: Any = None) -> Perturbed:
     """Reward moved among actions that tie, a boolean [S, A]: what they get sums to 0 in every state."""
-    tied = jnp.asarray(tied)
-    if tied.shape != mdp.reward.shape:
-        raise ValueError(f"tied must be a boolean {list(mdp.reward.shape)}, not of shape {list(tied.shape)}")
+    tied, key = _checks.array(tied, "tied"), _checks.random_key(key)
+    if tied.shape != mdp.reward.shape or tied.dtype != bool:
+        raise ValueError(
+            f"tied must be a boolean {list(mdp.reward.shape)}, not {tied.dtype} of shape {list(tied.shape)}"
+        )
     tied = tied & mdp.decisions
     noise = jnp.where(tied, jax.random.uniform(key, _shape(mdp, count), mdp.dtype, -1, 1), 0)
     number = jnp.maximum(jnp.sum(tied, axis=-1, keepdims=True), 1).astype(mdp.dtype)
@@ -127,10 +141,16 @@ def redistributed(key: jax.Array, mdp: MDP, tied: Any, radius: Any, count: int, 
     return _added(mdp, reward, _size("radius", radius, mdp) * step, "inf")
 
 
+@_checks.public
 def without(mdp: MDP, rewards: Any, weights: Any) -> Perturbed:
     """A mixture Σ_k w_k(s) R_k without its first, second, … component: rewards [N, S, A], weights [N, S] or [N, 1]."""
-    rewards, weights = jnp.asarray(rewards).astype(mdp.dtype), jnp.asarray(weights).astype(mdp.dtype)
-    if rewards.shape[1:] != mdp.reward.shape or weights.shape not in ((len(rewards), 1), rewards.shape[:2]):
+    rewards = _checks.array(rewards, "components").astype(mdp.dtype)
+    weights = _checks.array(weights, "weights").astype(mdp.dtype)
+    if (
+        rewards.ndim != 3
+        or rewards.shape[1:] != mdp.reward.shape
+        or weights.shape not in ((len(rewards), 1), rewards.shape[:2])
+    ):
         raise ValueError(
             f"components have shape [N, {mdp.num_states}, {mdp.num_actions}] and weights [N, {mdp.num_states}] or "
             f"[N, 1], not {list(rewards.shape)} and {list(weights.shape)}"
@@ -139,7 +159,8 @@ def without(mdp: MDP, rewards: Any, weights: Any) -> Perturbed:
     return _added(mdp, jnp.sum(parts, axis=0), -parts, "inf")
 
 
-def quantized(mdp: MDP, dtype: str, *, reward: Any = None) -> Perturbed:
+@_checks.public
+def quantized(mdp: MDP, dtype: Any, *, reward: Any = None) -> Perturbed:
     """The reward as "float16", "bfloat16" or "int8" would hold it (one scale for all entries), [1, S, A]."""
     base = _centre(mdp, reward)
     if dtype in ("float16", "bfloat16"):
@@ -148,57 +169,84 @@ def quantized(mdp: MDP, dtype: str, *, reward: Any = None) -> Perturbed:
         scale = jnp.max(jnp.where(mdp.decisions, jnp.abs(base), 0)) / 127
         stored = jnp.round(base / jnp.where(scale > 0, scale, 1)) * scale
     else:
-        raise ValueError(f"dtype must be 'float16', 'bfloat16' or 'int8', not {dtype!r}")
+        raise ValueError(f"dtype must be 'float16', 'bfloat16' or 'int8', not {_checks.shown(dtype)}")
     return _added(mdp, base, (stored - base)[None], "inf")
 
 
-def along(mdp: MDP, direction: Any, lengths: Any, *, reward: Any = None, norm: str = "inf") -> Perturbed:
+@_checks.public
+def along(mdp: MDP, direction: Any, lengths: Any, *, reward: Any = None, norm: Any = "inf") -> Perturbed:
     """R + tD for a direction D [S, A] and every t in `lengths`, [...]."""
-    direction, lengths = jnp.asarray(direction).astype(mdp.dtype), jnp.asarray(lengths).astype(mdp.dtype)
+    direction, lengths = _reward(mdp, direction, "the direction"), _checks.array(lengths, "lengths").astype(mdp.dtype)
+    _room(mdp, lengths.size)
     return _added(mdp, reward, lengths[..., None, None] * direction, norm)
 
 
-def plane(mdp: MDP, x: Any, y: Any, xs: Any, ys: Any, *, reward: Any = None, norm: str = "inf") -> Perturbed:
+@_checks.public
+def plane(mdp: MDP, x: Any, y: Any, xs: Any, ys: Any, *, reward: Any = None, norm: Any = "inf") -> Perturbed:
     """R + xX + yY on a grid, [len(ys), len(xs), S, A]."""
-    x, y = jnp.asarray(x).astype(mdp.dtype), jnp.asarray(y).astype(mdp.dtype)
-    xs, ys = jnp.asarray(xs).astype(mdp.dtype), jnp.asarray(ys).astype(mdp.dtype)
+    x, y = _reward(mdp, x, "x"), _reward(mdp, y, "y")
+    xs, ys = (_checks.array(v, name).astype(mdp.dtype) for v, name in ((xs, "xs"), (ys, "ys")))
+    if xs.ndim != 1 or ys.ndim != 1:
+        raise ValueError(f"xs and ys are lists of numbers, not of shapes {list(xs.shape)} and {list(ys.shape)}")
+    _room(mdp, xs.size * ys.size)
     return _added(mdp, reward, xs[:, None, None] * x + ys[:, None, None, None] * y, norm)
 
 
+@_checks.host_geometry
 def adversarial(mdp: MDP, near: Any, factors: Any = 1.001) -> Perturbed:
     """The reward moved towards its nearest cliff, by so many times the distance: `near = jc.nearest_cliff(mdp, …)`.
 
     Where there is no cliff, it stays.
     """
+    if not hasattr(near, "walls"):
+        raise ValueError(f"near is what jc.nearest_cliff returns, not {_checks.shown(near)}")
     if np.ndim(near.radius):
         raise ValueError("near is about several rewards: move one at a time, or take near.beyond(factor)")
     radius = jnp.where(np.isfinite(near.radius), near.radius, 0).astype(mdp.dtype)
-    lengths = jnp.asarray(factors).astype(mdp.dtype) * radius
+    lengths = _checks.array(factors, "factors").astype(mdp.dtype) * radius
     return along(mdp, near.direction, lengths, reward=near.walls.rewards, norm=near.walls.norm_name)
 
 
-def realised_norm(mdp: MDP, difference: Rewards, norm: str = "inf") -> LaneScalars:
-    """The norm of a difference of rewards over the entries that count: "inf", "2" or "1"."""
+@_checks.public
+def realised_norm(mdp: MDP, difference: Any, norm: Any = "inf") -> LaneScalars:
+    """The norm of a difference of rewards [..., S, A] over the entries that count: "inf", "2" or "1"."""
+    difference = _checks.array(difference, "the difference")
+    if difference.shape[-2:] != mdp.reward.shape:
+        s, a = mdp.reward.shape
+        raise ValueError(f"a difference of rewards has shape [..., {s}, {a}], not {list(difference.shape)}")
+    if not jnp.issubdtype(difference.dtype, jnp.floating):
+        difference = difference.astype(mdp.dtype)
     size = jnp.where(mdp.decisions, jnp.abs(difference), 0)
+    largest = jnp.max(size, axis=(-2, -1))
+    p = NORMS[_checked(norm)]
     if norm == "inf":
-        return jnp.max(size, axis=(-2, -1))
-    p = NORMS[norm]
-    return jnp.sum(size**p, axis=(-2, -1)) ** (1 / p)
+        return largest
+    # In units of the largest entry: no power overflows or is lost below the smallest number.
+    unit = jax.lax.stop_gradient(jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1))
+    return unit * jnp.sum((size / unit[..., None, None]) ** p, axis=(-2, -1)) ** (1 / p)
 
 
-def _shape(mdp: MDP, count: int) -> tuple[int, ...]:
-    if not isinstance(count, int | np.integer) or count < 1:
-        raise ValueError(f"count must be a whole number of at least 1, not {count}")
-    return (int(count), *mdp.reward.shape)
+def _shape(mdp: MDP, count: Any) -> tuple[int, ...]:
+    count = _checks.whole(count, "count", 1)
+    _room(mdp, count)
+    return (count, *mdp.reward.shape)
+
+
+def _room(mdp: MDP, count: int) -> None:
+    """So many rewards, and the steps to them, fit into memory."""
+    if is_concrete(mdp):
+        needed = 2.0 * count * mdp.reward.size * mdp.dtype.itemsize
+        _memory.require(needed, f"{count:,} rewards of shape {list(mdp.reward.shape)}", "take fewer at a time")
 
 
 def _size(name: str, size: Any, mdp: MDP) -> jax.Array:
-    if np.ndim(size) != 0 or (is_concrete(size) and not 0 <= float(size) < np.inf):
-        raise ValueError(f"the {name} must be one finite number, not negative; it is {size}")
-    return jnp.asarray(size).astype(mdp.dtype)
+    found = _checks.array(size, f"the {name}")
+    if found.ndim or (is_concrete(size) and not 0 <= _checks.number(size, f"the {name}") < np.inf):
+        raise ValueError(f"the {name} must be one finite number, not negative; it is {_checks.shown(size)}")
+    return found.astype(mdp.dtype)
 
 
-def _directions(key: jax.Array, mdp: MDP, count: int, norm: str) -> Rewards:
+def _directions(key: Any, mdp: MDP, count: int, norm: str) -> Rewards:
     """Steps of norm 1 in random directions."""
     shape = _shape(mdp, count)
     if norm == "inf":
@@ -209,17 +257,22 @@ def _directions(key: jax.Array, mdp: MDP, count: int, norm: str) -> Rewards:
     return jnp.where(mdp.decisions, step, 0) / realised_norm(mdp, step, norm)[:, None, None]
 
 
-def _checked(norm: str) -> str:
-    if norm not in NORMS:
-        raise ValueError(f"norm must be one of {', '.join(map(repr, NORMS))}, not {norm!r}")
+def _checked(norm: Any) -> str:
+    if not isinstance(norm, str) or norm not in NORMS:
+        raise ValueError(f"norm must be one of {', '.join(map(repr, NORMS))}, not {_checks.shown(norm)}")
     return norm
 
 
 def _centre(mdp: MDP, reward: Any) -> Rewards:
-    base = mdp.reward if reward is None else jnp.asarray(reward).astype(mdp.dtype)
-    if base.shape != mdp.reward.shape:
-        raise ValueError(f"the centre must have shape {list(mdp.reward.shape)}, not {list(base.shape)}")
-    return base
+    return mdp.reward if reward is None else _reward(mdp, reward, "the centre")
+
+
+def _reward(mdp: MDP, reward: Any, name: str) -> Rewards:
+    """One reward, [S, A]."""
+    found = _checks.array(reward, name).astype(mdp.dtype)
+    if found.shape != mdp.reward.shape:
+        raise ValueError(f"{name} must have shape {list(mdp.reward.shape)}, not {list(found.shape)}")
+    return found
 
 
 def _added(mdp: MDP, reward: Any, step: Rewards, norm: str) -> Perturbed:
@@ -249,32 +302,37 @@ class Bump:
     paper: jax.Array
 
 
-def bump(mdp: MDP, q_values: Any, state: int, action: int, size: Any) -> Bump:
+@_checks.public
+def bump(mdp: MDP, q_values: Any, state: Any, action: Any, size: Any) -> Bump:
     """Breaks a tie: raises Q(state, action) by `size` and inverts the Bellman equation for the reward.
 
     The action must be among the best at `state` under `q_values`, or less than `size` behind. The new reward has the
     raised action values, the action is the only optimal one there, and the reward has moved by at most `size`, however
     small that is: the construction by which Propositions 2.9 and 2.10 show that every selection jumps at a tie.
+    Everything may be mapped over; where nothing can be refused, a pair that does not exist gives NaN.
     """
-    if not (0 <= state < mdp.num_states and 0 <= action < mdp.num_actions):
-        raise ValueError(
-            f"there is no state {state}, action {action}: the problem has {mdp.num_states} states and "
-            f"{mdp.num_actions} actions"
-        )
-    q = jnp.asarray(q_values).astype(mdp.dtype)
-    if q.shape != mdp.reward.shape:
-        raise ValueError(f"q_values must have shape {list(mdp.reward.shape)}, not {list(q.shape)}")
-    size = jnp.asarray(size).astype(mdp.dtype)
-    if is_concrete(mdp, q, size):
+    exists = jnp.asarray(True)
+    if is_concrete(state, action):
+        state = _checks.whole(state, "the state", 0, mdp.num_states - 1)
+        action = _checks.whole(action, "the action", 0, mdp.num_actions - 1)
+    else:
+        state, action = jnp.asarray(state), jnp.asarray(action)
+        exists = (state >= 0) & (state < mdp.num_states) & (action >= 0) & (action < mdp.num_actions)
+    q = _reward(mdp, q_values, "q_values")
+    size = _checks.array(size, "size").astype(mdp.dtype)
+    if size.ndim:
+        raise ValueError(f"size must be one number, not an array of shape {list(size.shape)}; map over it")
+    if is_concrete(mdp, q, size, state, action):
         place = f"{mdp.labels.state(state)}, {mdp.labels.action(action, state)}"
         if not mdp.decisions[state, action]:
             raise ValueError(f"{place} is illegal or terminal: there is nothing to raise")
         best = jnp.max(jnp.where(mdp.decisions[state], q[state], -jnp.inf))
-        if not (size > 0 and q[state, action] + size > best):
+        if not (0 < size < jnp.inf and q[state, action] + size > best):
             raise ValueError(
                 f"a bump of {size:g} does not make {place} the best: it is {best - q[state, action]:g} behind"
             )
-    raised = q.at[state, action].add(size)
+    size = jnp.where(exists, size, jnp.nan)
+    raised = jnp.where(exists, q.at[state, action].add(size), jnp.nan)
     reward = inverse_bellman(mdp, raised)
     before = inverse_bellman(mdp, q)
     best = jnp.max(q[state] if mdp.legal is None else jnp.where(mdp.legal[state], q[state], -jnp.inf))

@@ -18,13 +18,11 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
 from jaxcliff._numerics import contract
-from jaxcliff._types import ActionFlags, LaneFlags, Policies, Rewards, Values
+from jaxcliff._types import ActionFlags, LaneFlags, Rewards, Values
 from jaxcliff.mdp import MDP
-from jaxcliff.solvers.lanes import compiled
-from jaxcliff.solvers.methods import DEFAULT_LIMIT, choose_method
-from jaxcliff.solvers.operators import Average, Operator
-from jaxcliff.solvers.solution import Solution, default_tie_tolerance
-from jaxcliff.solvers.visits import visits
+from jaxcliff.solvers.operators import Operator
+from jaxcliff.solvers.solution import Solution
+from jaxcliff.solvers.visits import propagate
 from jaxcliff.transitions import Dense, Successors
 
 
@@ -94,34 +92,7 @@ def _tangent(
     _, own = jax.jvp(bonus, moved, changes)
     policy = operator.policy(q, mdp.legal)
     free = ok[:, None] if mdp.terminal is None else ok[:, None] & ~mdp.terminal
-    dv = _propagate(mdp, policy, jnp.where(free, contract("bsa,bsa->bs", policy, dq) + own, 0))
+    dv = propagate(mdp, policy, jnp.where(free, contract("bsa,bsa->bs", policy, dq) + own, 0))
     dv = jnp.where(free, dv, 0)
     dq = jnp.where(counts, dq + mdp.discount * mdp.expect(dv), 0)
     return dq.reshape(shape), dv.reshape(shape[:-1])
-
-
-def _propagate(mdp: MDP, policy: Policies, received: Values) -> Values:
-    """(I − γP_π)⁻¹ received, a linear map whose transpose counts visits."""
-
-    # Each of the three is traced once, here: traced again at lowering, it would forget over which mesh axes it varies.
-    @jax.jit
-    def residual(values: Values) -> Values:
-        after = mdp.discount * contract("bsa,bsa->bs", policy, mdp.expect(values))
-        return values - (after if mdp.terminal is None else jnp.where(mdp.terminal, 0, after))
-
-    @jax.jit
-    def evaluate(received: Values) -> Values:
-        method = choose_method(mdp)
-        tolerance = jnp.full_like(received[:, 0], default_tie_tolerance(received.dtype) / 4)
-        rewards = jnp.broadcast_to(received[..., None], policy.shape)
-        return compiled(method, DEFAULT_LIMIT[method])((mdp, None), Average(policy), rewards, tolerance, None).values
-
-    @jax.jit
-    def count(start: Values) -> Values:
-        return visits(mdp, policy, start)
-
-    if mdp.transitions is None:
-        return received
-    return jax.lax.custom_linear_solve(
-        residual, received, lambda _, received: evaluate(received), lambda _, start: count(start)
-    )

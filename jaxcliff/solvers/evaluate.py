@@ -5,20 +5,22 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxcliff import _checks
 from jaxcliff._types import Policies
-from jaxcliff.mdp import MDP
+from jaxcliff.mdp import MDP, check_one
 from jaxcliff.solvers.operators import Average
 from jaxcliff.solvers.solution import Solution
 from jaxcliff.solvers.solve import run
 from jaxcliff.solvers.visits import flow, visits
 
 
+@_checks.public
 def evaluate(
     mdp: MDP,
     policy: Any,
     rewards: Any = None,
     *,
-    method: str = "auto",
+    method: Any = "auto",
     tolerance: Any = None,
     max_iterations: Any = None,
 ) -> Solution:
@@ -36,21 +38,23 @@ def evaluate(
     Returns:
         A `Solution` of kind "evaluation".
     """
-    if method == "shared":
+    if isinstance(method, str) and method == "shared":
         raise ValueError("method 'shared' searches for an optimum: leave it out to evaluate a given policy")
     return run(mdp, Average(_as_policy(mdp, policy)), rewards, method, tolerance, None, max_iterations)
 
 
-def occupancy(mdp: MDP, policy: Any, *, normalized: bool = False) -> Policies:
+@_checks.public
+def occupancy(mdp: MDP, policy: Any, *, normalized: Any = False) -> Policies:
     """Expected discounted number of times each action is taken from the initial distribution.
 
         d(s, a) = π(a|s) Σ_t γ^t P(s_t = s | s_0 ~ initial, π),   [..., S, A]
 
     It sums to 1/(1 − γ) (less where episodes end; terminal states count 0), or to 1 if `normalized`. The return
     of π is Σ d·R. Chains of at most 64 states are solved directly, others (and trees) by following the mass until
-    what is left of it is below rounding. A policy that is no distribution over legal actions gives NaN.
+    what is left of it is below rounding; either way it is differentiable, in both modes. A policy that is no
+    distribution over legal actions gives NaN.
     """
-    policy = _as_policy(mdp, policy).astype(mdp.dtype)
+    policy, normalized = _as_policy(mdp, policy).astype(mdp.dtype), _checks.flag(normalized, "normalized")
     flat = policy.reshape(-1, *policy.shape[-2:])
     operator, sound = Average(flat).checked(
         mdp, jnp.isfinite(mdp.steps) & mdp.distributions & jnp.ones(len(flat), bool)
@@ -61,8 +65,10 @@ def occupancy(mdp: MDP, policy: Any, *, normalized: bool = False) -> Policies:
     return taken / jnp.sum(taken, axis=(-2, -1), keepdims=True) if normalized else taken
 
 
+@_checks.public
 def reachable(mdp: MDP) -> jax.Array:
     """Boolean [S]: states that some policy reaches with positive probability from the initial distribution."""
+    check_one(mdp)
     if mdp.transitions is None:
         return mdp.initial > 0
 
@@ -76,7 +82,8 @@ def reachable(mdp: MDP) -> jax.Array:
 
 
 def _as_policy(mdp: MDP, policy: Any) -> Policies:
-    policy = jnp.asarray(policy)
+    check_one(mdp)
+    policy = _checks.array(policy, "a policy")
     if policy.ndim < 2 or policy.shape[-2:] != mdp.reward.shape:
         s, a = mdp.reward.shape
         raise ValueError(

@@ -22,8 +22,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxcliff import _checks, _memory
 from jaxcliff._numerics import contract
-from jaxcliff._records import record, static
+from jaxcliff._records import is_concrete, record, static
 from jaxcliff._types import LaneFlags, Policies, Rewards, Values
 from jaxcliff.mdp import MDP
 from jaxcliff.solvers.batch import Batch
@@ -63,7 +64,7 @@ class Factorization:
 
     def advantages(self, rewards: Any) -> Rewards:
         """How much better than π₀ each action is, for rewards [..., S, A]: linear in the reward, 0 for π₀ itself."""
-        rewards = jnp.asarray(rewards).astype(self.mdp.dtype)
+        rewards = self._rewards(rewards)
         own = jnp.where(self.mdp.decisions, rewards, 0)
         return own + contract("sat,...t->...sa", self.coupling, self.received(rewards))
 
@@ -72,6 +73,9 @@ class Factorization:
 
         `advantages(R)[s, a] = Σ normals(s, a)·R`. Every pair has as many numbers as the reward: ask for those you need.
         """
+        if is_concrete(states, actions):
+            states = _checks.places(states, self.mdp.num_states, "state")
+            actions = _checks.places(actions, self.mdp.num_actions, "action")
         states, actions = jnp.asarray(states), jnp.asarray(actions)
         lead = jnp.broadcast_shapes(states.shape, actions.shape)
         states, actions = jnp.broadcast_to(states, lead).ravel(), jnp.broadcast_to(actions, lead).ravel()
@@ -81,8 +85,15 @@ class Factorization:
 
     def received(self, rewards: Any) -> Values:
         """d(s) = R(s, π₀(s)), for rewards [..., S, A]."""
-        rewards = jnp.where(self.mdp.decisions, jnp.asarray(rewards).astype(self.mdp.dtype), 0)
+        rewards = jnp.where(self.mdp.decisions, self._rewards(rewards), 0)
         return contract("sa,...sa->...s", self.policy, rewards)
+
+    def _rewards(self, rewards: Any) -> Rewards:
+        rewards = _checks.array(rewards, "rewards").astype(self.mdp.dtype)
+        if rewards.shape[-2:] != self.policy.shape:
+            s, a = self.policy.shape
+            raise ValueError(f"rewards must have shape [..., {s}, {a}] (states, actions), not {list(rewards.shape)}")
+        return rewards
 
     def astype(self, dtype: Any) -> "Factorization":
         """The same in another dtype."""
@@ -112,6 +123,9 @@ def check_factorable(mdp: MDP) -> None:
             f"the factorisation of {mdp.num_states} states and {mdp.num_actions} actions holds {entries:.2g} numbers, "
             f"more than {LARGEST:.2g}; solve without base= (value iteration needs none)"
         )
+    if is_concrete(mdp):
+        what = f"the factorisation of {mdp.num_states} states and {mdp.num_actions} actions"
+        _memory.require(entries * mdp.dtype.itemsize, what, "solve without base= (value iteration needs none)")
 
 
 def base_values(base: Factorization, batch: Batch) -> Values:

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcliff import _checks
 from jaxcliff._numerics import contract
 from jaxcliff._records import record
 from jaxcliff._types import Policies, Rewards, Values
@@ -45,18 +46,22 @@ class SoftJacobian:
     policy: Policies
     softness: Policies
 
-    @jax.jit
     def apply(self, change: Any) -> Policies:
         """dπ for one change of reward or many, [..., S, A]; it sums to 0 over the actions of a state."""
-        change = _shaped(self.mdp, change)
+        return self._apply(_shaped(self.mdp, change))
+
+    @jax.jit
+    def _apply(self, change: Rewards) -> Policies:
         after = evaluate(self.mdp, self.policy, change)
         dq = jnp.where(self.softness > 0, after.centred_q, 0)
         return self.softness * self._centred(dq)
 
-    @jax.jit
     def transpose(self, weight: Any) -> Rewards:
         """d/dR of Σ weight·π, for one weight or many, [..., S, A]: the gradient of whatever is read off the policy."""
-        weight = _shaped(self.mdp, weight)
+        return self._transpose(_shaped(self.mdp, weight))
+
+    @jax.jit
+    def _transpose(self, weight: Policies) -> Rewards:
         flat = weight.reshape(-1, *self.policy.shape)
         return self._pulled_back(visits_of(self.mdp, self.policy), flat).reshape(weight.shape)
 
@@ -126,6 +131,7 @@ class SoftJacobian:
         return x - jnp.sum(self.softness * x, axis=-1, keepdims=True) / jnp.where(total > 0, total, 1)
 
 
+@_checks.public
 def soft_jacobian(mdp: MDP, solution: Solution) -> SoftJacobian:
     """The derivative of the policy of one soft optimum (one lane: `solution[i]`) with respect to the reward.
 
@@ -139,6 +145,8 @@ def soft_jacobian(mdp: MDP, solution: Solution) -> SoftJacobian:
         raise ValueError(f"a solution of kind {solution.kind!r} has no slope: solve with a regularizer")
     if solution.status.ndim:
         raise ValueError("this solution has several lanes: take one, soft_jacobian(mdp, solution[i]), or map over them")
+    if solution.centred_q.shape != mdp.reward.shape:
+        raise ValueError(f"this solution is of another problem: it has shape {list(solution.centred_q.shape)}")
     mdp = mdp.astype(solution.centred_q.dtype)
     # Where the strength is 0 and actions tie, the derivative follows the first best action, as everywhere.
     legal = ~jnp.isneginf(solution.centred_q)
@@ -148,7 +156,7 @@ def soft_jacobian(mdp: MDP, solution: Solution) -> SoftJacobian:
 
 
 def _shaped(mdp: MDP, change: Any) -> jax.Array:
-    change = jnp.asarray(change).astype(mdp.dtype)
+    change = _checks.array(change, "a change of the reward").astype(mdp.dtype)
     if change.ndim < 2 or change.shape[-2:] != mdp.reward.shape:
         raise ValueError(
             f"expected [..., {mdp.num_states}, {mdp.num_actions}] (states, actions), not {list(change.shape)}"

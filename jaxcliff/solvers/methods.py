@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxcliff import _checks
 from jaxcliff._records import record
 from jaxcliff._types import LaneFlags, LaneScalars, Rewards, Values
 from jaxcliff.mdp import MDP
@@ -53,10 +54,10 @@ def choose_method(mdp: MDP) -> str:
     return "policy_iteration" if mdp.num_states <= DIRECT_STATES else "value_iteration"
 
 
-def check_method(mdp: MDP, method: str) -> str:
+def check_method(mdp: MDP, method: Any) -> str:
     """The method, if this problem can be solved by it."""
-    if method not in DEFAULT_LIMIT:
-        raise ValueError(f"method must be 'auto' or one of {', '.join(DEFAULT_LIMIT)}, not {method!r}")
+    if not isinstance(method, str) or method not in DEFAULT_LIMIT:
+        raise ValueError(f"method must be 'auto' or one of {', '.join(DEFAULT_LIMIT)}, not {_checks.shown(method)}")
     suits = {
         "bandit": mdp.transitions is None,
         "backward": isinstance(mdp.transitions, Tree),

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcliff import _checks
 from jaxcliff._numerics import unit_roundoff
 from jaxcliff._records import assign, is_concrete, record, static
 from jaxcliff._types import LaneFlags, LaneScalars, Policies, Rewards, Values
@@ -279,9 +280,8 @@ def _rounding_of_sum(q: Rewards, bonus: Values) -> Rounding:
 def _check_strength(self: Any, name: str) -> None:
     strength = getattr(self, name)
     if is_concrete(strength):
-        numbers = np.asarray(strength)
-        real = jnp.issubdtype(numbers.dtype, jnp.floating) or jnp.issubdtype(numbers.dtype, jnp.integer)
-        if not (real and np.isfinite(numbers.astype(float)).all() and (numbers >= 0).all()):
+        numbers = _checks.real(strength, name)
+        if not (np.isfinite(numbers).all() and (numbers >= 0).all()):
             raise ValueError(f"{name} must be finite and not negative (0 is the hard optimum), but it is {strength}")
         if isinstance(strength, list | tuple):
             assign(self, **{name: numbers})
@@ -289,8 +289,8 @@ def _check_strength(self: Any, name: str) -> None:
 
 def _check_base(self: Any) -> None:
     if is_concrete(self.base):
-        numbers = np.asarray(self.base)
-        if numbers.ndim < 2 or not np.issubdtype(numbers.dtype, np.number):
+        numbers = _checks.real(self.base, "a base policy")
+        if numbers.ndim < 2:
             raise ValueError(f"a base policy has shape [..., S, A], not {list(numbers.shape)}")
         bad = np.argwhere(~(numbers >= 0) | ~np.isfinite(numbers))
         if len(bad):

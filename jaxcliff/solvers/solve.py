@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcliff import _checks, _memory
 from jaxcliff._numerics import promoted
 from jaxcliff._records import is_concrete
-from jaxcliff.mdp import MDP
+from jaxcliff.mdp import MDP, check_one
 from jaxcliff.solvers.derivatives import attach
 from jaxcliff.solvers.factorize import Factorization, check_factorable, factor
 from jaxcliff.solvers.lanes import compiled
@@ -20,12 +21,13 @@ from jaxcliff.solvers.slices import in_hand, solve_lanes
 from jaxcliff.solvers.solution import Solution, default_tie_tolerance
 
 
+@_checks.public
 def solve(
     mdp: MDP,
     rewards: Any = None,
     *,
     regularizer: Any = None,
-    method: str = "auto",
+    method: Any = "auto",
     tolerance: Any = None,
     init: Any = None,
     base: Any = None,
@@ -82,7 +84,8 @@ def solve(
     return run(mdp, operator, rewards, method, tolerance, init, max_iterations, base)
 
 
-def factorize(mdp: MDP, *, regularizer: Any = None, capacity: int = 32) -> Factorization:
+@_checks.public
+def factorize(mdp: MDP, *, regularizer: Any = None, capacity: Any = 32) -> Factorization:
     """Solves the problem for its own reward and factors the optimal policy, for a batch of rewards nearby.
 
     Takes two arrays of S × S and S × A × S numbers, once; what it is good for is said in `Factorization`. Most useful
@@ -101,33 +104,30 @@ def factorize(mdp: MDP, *, regularizer: Any = None, capacity: int = 32) -> Facto
     Solution(optimum [100, 6, 2], shared, float32, all ok)
     """
     check_factorable(mdp)
-    if not isinstance(capacity, int) or capacity < 1:
-        raise ValueError(f"capacity must be a whole number of at least 1, not {capacity}")
+    capacity = _checks.whole(capacity, "capacity", 1)
     sol = solve(mdp, regularizer=regularizer)
     if sol.status.ndim:
         raise ValueError("a base has one policy: give the regularizer one strength, not one per lane")
     if is_concrete(sol.status) and not bool(sol.ok):
         raise ValueError(f"the problem itself could not be solved: {sol.summary()}")
     policy = first_best(sol.centred_q, None) if regularizer is None else sol.policy
-    return jax.jit(factor, static_argnums=2)(mdp, policy, capacity)
+    found = jax.jit(factor, static_argnums=2)(mdp, policy, capacity)
+    return found.replace(mdp=mdp)  # with its labels, which do not go through jit
 
 
 def run(
     mdp: MDP,
     operator: Operator,
     rewards: Any,
-    method: str,
+    method: Any,
     tolerance: Any,
     init: Any,
     max_iterations: Any,
     base: Any = None,
 ) -> Solution:
     """`solve` for any operator: checks shapes, chooses the method, gives every argument its lane axes."""
-    if mdp.reward.ndim != 2:
-        raise ValueError("this is a stack of problems: map over it with jax.vmap(jc.solve)(stack)")
-    reward = mdp.reward if rewards is None else jnp.asarray(rewards)
-    if jnp.issubdtype(reward.dtype, jnp.complexfloating):
-        raise ValueError(f"rewards must be real, not {reward.dtype}")
+    check_one(mdp)
+    reward = mdp.reward if rewards is None else _checks.array(rewards, "rewards")
     if reward.ndim < 2 or reward.shape[-2:] != mdp.reward.shape:
         s, a = mdp.reward.shape
         raise ValueError(f"rewards must have shape [..., {s}, {a}] (states, actions), not {list(reward.shape)}")
@@ -137,14 +137,18 @@ def run(
     if base is not None:
         base = _fitting(mdp, method, base).astype(dtype)
         method = SHARED
-    method = choose_method(mdp) if method == "auto" else check_method(mdp, method)
-    limit = DEFAULT_LIMIT[method] if max_iterations is None else max_iterations
-    if not isinstance(limit, int) or limit < 1:
-        raise ValueError(f"max_iterations must be a whole number of at least 1, not {limit}")
-    if is_concrete(tolerance) and not np.all(np.asarray(0 if tolerance is None else tolerance) >= 0):
+    method = choose_method(mdp) if isinstance(method, str) and method == "auto" else check_method(mdp, method)
+    limit = DEFAULT_LIMIT[method] if max_iterations is None else _checks.whole(max_iterations, "max_iterations", 1)
+    limit = min(limit, 2**31 - 1)
+    if method == "policy_iteration" and is_concrete(mdp):
+        needed = 2.0 * mdp.num_states**2 * dtype.itemsize  # a matrix, and its factors
+        _memory.require(needed, f"policy_iteration on {mdp.num_states} states", "take method='value_iteration'")
+    if tolerance is None:
+        tolerance = default_tie_tolerance(dtype) / 4
+    elif is_concrete(tolerance) and not np.all(_checks.numbers(tolerance, "tolerance") >= 0):
         raise ValueError(f"tolerance must not be negative or NaN, but it is {tolerance}")
-    tolerance = jnp.asarray(default_tie_tolerance(dtype) / 4 if tolerance is None else tolerance).astype(dtype)
-    init = None if init is None else jnp.asarray(init).astype(dtype)
+    tolerance = jnp.asarray(tolerance).astype(dtype)
+    init = None if init is None else _checks.array(init, "init").astype(dtype)
     if init is not None and init.shape[-1:] != (mdp.num_states,):
         raise ValueError(f"init must have shape [..., {mdp.num_states}], not {list(init.shape)}")
 
@@ -164,6 +168,13 @@ def run(
     if fields:
         per_lane = {k: jnp.broadcast_to(x, lanes + x.shape[x.ndim - operator.trailing[k] :]) for k, x in fields.items()}
         operator = operator.replace(**per_lane)  # type: ignore[attr-defined]
+    for name in fields:
+        n = mdp.num_states
+        if n > 1 and getattr(single, name).shape == lanes[-1:] == (n,):
+            raise ValueError(
+                f"{name} of shape [{n}] could be one per state or one per lane, as there are {n} of both: "
+                f"write [1, {n}] (one per state) or [{n}, 1] (one per lane)"
+            )
     reward = jnp.broadcast_to(reward, lanes + reward.shape[-2:])
     tolerance = jnp.broadcast_to(tolerance, lanes)
     init = None if init is None else jnp.broadcast_to(init, lanes + init.shape[-1:])
@@ -184,7 +195,7 @@ def run(
     )
 
 
-def _fitting(mdp: MDP, method: str, base: Any) -> Factorization:
+def _fitting(mdp: MDP, method: Any, base: Any) -> Factorization:
     """The base, if it is one of this problem. That it belongs to the same transitions only decides how fast it is."""
     if not isinstance(base, Factorization):
         raise TypeError(f"base must be jc.factorize(mdp), not {type(base).__name__}")

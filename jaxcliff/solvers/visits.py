@@ -1,7 +1,10 @@
-"""How often a policy visits each state: dᵀ = μᵀ(I − γP_π)⁻¹, the transpose of its values.
+"""The linear system of a policy, both ways: what its states are worth, and how often it visits each of them.
 
-Small chains (and larger ones whose policy many starts share) are solved, others and trees followed until what is left
-of the mass is below rounding.
+    V = (I − γP_π)⁻¹ r,      dᵀ = μᵀ(I − γP_π)⁻¹
+
+Values are found as every evaluation is. Visits of small chains (and of larger ones whose policy many starts share) are
+solved for, those of others and of trees followed until what is left of the mass is below rounding. Each is the other's
+transpose, which makes both differentiable in either mode, at any size, however they were found.
 """
 
 from collections.abc import Callable
@@ -10,12 +13,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxcliff._numerics import unit_roundoff
+from jaxcliff._numerics import contract, unit_roundoff
 from jaxcliff._types import LaneFlags, Policies, Values
 from jaxcliff.mdp import MDP
+from jaxcliff.solvers.lanes import compiled
 from jaxcliff.solvers.linear import policy_system, solve_system
 from jaxcliff.solvers.loop import iterate
-from jaxcliff.solvers.methods import choose_method
+from jaxcliff.solvers.methods import DEFAULT_LIMIT, choose_method
+from jaxcliff.solvers.operators import Average
+from jaxcliff.solvers.solution import default_tie_tolerance
 from jaxcliff.transitions import Dense, Successors
 
 FACTORED_STATES = 2048  # of one policy that many starts share
@@ -24,13 +30,38 @@ FACTORED_STATES = 2048  # of one policy that many starts share
 @jax.jit
 def visits(mdp: MDP, policy: Policies, start: Values) -> Values:
     """Discounted visits of every state, [B, S], from a start [B, S] of any sign; terminal states count 0."""
-    if mdp.terminal is not None:
-        start = jnp.where(mdp.terminal, 0, start)
+
+    # Traced once, here: traced again at lowering, it would forget over which mesh axes it varies.
+    @jax.jit
+    def residual(states: Values) -> Values:
+        return states - _at_work(mdp, mdp.discount * flow(mdp, _over_rows(mdp, states[..., None] * policy)))
+
+    start = _at_work(mdp, start)
     if mdp.transitions is None:
         return start
-    direct = choose_method(mdp) == "policy_iteration"
-    found = _by_solving(mdp, policy, start) if direct else _by_following(mdp, policy, start)
-    return found if mdp.terminal is None else jnp.where(mdp.terminal, 0, found)
+    start = start + 0 * policy[..., 0]  # so that it varies over the mesh axes that the policy varies over
+    return jax.lax.custom_linear_solve(
+        residual, start, lambda _, start: _count(mdp, policy, start), lambda _, values: _evaluate(mdp, policy, values)
+    )
+
+
+@jax.jit
+def propagate(mdp: MDP, policy: Policies, received: Values) -> Values:
+    """(I − γP_π)⁻¹ received, [B, S]: what every state is worth if this much is received in each."""
+
+    @jax.jit
+    def residual(values: Values) -> Values:
+        after = contract("bsa,bsa->bs", _over_rows(mdp, policy), mdp.expect(values))
+        return values - _at_work(mdp, mdp.discount * after)
+
+    if mdp.transitions is None:
+        return received
+    return jax.lax.custom_linear_solve(
+        residual,
+        received,
+        lambda _, received: _evaluate(mdp, policy, received),
+        lambda _, start: _count(mdp, policy, _at_work(mdp, start)),
+    )
 
 
 def visits_of(mdp: MDP, policy: Policies) -> Callable[[Values], Values]:
@@ -40,10 +71,8 @@ def visits_of(mdp: MDP, policy: Policies) -> Callable[[Values], Values]:
     lu, pivots, _ = jax.lax.linalg.lu(policy_system(mdp, mdp.discount, policy))
 
     def solve(start: Values) -> Values:
-        if mdp.terminal is not None:
-            start = jnp.where(mdp.terminal, 0, start)
-        found = jax.scipy.linalg.lu_solve((lu, pivots), _deflated(mdp, start).T, trans=1).T
-        return found if mdp.terminal is None else jnp.where(mdp.terminal, 0, found)
+        start = _at_work(mdp, start)
+        return _at_work(mdp, jax.scipy.linalg.lu_solve((lu, pivots), _deflated(mdp, start).T, trans=1).T)
 
     return solve
 
@@ -51,6 +80,35 @@ def visits_of(mdp: MDP, policy: Policies) -> Callable[[Values], Values]:
 def flow(mdp: MDP, taken: Policies) -> Values:
     """Σ_{s,a} taken(s, a) P(·|s, a): the transpose of `expect`."""
     return jax.vjp(mdp.expect, taken[..., 0])[1](taken)[0]  # linear: any point has the same derivative
+
+
+def _at_work(mdp: MDP, states: Values) -> Values:
+    """Values or visits, 0 in terminal states."""
+    return states if mdp.terminal is None else jnp.where(mdp.terminal, 0, states)
+
+
+def _over_rows(mdp: MDP, taken: Policies) -> Policies:
+    """Divided by the sums of the transition rows, which are 1: the derivative is that of the row divided by its sum."""
+    if not isinstance(mdp.transitions, Dense | Successors):
+        return taken
+    total = mdp.expect(jnp.ones_like(taken[:1, :, 0]))
+    total = jnp.where(total > 0, total, 1)
+    return taken / (total / jax.lax.stop_gradient(total))
+
+
+# Both are jitted for the same reason as the residuals.
+@jax.jit
+def _evaluate(mdp: MDP, policy: Policies, received: Values) -> Values:
+    method = choose_method(mdp)
+    tolerance = jnp.full_like(received[:, 0], default_tie_tolerance(received.dtype) / 4)
+    rewards = jnp.broadcast_to(received[..., None], policy.shape)
+    return compiled(method, DEFAULT_LIMIT[method])((mdp, None), Average(policy), rewards, tolerance, None).values
+
+
+@jax.jit
+def _count(mdp: MDP, policy: Policies, start: Values) -> Values:
+    direct = choose_method(mdp) == "policy_iteration"
+    return _at_work(mdp, (_by_solving if direct else _by_following)(mdp, policy, start))
 
 
 def _by_solving(mdp: MDP, policy: Policies, start: Values) -> Values:
@@ -72,9 +130,7 @@ def _by_following(mdp: MDP, policy: Policies, start: Values) -> Values:
 
     def follow(state: tuple[Any, Any]) -> tuple[tuple[Any, Any], LaneFlags]:
         now, total = state
-        now = mdp.discount * flow(mdp, now[..., None] * policy)
-        if mdp.terminal is not None:
-            now = jnp.where(mdp.terminal, 0, now)
+        now = _at_work(mdp, mdp.discount * flow(mdp, now[..., None] * policy))
         total = total + now
         left = jnp.sum(jnp.abs(now), axis=-1) * steps
         return (now, total), ~(left > u * jnp.sum(jnp.abs(total), axis=-1))

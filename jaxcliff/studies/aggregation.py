@@ -10,10 +10,11 @@ import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
-from jaxcliff import metrics, policies
+from jaxcliff import _checks, metrics, policies
 from jaxcliff.cliffs.radius import nearest_cliff
 from jaxcliff.cliffs.ray import cliffs_along
-from jaxcliff.mdp import MDP
+from jaxcliff.labels import Labels
+from jaxcliff.mdp import MDP, check_one
 from jaxcliff.rewards import aggregate, family, perturb
 from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.solvers.solve import solve
@@ -22,18 +23,19 @@ from jaxcliff.studies.learner import Policy, learn
 STEPS = 33  # of the way from the mixture to each reward alone
 
 
+@_checks.host_study
 def aggregation_stability(
     mdp: MDP,
     rewards: Any,
     weights: Any = None,
     *,
-    key: jax.Array,
+    key: Any,
     sizes: Any = None,
-    count: int = 256,
+    count: Any = 256,
     names: Any = None,
-    temperature: float | None = None,
-    penalty: float = 1.0,
-    tie_tolerance: float | None = None,
+    temperature: Any = None,
+    penalty: Any = 1.0,
+    tie_tolerance: Any = None,
     policy: Policy | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
@@ -63,20 +65,22 @@ def aggregation_stability(
         mean of a learner's largest). Per `aggregator` and `size`, with one component drawn at random: the share of
         flips `aggregator_flips`; and its largest local Lipschitz constant `lipschitz`.
     """
-    rewards = jnp.asarray(rewards).astype(mdp.dtype)
+    check_one(mdp)
+    key, count = _checks.random_key(key), _checks.whole(count, "count", 1)
+    rewards = _checks.array(rewards, "several rewards").astype(mdp.dtype)
     if rewards.ndim != 3 or rewards.shape[1:] != mdp.reward.shape or len(rewards) < 2:
         raise ValueError(
             f"several rewards have shape [N, {mdp.num_states}, {mdp.num_actions}] with N at least 2, not "
             f"{list(rewards.shape)}"
         )
-    if count < 1:
-        raise ValueError(f"count must be at least 1, not {count}")
     number = len(rewards)
+    temperature = None if temperature is None else _checks.number(temperature, "temperature")
+    penalty = _checks.number(penalty, "penalty")
     rewards = jnp.where(mdp.decisions, rewards, 0)
-    weights = np.full(number, 1 / number) if weights is None else np.asarray(weights, float)
+    weights = np.full(number, 1 / number) if weights is None else _checks.numbers(weights, "weights")
     if weights.shape not in ((number,), (number, mdp.num_states)):
         raise ValueError(f"weights have shape [{number}] or [{number}, {mdp.num_states}], not {list(weights.shape)}")
-    labels = [f"reward {k}" for k in range(number)] if names is None else [str(name) for name in names]
+    labels = [f"reward {k}" for k in range(number)] if names is None else [str(name) for name in Labels(names).states]
     if len(labels) != number:
         raise ValueError(f"there are {number} rewards and {len(labels)} names")
     table = aggregate.per_state(np.broadcast_to(weights.reshape(number, -1), (number, mdp.num_states)))
@@ -97,7 +101,7 @@ def aggregation_stability(
     if sizes is None:
         low = min([r for r in radius if 0 < r < np.inf] + [span / 10])
         sizes = np.geomspace(low / 2, max(span, 2 * low), 9)
-    sizes = np.asarray(sizes, float)
+    sizes = _checks.numbers(sizes, "sizes")
     if sizes.ndim != 1 or not len(sizes) or not (np.isfinite(sizes) & (sizes > 0)).all():
         raise ValueError(f"sizes must be a list of positive numbers, not {sizes.tolist()}")
 

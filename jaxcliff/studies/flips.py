@@ -8,22 +8,23 @@ import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
-from jaxcliff import metrics, policies, theory
-from jaxcliff.mdp import MDP
+from jaxcliff import _checks, _memory, metrics, policies, theory
+from jaxcliff.mdp import MDP, check_one
 from jaxcliff.rewards import perturb
 from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.solvers.solve import solve
 from jaxcliff.studies.learner import Policy, learn
 
 
+@_checks.host_study
 def flip_frequency(
     mdp: MDP,
     *,
-    key: jax.Array,
+    key: Any,
     radii: Any = None,
-    count: int = 2048,
-    norm: str = "inf",
-    tie_tolerance: float | None = None,
+    count: Any = 2048,
+    norm: Any = "inf",
+    tie_tolerance: Any = None,
     policy: Policy | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
@@ -51,8 +52,10 @@ def flip_frequency(
         learner, `learned_tv` is how far its policy moves from the one it learns at the base (the largest total
         variation over states, on average) and `learned_regret` what it gives away on average.
     """
-    if count < 1:
-        raise ValueError(f"count must be at least 1, not {count}")
+    check_one(mdp)
+    key, count = _checks.random_key(key), _checks.whole(count, "count", 1)
+    needed = 4.0 * count * mdp.reward.size * mdp.dtype.itemsize  # rewards, action values, gaps and their bounds
+    _memory.require(needed, f"{count:,} rewards per radius", "take a smaller count")
     base = solve(mdp)
     if not bool(base.ok):
         raise ValueError(f"the problem itself could not be solved: {base.summary()}")
@@ -63,7 +66,7 @@ def flip_frequency(
     if radii is None:
         span = float(base.span) or 1.0
         radii = np.geomspace(np.clip(safe / 2, 1e-5 * span, 1e-2 * span), span / 2, 11)
-    radii = np.asarray(radii, float)
+    radii = _checks.numbers(radii, "radii")
     sound = radii.ndim == 1 and len(radii) and (np.isfinite(radii) & (radii >= 0)).all() and (np.diff(radii) > 0).all()
     if not sound:
         raise ValueError(f"radii must be an increasing list of finite numbers, none negative, not {radii.tolist()}")
@@ -112,6 +115,7 @@ def flip_frequency(
         },
         coordinates,
         {
+            "study": "flip frequency",
             "problem": repr(mdp),
             "discount": float(mdp.discount),
             "count": count,

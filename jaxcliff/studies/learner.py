@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff import metrics
+from jaxcliff import _checks, metrics
 from jaxcliff.mdp import MDP
 
 Policy = Callable[[MDP, Any, Any], Any]  # (problem, rewards [B, S, A], key) -> policies [B, S, A]
@@ -30,7 +30,8 @@ def learn(policy: Policy, mdp: MDP, base: Any, rewards: Any, key: Any = None) ->
     """Asks the learner once for the base and all rewards."""
     base = jnp.asarray(base).astype(mdp.dtype)
     rewards = jnp.concatenate([base[None], jnp.asarray(rewards).astype(mdp.dtype)])
-    policies = jnp.asarray(policy(mdp, rewards, jax.random.key(0) if key is None else key))
+    key = jax.random.key(0) if key is None else _checks.random_key(key)
+    policies = _checks.array(policy(mdp, rewards, key), "what policy=… returns")
     if policies.shape != rewards.shape:
         raise ValueError(
             f"policy=… takes rewards of shape {list(rewards.shape)} and must return policies of the same shape, not "

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from jaxcliff import policies
+from jaxcliff import _checks, _memory, policies
 from jaxcliff.cliffs import jumps
 from jaxcliff.cliffs.beside import Ties
 from jaxcliff.cliffs.cones import Array, Cones, float64
@@ -22,6 +22,7 @@ from jaxcliff.studies.learner import Policy, learn
 LEARNED_PIXELS = 32
 
 
+@_checks.host_study
 def phase_diagram(
     mdp: MDP,
     reward: Any = None,
@@ -30,13 +31,13 @@ def phase_diagram(
     extent: Any = (-1.0, 1.0, -1.0, 1.0),
     *,
     weights_of: Any = None,
-    pixels: int = 256,
+    pixels: Any = 256,
     true_reward: Any = None,
-    rule: Callable[..., Any] = policies.uniform,
-    tie_tolerance: float | None = None,
+    rule: Any = policies.uniform,
+    tie_tolerance: Any = None,
     policy: Policy | None = None,
     key: Any = None,
-    max_regions: int = 100_000,
+    max_regions: Any = 100_000,
     progress: bool = False,
 ) -> xr.Dataset:
     """Exact regions and edges of R + xX + yY, and what they say on a grid of pixels.
@@ -67,12 +68,16 @@ def phase_diagram(
         `base_x`, `base_y`, `base_radius` (sup norm), and `plane_radius`, the distance from the base to the nearest
         cliff within the plane, in its coordinates.
     """
+    key = None if key is None else _checks.random_key(key)
     cones = Cones.of(mdp)
     if (weights_of is None) == (x is None or y is None):
         raise ValueError("say either x=… and y=…, two rewards, or weights_of=…, three")
-    if pixels < 1:
-        raise ValueError(f"pixels must be at least 1, not {pixels}")
+    pixels = _checks.whole(pixels, "pixels", 1)
+    needed = 64.0 * pixels**2  # the points, and what is said about each
+    _memory.require(needed, f"a raster of {pixels:,} × {pixels:,} pixels", "take fewer")
     ties = Ties(cones, tie_tolerance_of(cones.dtype, tie_tolerance, reward if weights_of is None else weights_of))
+    if weights_of is not None:
+        weights_of = _checks.numbers(weights_of, "weights_of")
     options: dict[str, Any] = {
         "true_reward": true_reward,
         "rule": rule,

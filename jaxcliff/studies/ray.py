@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from jaxcliff import policies
+from jaxcliff import _checks, policies
 from jaxcliff.cliffs import jumps
 from jaxcliff.cliffs.beside import Ties
 from jaxcliff.cliffs.cones import Cones
@@ -17,16 +17,17 @@ from jaxcliff.studies.learner import Policy, learn
 LEARNED = 65  # rewards on the ray at which a learner is asked
 
 
+@_checks.host_study
 def ray(
     mdp: MDP,
     reward: Any,
     direction: Any,
     *,
-    start: float = 0.0,
-    stop: float = 1.0,
+    start: Any = 0.0,
+    stop: Any = 1.0,
     true_reward: Any = None,
     rule: Any = policies.uniform,
-    tie_tolerance: float | None = None,
+    tie_tolerance: Any = None,
     policy: Policy | None = None,
     key: Any = None,
 ) -> xr.Dataset:
@@ -37,6 +38,8 @@ def ray(
     `cliffs_along`. A learner, `policy` (mdp, rewards [B, S, A], key) → policies [B, S, A], is asked at `learned_t`, and
     `learned_tv` is how far it moves from what it learns at the start (the largest total variation over states).
     """
+    key = None if key is None else _checks.random_key(key)
+    start, stop = _checks.number(start, "start"), _checks.number(stop, "stop")
     if not np.isfinite(stop):
         raise ValueError("a picture of a ray needs a finite stop")
     cones = Cones.of(mdp)

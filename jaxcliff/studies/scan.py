@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
-from jaxcliff import metrics, policies
+from jaxcliff import _checks, metrics, policies
 from jaxcliff.cliffs.cones import Array, Cones, float64
 from jaxcliff.cliffs.ray import cliffs_along
 from jaxcliff.cliffs.walls import solved
@@ -27,6 +27,7 @@ from jaxcliff.studies.learner import Policy, learn
 Decide = Callable[[Array, Array], tuple[Array, Array, Array]]  # t, value -> optimal, suboptimal, policy
 
 
+@_checks.host_study
 def phase_scan(
     mdp: MDP,
     reward: Any,
@@ -35,8 +36,8 @@ def phase_scan(
     *,
     discounts: Any = None,
     temperatures: Any = None,
-    tolerance: float = 1e-6,
-    tie_tolerance: float | None = None,
+    tolerance: Any = 1e-6,
+    tie_tolerance: Any = None,
     policy: Policy | None = None,
     key: Any = None,
     progress: bool = False,
@@ -70,8 +71,10 @@ def phase_scan(
         point stands for. Attributes: `step_t`, and `farthest`, how far a border point along t is from the nearest exact
         cliff.
     """
+    key = None if key is None else _checks.random_key(key)
     over, values, cones = _checked(mdp, discounts, temperatures)
     ts = _increasing(ts, "ts")
+    tolerance = _checks.number(tolerance, "tolerance")
     if not 0 < tolerance < 1:
         raise ValueError(f"tolerance is a share of a step of the grid, between 0 and 1, not {tolerance}")
     base, along = cones.reward(reward), cones.reward(direction, "the direction")
@@ -156,7 +159,7 @@ def _checked(mdp: MDP, discounts: Any, temperatures: Any) -> tuple[str, Array, C
 
 
 def _increasing(numbers: Any, name: str) -> Array:
-    numbers = np.asarray(numbers, np.float64)
+    numbers = _checks.numbers(numbers, name)
     if numbers.ndim != 1 or len(numbers) < 2 or not (np.isfinite(numbers).all() and (np.diff(numbers) > 0).all()):
         raise ValueError(f"{name} must be at least two increasing, finite numbers")
     return numbers

@@ -6,18 +6,19 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from jaxcliff import policies
-from jaxcliff.mdp import MDP
+from jaxcliff import _checks, policies
+from jaxcliff.mdp import MDP, check_one
 from jaxcliff.solvers.regularizers import Entropy
 from jaxcliff.solvers.solve import solve
 
 
+@_checks.host_study
 def soft_against_hard(
     mdp: MDP,
     reward: Any = None,
     strengths: Any = (0.5,),
     *,
-    state: int = 0,
+    state: Any = 0,
     positions: Any = None,
     tie_tolerance: Any = None,
 ) -> xr.Dataset:
@@ -35,14 +36,17 @@ def soft_against_hard(
         A dataset over `action` (the legal ones) and `strength`: `hard`, `soft`, the `gap` of each action, whether it is
         `undecided` if it is optimal; `position`.
     """
-    strengths = np.asarray(strengths, float)
+    check_one(mdp)
+    strengths = _checks.numbers(strengths, "strengths")
     if strengths.ndim != 1 or not len(strengths) or not (np.isfinite(strengths) & (strengths > 0)).all():
         raise ValueError(f"strengths must be a list of positive numbers, not {strengths.tolist()}")
-    if not 0 <= state < mdp.num_states:
-        raise ValueError(f"there is no state {state}: states go from 0 to {mdp.num_states - 1}")
+    state = _checks.whole(state, "state", 0, mdp.num_states - 1)
+    positions = None if positions is None else _checks.numbers(positions, "positions")
     if positions is not None and np.shape(positions) != (mdp.num_actions,):
         raise ValueError(f"positions are one number per action, [{mdp.num_actions}], not {list(np.shape(positions))}")
-    reward = mdp.reward if reward is None else jnp.asarray(reward).astype(mdp.dtype)
+    reward = mdp.reward if reward is None else _checks.array(reward, "the reward").astype(mdp.dtype)
+    if reward.shape != mdp.reward.shape:
+        raise ValueError(f"the reward must have shape {list(mdp.reward.shape)}, not {list(reward.shape)}")
     sol = solve(mdp, reward)
     soft = solve(mdp, reward, regularizer=Entropy(jnp.asarray(strengths).astype(mdp.dtype)[:, None]))
     if not (bool(sol.ok) and bool(soft.ok.all())):

@@ -9,9 +9,9 @@ import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
-from jaxcliff import metrics, policies, theory
+from jaxcliff import _checks, metrics, policies, theory
 from jaxcliff.cliffs.radius import NearestCliff, nearest_cliff
-from jaxcliff.mdp import MDP
+from jaxcliff.mdp import MDP, check_one
 from jaxcliff.rewards import perturb
 from jaxcliff.solvers.evaluate import evaluate
 from jaxcliff.solvers.jacobian import soft_jacobian
@@ -25,17 +25,18 @@ RUNGS = 25
 BISECTIONS = 32
 
 
+@_checks.host_study
 def temperature_curve(
     mdp: MDP,
     reward: Any = None,
-    kind: str = "entropy",
+    kind: Any = "entropy",
     *,
     strengths: Any = None,
     base: Any = None,
-    key: jax.Array,
-    radius: float | None = None,
-    count: int = 256,
-    tie_tolerance: float | None = None,
+    key: Any,
+    radius: Any = None,
+    count: Any = 256,
+    tie_tolerance: Any = None,
     policy: Policy | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
@@ -65,11 +66,11 @@ def temperature_curve(
         a quarter to three quarters, in units of reward; and the distance of the policy to two limits of strength 0,
         `to_uniform` and `to_limit` (the trajectory-level selection).
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}, not {kind!r}")
-    if count < 1:
-        raise ValueError(f"count must be at least 1, not {count}")
-    reward = mdp.reward if reward is None else jnp.asarray(reward).astype(mdp.dtype)
+    check_one(mdp)
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}, not {_checks.shown(kind)}")
+    key, count = _checks.random_key(key), _checks.whole(count, "count", 1)
+    reward = mdp.reward if reward is None else _checks.array(reward, "the reward").astype(mdp.dtype)
     hard = solve(mdp, reward)
     if hard.status.shape or not bool(hard.ok):
         raise ValueError(f"the temperature curve is that of one reward that can be solved: {hard.summary()}")
@@ -79,13 +80,14 @@ def temperature_curve(
     near = nearest_cliff(mdp, reward, tie_tolerance=tie_tolerance)
     if radius is None:
         radius = 2 * float(near.radius) if 0 < near.radius < np.inf else span / 20
-    ladder = np.sort(np.asarray(np.geomspace(1e-3, 10, RUNGS) * span if strengths is None else strengths, float))
+    ladder = np.geomspace(1e-3, 10, RUNGS) * span if strengths is None else _checks.numbers(strengths, "strengths")
     if ladder.ndim != 1 or not len(ladder) or not (np.isfinite(ladder) & (ladder > 0)).all():
         raise ValueError(f"strengths must be a list of positive numbers, not {strengths}")
+    ladder = np.sort(ladder)
     if base is None:
         legal = jnp.ones(mdp.reward.shape, bool) if mdp.legal is None else mdp.legal
         base = legal.astype(mdp.dtype) / jnp.sum(legal, axis=-1, keepdims=True).astype(mdp.dtype)
-    base = jnp.asarray(base).astype(mdp.dtype)
+    base = _checks.array(base, "the base policy").astype(mdp.dtype)
 
     ball_key, learner_key = jax.random.split(key)
     ball = perturb.ball(ball_key, mdp, radius, count, reward=reward)

@@ -1,6 +1,6 @@
 """The hostile list: inputs that a person could type by mistake or on purpose, and what must come back.
 
-A row says one of three things: a sentence (a ValueError, TypeError or OSError whose message holds `says`), a status
+A row says one of three things: a sentence (a ValueError, TypeError, IndexError or OSError with `says` in it), a status
 (every lane of the returned solution ends with it), or a finding (`finds` is true of what is returned). Nothing else may
 come back, and nothing may take longer than LIMIT seconds. Rows live with their kind: `library`, `tables`, `verdicts`.
 """
