@@ -5,6 +5,26 @@ from typing import Any
 
 import numpy as np
 
+LONGEST = 80  # characters of a name in a message
+
+
+def brief(name: Any, most: int = LONGEST) -> str:
+    """A name on one line, its middle left out if it is longer than `most` characters: both ends tell names apart.
+
+    >>> brief("a name of many words", 11)
+    'a nam…words'
+    """
+    line = " ".join(str(name).split())
+    if len(line) <= most:
+        return line
+    end = (most - 1) // 2
+    return f"{line[: most - 1 - end]}…{line[len(line) - end :]}"
+
+
+def _written(name: Any) -> Any:
+    """A name that can be written to a file: half a surrogate pair, which JSON allows, is spelt out."""
+    return name.encode("utf-8", "backslashreplace").decode() if isinstance(name, str) else name
+
 
 class Labels:
     """Names of states and actions. All labels compare equal: they never make JAX trace a function again.
@@ -21,9 +41,9 @@ class Labels:
         actions: Sequence[Any] = (),
         positions: Sequence[tuple[int, int]] = (),
     ):
-        self.states, self.positions = tuple(states), tuple(positions)
+        self.states, self.positions = tuple(map(_written, states)), tuple(positions)
         self.per_state = any(not isinstance(name, str) for name in actions)
-        self.actions = tuple(tuple(names) for names in actions) if self.per_state else tuple(actions)
+        self.actions = tuple(tuple(map(_written, a)) if self.per_state else _written(a) for a in actions)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Labels)
@@ -35,13 +55,13 @@ class Labels:
         return f"Labels({len(self.states)} states, {len(self.actions)} {'lists of ' * self.per_state}actions)"
 
     def state(self, s: Any) -> str:
-        """`state 3` or `state 3 (goal)`."""
-        return f"state {s} ({self.states[s]})" if self.states else f"state {s}"
+        """`state 3` or `state 3 (goal)`; a long name is shortened, a line break becomes a space."""
+        return f"state {s} ({brief(self.states[s])})" if self.states else f"state {s}"
 
     def action(self, a: Any, state: Any) -> str:
         """`action 1` or `action 1 (left)`, as it is called in that state."""
         names = self.actions[state] if self.per_state else self.actions
-        return f"action {a} ({names[a]})" if a < len(names) else f"action {a}"
+        return f"action {a} ({brief(names[a])})" if a < len(names) else f"action {a}"
 
     def action_names(self, states: int, actions: int) -> np.ndarray:
         """The names as an array, [A], or [S, A] with '' where a state has fewer; of strings, as objects."""

@@ -130,7 +130,7 @@ def test_a_mistake_in_a_file_names_its_line(tmp_path):
         jc.problems.from_scores(path)
     path = tmp_path / "bad.txt"
     path.write_text("x")
-    with pytest.raises(ValueError, match=r"a .csv or .jsonl file, not 'bad.txt'"):
+    with pytest.raises(ValueError, match=r"a .csv, .jsonl or .json file, not 'bad.txt'"):
         jc.problems.from_scores(path)
     with pytest.raises(TypeError, match="columns by name, or a list of rows, not int"):
         jc.problems.from_scores(3)
