@@ -1,8 +1,37 @@
-"""What every contraction and every error bound shares: full precision, the unit roundoff, exact row sums."""
+"""What every contraction and every bound shares: full precision, real numbers, the unit roundoff, exact row sums."""
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+
+def real(value: Any, what: str) -> jax.Array:
+    """`value` as an array; what would be dropped on the way, imaginary parts and masks, is refused, and so is text."""
+    if isinstance(value, jax.Array):
+        return _checked_real(value, what)
+    return _checked_real(jnp.asarray(_unmasked(value, what)), what)
+
+
+def host(value: Any, what: str) -> np.ndarray:
+    """The same as float64 on the host, whatever JAX's switch is."""
+    return np.asarray(_checked_real(np.asarray(_unmasked(value, what)), what), np.float64)
+
+
+def _unmasked(value: Any, what: str) -> Any:
+    if np.ma.is_masked(value):
+        count = int(np.ma.count_masked(value))
+        raise ValueError(f"{what} has {count} masked entr{'y' if count == 1 else 'ies'}; fill or remove what is masked")
+    if isinstance(value, str | bytes) or getattr(getattr(value, "dtype", None), "kind", "f") in "OSUMm":
+        raise ValueError(f"{what} must be numbers, not {getattr(value, 'dtype', type(value).__name__)}")
+    return value.data if np.ma.isMaskedArray(value) else value
+
+
+def _checked_real(array: Any, what: str) -> Any:
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise ValueError(f"{what} must be real, not {array.dtype}")
+    return array
 
 
 def contract(subscripts: str, *operands: jax.Array) -> jax.Array:

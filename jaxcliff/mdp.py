@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff import horizon as _horizon
-from jaxcliff._numerics import promoted
+from jaxcliff._numerics import promoted, real
 from jaxcliff._records import assign, is_concrete, record, static
 from jaxcliff._types import Expected, Rewards, Values
 from jaxcliff.labels import Labels
@@ -134,7 +134,7 @@ def inverse_bellman(mdp: MDP, q_values: Any) -> Rewards:
     Choose Q, get R: exact ties and known answers are planted this way (theory: the inverse Bellman map). The
     reward of illegal actions and of terminal states is 0.
     """
-    q = jnp.asarray(q_values)
+    q = real(q_values, "q_values")
     if q.ndim < 2 or q.shape[-2:] != mdp.reward.shape:
         raise ValueError(f"q_values must have shape [..., {mdp.num_states}, {mdp.num_actions}], not {list(q.shape)}")
     q = q.astype(promoted(mdp.dtype, q.dtype))
@@ -154,12 +154,11 @@ def _cast(mdp: MDP) -> None:
         )
     if mdp.discount is None and mdp.transitions is not None:
         raise ValueError("a problem with transitions needs a discount between 0 and 1")
-    reward = jnp.asarray(mdp.reward)
-    if jnp.issubdtype(reward.dtype, jnp.complexfloating):
-        raise ValueError(f"the reward must be real, not {reward.dtype}")
+    reward = real(mdp.reward, "the reward")
     if not jnp.issubdtype(reward.dtype, jnp.floating):
         reward = reward.astype(jnp.result_type(float))
     discount = 0.0 if mdp.discount is None else mdp.discount
+    real(discount, "the discount")
     dtype = promoted(reward.dtype)
     if mdp.transitions is not None and mdp.transitions.dtype is not None:
         dtype = promoted(dtype, mdp.transitions.dtype)
@@ -173,9 +172,9 @@ def _cast(mdp: MDP) -> None:
         transitions=None if mdp.transitions is None else mdp.transitions.astype(dtype),
         reward=reward.astype(dtype),
         discount=jnp.asarray(discount).astype(dtype),
-        initial=None if mdp.initial is None else jnp.asarray(mdp.initial).astype(dtype),
-        legal=None if mdp.legal is None else jnp.asarray(mdp.legal),
-        terminal=None if mdp.terminal is None else jnp.asarray(mdp.terminal),
+        initial=None if mdp.initial is None else real(mdp.initial, "initial").astype(dtype),
+        legal=None if mdp.legal is None else real(mdp.legal, "legal"),
+        terminal=None if mdp.terminal is None else real(mdp.terminal, "terminal"),
     )
 
 

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff._numerics import contract, row_defects, unit_roundoff
+from jaxcliff._numerics import contract, real, row_defects, unit_roundoff
 from jaxcliff._records import assign, is_concrete, record, static
 from jaxcliff._types import Expected, Policies, Values
 
@@ -95,7 +95,7 @@ class Successors:
     support: Any = None
 
     def __post_init__(self) -> None:
-        states = jnp.asarray(self.states)
+        states = real(self.states, "the successors")
         if states.ndim != 3:
             raise ValueError(f"Successors takes states of shape [S, A, K], not {list(states.shape)}")
         if not jnp.issubdtype(states.dtype, jnp.integer):
@@ -279,7 +279,7 @@ class Tree:
 
 
 def _as_float_array(value: Any) -> jax.Array:
-    array = jnp.asarray(value)
+    array = real(value, "probabilities")
     return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(jnp.result_type(float))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcliff._numerics import real
 from jaxcliff._records import is_concrete
 from jaxcliff.labels import Labels
 from jaxcliff.mdp import MDP
@@ -61,7 +62,7 @@ def from_arrays(
 
 
 def _from_dense(probabilities: Any, reward: Any, axes: str) -> tuple[Dense, Any]:
-    p, r = jnp.asarray(probabilities), jnp.asarray(reward)
+    p, r = real(probabilities, "probabilities"), real(reward, "the reward")
     if p.ndim != 3:
         raise ValueError(f"probabilities must have shape [S, A, S], [A, S, S] or be sparse, not {list(p.shape)}")
     fits = {"SAS": p.shape[0] == p.shape[2], "ASS": p.shape[1] == p.shape[2]}
@@ -96,6 +97,7 @@ def _from_sparse(matrices: Any, reward: Any) -> tuple[Successors, Any]:
             raise ValueError(
                 f"the matrix of action {a} has shape {list(row.shape)}, that of action 0 {list(rows[0].shape)}"
             )
+        real(row.data[:1], f"the matrix of action {a}")
         row.sum_duplicates()
         row.eliminate_zeros()
     width = max(1, max(int(np.diff(row.indptr).max(initial=0)) for row in rows))
@@ -109,6 +111,8 @@ def _from_sparse(matrices: Any, reward: Any) -> tuple[Successors, Any]:
     if _is_sparse_list(reward):
         if len(reward) != len(rows):
             raise ValueError(f"there are {len(rows)} matrices of probabilities and {len(reward)} of rewards")
+        for a, row in enumerate(reward):
+            real(row.tocsr().data[:1], f"the reward of action {a}")
         received = [np.asarray(p.multiply(r).sum(axis=1)).ravel() for p, r in zip(rows, reward, strict=True)]
         total = [np.asarray(p.sum(axis=1)).ravel() for p in rows]
         reward = np.stack([x / np.where(t != 0, t, 1) for x, t in zip(received, total, strict=True)], axis=1)

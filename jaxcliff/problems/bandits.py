@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import jax.numpy as jnp
-
+from jaxcliff._numerics import real
 from jaxcliff.mdp import MDP
 
 
@@ -14,7 +13,7 @@ def bandit(rewards: Any) -> MDP:
     >>> jc.solve(jc.problems.bandit([0.2, 0.9])).values.tolist() == jc.problems.bandit([0.2, 0.9]).reward[:, 1].tolist()
     True
     """
-    rewards = jnp.asarray(rewards)
+    rewards = real(rewards, "the rewards")
     if rewards.ndim != 1:
         raise ValueError(f"a bandit has rewards of shape [A], not {list(rewards.shape)}")
     return MDP(None, rewards[None])
