@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from jaxcliff.figures.style import INK, PAGE, SEQUENTIAL, figure_of, panels, style
+from jaxcliff.figures.style import INK, PAGE, SEQUENTIAL, figure_of, panels, style, words
 
+LARGEST_GRID = 1_000_000  # cells that are drawn
 ARROWS = {"up": (0, -1), "right": (1, 0), "down": (0, 1), "left": (-1, 0)}
 
 
@@ -29,11 +30,12 @@ def flip_frequency(ds: xr.Dataset, *, radius: float | None = None, axes: tuple[A
         left, right = panels(axes, PAGE, 2.9, 2, width_ratios=(1.45, 1))
         wanted = ds.attrs["telling_radius"] if radius is None else radius
         chosen = ds.isel(radius=int(np.abs(ds.radius.values - wanted).argmin()))
-        if "row" in ds.coords:
+        grid = "row" in ds.coords and (ds.row.max() + 1) * (ds.column.max() + 1) <= LARGEST_GRID
+        if grid:
             _draw_grid(left, chosen)
         else:
             _draw_states(left, ds)
-        _draw_curve(right, ds, None if "row" not in ds.coords else float(chosen.radius))
+        _draw_curve(right, ds, float(chosen.radius) if grid else None)
     return figure_of(left)
 
 
@@ -83,7 +85,7 @@ def _draw_states(axes: Axes, ds: xr.Dataset) -> None:
     axes.set_yticks(range(0, len(ds.radius), step), [f"{r:.2g}" for r in ds.radius.values[::step]])
     if len(order) <= 16:
         names = ds.state_name.values if "state_name" in ds.coords else ds.state.values
-        axes.set_xticks(range(len(order)), [str(names[s]) for s in order], rotation=90)
+        axes.set_xticks(range(len(order)), [words(names[s], 90) for s in order], rotation=90)
     axes.set(
         xlabel="states, most often flipped first",
         ylabel="radius (units of reward)",
