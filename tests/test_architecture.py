@@ -20,6 +20,7 @@ ORDER = (
     "_types",
     "_records",
     "_numerics",
+    "_memory",
     "theory",
     "transitions",
     "horizon",
@@ -33,6 +34,7 @@ ORDER = (
     "cliffs",
     "studies",
     "figures",
+    "folder",
     "report",
     "cli",
 )
