@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcliff._numerics import host
 from jaxcliff.mdp import MDP
 from jaxcliff.solvers.factorize import check_factorable
 from jaxcliff.transitions import Dense, Successors, Tree
@@ -82,7 +83,7 @@ class Cones(abc.ABC):
         """One reward of a caller's, [S, A], clean and finite; the problem's own if None, where no other is named."""
         if reward is None and name != "the reward":
             raise ValueError(f"{name} is missing: a reward of shape {list(self.counts.shape)}")
-        reward = np.asarray(self.mdp.reward if reward is None else reward, np.float64)
+        reward = host(self.mdp.reward if reward is None else reward, name)
         if reward.shape != self.counts.shape:
             raise ValueError(f"{name} must have shape {list(self.counts.shape)}, not {list(reward.shape)}")
         reward = self.clean(reward)

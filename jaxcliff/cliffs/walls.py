@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff import policies
+from jaxcliff._numerics import host
 from jaxcliff._records import record, static
 from jaxcliff.cliffs.cones import Cones, float64
 from jaxcliff.mdp import MDP
@@ -112,7 +113,7 @@ def walls(
 def solved(cones: Cones, rewards: Any, tie_tolerance: Any = None) -> tuple[np.ndarray, ActionSets]:
     """Rewards, cleaned, and their optimal actions; a reward that cannot be solved is refused."""
     mdp = cones.mdp
-    rewards = np.asarray(mdp.reward) if rewards is None else np.asarray(rewards, np.float64)
+    rewards = np.asarray(mdp.reward) if rewards is None else host(rewards, "rewards")
     if rewards.size == 0:
         raise ValueError(f"there are no rewards to look at: they have shape {list(rewards.shape)}")
     if rewards.ndim < 2 or rewards.shape[-2:] != mdp.reward.shape:

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff._numerics import contract
+from jaxcliff._numerics import contract, real
 from jaxcliff._records import is_concrete
 from jaxcliff._types import Rewards
 from jaxcliff.mdp import MDP
@@ -36,7 +36,7 @@ def linear(rewards: Any, weights: Any) -> Rewards:
     >>> jc.aggregate.linear(jnp.stack([helpful, honest]), jc.aggregate.constant([0.75, 0.25])).tolist()
     [[0.75, 0.25]]
     """
-    rewards, weights = _components(rewards), jnp.asarray(weights)
+    rewards, weights = _components(rewards), real(weights, "weights")
     n, s, _ = rewards.shape[-3:]
     if weights.ndim < 2 or weights.shape[-2] != n or weights.shape[-1] not in (1, s):
         raise ValueError(
@@ -48,12 +48,12 @@ def linear(rewards: Any, weights: Any) -> Rewards:
 
 def constant(weights: Any) -> jax.Array:
     """Weights w_k, the same in every state: [N] (or [..., N]) to [..., N, 1]."""
-    return _distribution(jnp.asarray(weights)[..., None], "weights")
+    return _distribution(real(weights, "weights")[..., None], "weights")
 
 
 def per_state(weights: Any) -> jax.Array:
     """A table of weights w_k(s), [..., N, S]."""
-    return _distribution(jnp.asarray(weights), "weights")
+    return _distribution(real(weights, "weights"), "weights")
 
 
 def posterior(prior: Any, visits: Any) -> jax.Array:
@@ -163,7 +163,7 @@ def lipschitz(aggregate: Callable[[Any], Rewards], rewards: Any) -> Rewards:
 
 
 def _components(rewards: Any) -> jax.Array:
-    rewards = jnp.asarray(rewards)
+    rewards = real(rewards, "rewards")
     if rewards.ndim < 3:
         raise ValueError(f"several rewards have shape [..., N, S, A]; this is {list(rewards.shape)}")
     return rewards if jnp.issubdtype(rewards.dtype, jnp.floating) else rewards.astype(jnp.result_type(float))

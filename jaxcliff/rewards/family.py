@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxcliff._numerics import host
 from jaxcliff.mdp import MDP
 
 DUAL = {"inf": 1.0, "2": 2.0, "1": np.inf}
@@ -82,7 +83,7 @@ class Directions:
     """ΔR = Σ_i θ_i F_i, for given rewards F [D, S, A]; if `balanced`, θ sums to 0 (weights of a mixture)."""
 
     def __init__(self, columns: Any, balanced: bool = False):
-        self.columns = np.asarray(columns, np.float64)
+        self.columns = host(columns, "the rewards of a family")
         self.balanced = balanced
         if self.columns.ndim != 3:
             raise ValueError(f"the rewards of a family have shape [D, S, A], not {list(self.columns.shape)}")

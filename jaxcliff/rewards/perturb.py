@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcliff._numerics import real
 from jaxcliff._records import is_concrete, record
 from jaxcliff._types import LaneScalars, Rewards
 from jaxcliff.mdp import MDP, inverse_bellman
@@ -193,9 +194,10 @@ def _shape(mdp: MDP, count: int) -> tuple[int, ...]:
 
 
 def _size(name: str, size: Any, mdp: MDP) -> jax.Array:
+    size = real(size, f"the {name}")
     if np.ndim(size) != 0 or (is_concrete(size) and not 0 <= float(size) < np.inf):
         raise ValueError(f"the {name} must be one finite number, not negative; it is {size}")
-    return jnp.asarray(size).astype(mdp.dtype)
+    return size.astype(mdp.dtype)
 
 
 def _directions(key: jax.Array, mdp: MDP, count: int, norm: str) -> Rewards:

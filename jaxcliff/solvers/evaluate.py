@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxcliff._numerics import real
 from jaxcliff._types import Policies
 from jaxcliff.mdp import MDP
 from jaxcliff.solvers.operators import Average
@@ -74,7 +75,7 @@ def reachable(mdp: MDP) -> jax.Array:
 
 
 def _as_policy(mdp: MDP, policy: Any) -> Policies:
-    policy = jnp.asarray(policy)
+    policy = real(policy, "a policy")
     if policy.ndim < 2 or policy.shape[-2:] != mdp.reward.shape:
         s, a = mdp.reward.shape
         raise ValueError(

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff._numerics import unit_roundoff
+from jaxcliff._numerics import host, unit_roundoff
 from jaxcliff._records import assign, is_concrete, record, static
 from jaxcliff._types import LaneFlags, LaneScalars, Policies, Rewards, Values
 from jaxcliff.mdp import MDP
@@ -289,6 +289,7 @@ def _check_strength(self: Any, name: str) -> None:
 
 def _check_base(self: Any) -> None:
     if is_concrete(self.base):
+        host(self.base, "a base policy")
         numbers = np.asarray(self.base)
         if numbers.ndim < 2 or not np.issubdtype(numbers.dtype, np.number):
             raise ValueError(f"a base policy has shape [..., S, A], not {list(numbers.shape)}")
