@@ -7,6 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 
 from jaxcliff.figures.style import INK, PAGE, SEQUENTIAL, figure_of, panels, style, words
 
@@ -85,7 +86,7 @@ def _draw_states(axes: Axes, ds: xr.Dataset) -> None:
     axes.set_yticks(range(0, len(ds.radius), step), [f"{r:.2g}" for r in ds.radius.values[::step]])
     if len(order) <= 16:
         names = ds.state_name.values if "state_name" in ds.coords else ds.state.values
-        axes.set_xticks(range(len(order)), [words(names[s], 90) for s in order], rotation=90)
+        axes.set_xticks(range(len(order)), [words(names[s], 70) for s in order], rotation=90)
     axes.set(
         xlabel="states, most often flipped first",
         ylabel="radius (units of reward)",
@@ -132,4 +133,5 @@ def _finish_curve(axes: Axes, ds: xr.Dataset) -> None:
         ylabel="share of rewards",
         title=f"how often: {ds.attrs['count']:,} rewards per radius",
     )
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.1), handlelength=1.6, borderaxespad=0)
+    above = axes.transAxes + ScaledTranslation(0, 20 / 72, figure_of(axes).dpi_scale_trans)  # inches: above the title
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), bbox_transform=above, handlelength=1.6, borderaxespad=0)

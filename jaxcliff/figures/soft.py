@@ -41,7 +41,7 @@ def soft_against_hard(ds: xr.Dataset, *, axes: Any = None) -> Figure:
             panel.bar(at, ds.hard.values, width, color="black", label="hard")
             for i, label in enumerate(labels):
                 panel.bar(at + (i + 1) * width, ds.soft.values[i], width, color=colour(i), label=label)
-            names = [words(name, 60) for name in ds.action_name.values]
+            names = [words(name, 90) for name in ds.action_name.values]
             turn = 0 if max(map(len, names)) * count < 50 else 30
             panel.set_xticks(range(count), names, rotation=turn, ha="right" if turn else "center")
             panel.set_ylabel("probability")

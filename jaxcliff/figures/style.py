@@ -28,13 +28,12 @@ LINES = (*list(INK.values())[:3], "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKS = "osD^vP*"
 DASHES = ("-", "--", "-.", ":")
 FONT = "DejaVu Sans"  # comes with matplotlib
-# Fonts that have what it lacks, of systems and distributions; those that are installed are used.
+# Families that have what it lacks, of systems and distributions; of each, the first that is installed is used.
 OTHERS = (
-    *("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans CJK KR", "Noto Sans JP", "Noto Sans SC", "Noto Sans KR"),
-    *("Source Han Sans", "IPAexGothic", "IPAGothic", "TakaoPGothic", "VL Gothic", "WenQuanYi Zen Hei"),
-    *("Hiragino Sans", "PingFang SC", "Apple SD Gothic Neo", "Yu Gothic", "MS Gothic", "Microsoft YaHei"),
-    *("Malgun Gothic", "Droid Sans Fallback", "Arial Unicode MS", "Noto Sans", "Noto Sans Arabic"),
-    *("Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Sans Thai", "Noto Sans Symbols2", "Symbola"),
+    *("Noto Sans CJK", "Source Han Sans", "Noto Sans JP", "Noto Sans SC", "Noto Sans KR", "IPAexGothic", "IPAGothic"),
+    *("TakaoPGothic", "VL Gothic", "WenQuanYi Zen Hei", "Hiragino Sans", "PingFang SC", "Apple SD Gothic Neo"),
+    *("Yu Gothic", "MS Gothic", "Microsoft YaHei", "Malgun Gothic", "Droid Sans Fallback", "Arial Unicode MS"),
+    *("Noto Sans", "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Sans Thai", "Symbola"),
 )
 LACKING = "\N{REPLACEMENT CHARACTER}"
 HIDDEN = "\N{ZERO WIDTH SPACE}"  # before an underscore, with which matplotlib marks what a legend leaves out
@@ -49,8 +48,9 @@ def style() -> AbstractContextManager[Any]:
 @functools.cache
 def fonts() -> tuple[str, ...]:
     """The font of every figure, and after it those that are asked for what it lacks."""
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    return (FONT, *(name for name in OTHERS if name in installed))
+    installed = sorted({font.name for font in font_manager.fontManager.ttflist})
+    found = [[name for name in installed if f"{name} ".startswith(f"{family} ")][:1] for family in OTHERS]
+    return tuple(dict.fromkeys([FONT, *(name for names in found for name in names)]))
 
 
 @functools.cache
