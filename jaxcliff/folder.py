@@ -48,8 +48,8 @@ def make_room(out: Path, heading: str, *, replace: bool) -> None:
     if not replace:
         name = found.split(": MDP(")[0]
         raise ValueError(
-            f"{out}/ has the atlas of another problem ({name}); choose another folder (--out), or remove that atlas "
-            "first (--replace)"
+            f"{out}/ has the atlas of another problem, or of other columns ({name}); choose another folder (--out), or "
+            "remove that atlas first (--replace)"
         )
     for path in there:
         shutil.rmtree(path) if path.is_dir() else path.unlink()

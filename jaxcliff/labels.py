@@ -1,5 +1,6 @@
 """Names of states and actions, for messages and figures."""
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,12 +10,12 @@ LONGEST = 80  # characters of a name in a message
 
 
 def brief(name: Any, most: int = LONGEST) -> str:
-    """A name on one line, its middle left out if it is longer than `most` characters: both ends tell names apart.
+    """A name on one line, without control characters, its middle left out if it is longer than `most` characters.
 
     >>> brief("a name of many words", 11)
     'a nam…words'
     """
-    line = " ".join(str(name).split())
+    line = "".join("�" if unicodedata.category(c) == "Cc" else c for c in " ".join(str(name).split()))
     if len(line) <= most:
         return line
     end = (most - 1) // 2
