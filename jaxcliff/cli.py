@@ -63,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _atlas(options)
     except (ValueError, OSError) as error:
         encoding = sys.stderr.encoding or "utf-8"
-        print(f"jaxcliff: {error}".encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)
+        said = " ".join(str(error).split())  # one line, also where numbers are printed in several
+        print(f"jaxcliff: {said}".encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("jaxcliff: interrupted", file=sys.stderr)

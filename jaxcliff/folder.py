@@ -27,7 +27,7 @@ def fingerprint(labels: Labels, names: Any, arrays: Any) -> str:
 
 
 def make_room(out: Path, heading: str, *, replace: bool) -> None:
-    """Makes the folder for the atlas whose README.txt begins with this heading.
+    """Makes the folder for the atlas whose README.txt begins with this heading; its last line says which problem it is.
 
     An older run of it is written over. The atlas of another problem is refused, or removed with `replace`; files of the
     same names that are of no atlas are refused.
@@ -39,7 +39,7 @@ def make_room(out: Path, heading: str, *, replace: bool) -> None:
         return
     readme = out / README
     found = readme.read_text(encoding="utf-8", errors="replace").split("\n\n")[0] if readme.is_file() else ""
-    if found == heading:
+    if found.splitlines()[-1:] == heading.splitlines()[-1:]:
         return
     if not re.match(r".*: MDP\(.*\)(\n|$)", found):
         raise ValueError(

@@ -127,7 +127,7 @@ def _check(arrays: dict[str, Any], file: str) -> None:
             near = difflib.get_close_matches(name, ENTRIES, 1) or difflib.get_close_matches(name.lower(), ENTRIES, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"a problem has {', '.join(ENTRIES)}"
             needs = "" if "reward" in arrays else f"; a problem needs 'reward', and {file} has none"
-            raise ValueError(f"{file} holds {name!r}, which is no part of a problem: {hint}{needs}")
+            raise ValueError(f"{file} holds {brief(name)!r}, which is no part of a problem: {hint}{needs}")
     if "reward" not in arrays:
         raise ValueError(f"{file} holds {', '.join(sorted(arrays)) or 'nothing'}; a problem needs 'reward'")
     for name in ("probabilities", "successors"):
@@ -147,7 +147,8 @@ def _tree(numbers: np.ndarray, states: int, file: str) -> Tree:
     """The tree of (vocabulary, depth, end token), if it has so many states: others are never counted to the end."""
     if len(numbers) != 3 or (numbers[:2] < 1).any() or numbers[2] not in (0, 1):
         raise ValueError(
-            f"tree in {file} must be a vocabulary and a depth of at least 1, and 0 or 1 for an end token, not {numbers}"
+            f"tree in {file} must be a vocabulary and a depth of at least 1, and 0 or 1 for an end token, not "
+            f"{brief(numbers.tolist())}"
         )
     vocabulary, depth, end_token = (int(x) for x in numbers)
     level, found = 1, 0
