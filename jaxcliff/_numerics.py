@@ -20,13 +20,19 @@ def host(value: Any, what: str) -> np.ndarray:
 
 
 def _unmasked(value: Any, what: str) -> Any:
-    if np.ma.is_masked(value):
-        count = int(np.ma.count_masked(value))
+    if count := _masked(value):
         entries = "1 entry" if count == 1 else f"{count} entries"
         raise ValueError(f"{entries} of {what} {'is' if count == 1 else 'are'} masked; fill or remove what is masked")
     if isinstance(value, str | bytes) or getattr(getattr(value, "dtype", None), "kind", "f") in "OSUMm":
         raise ValueError(f"{what} must be numbers, not {getattr(value, 'dtype', type(value).__name__)}")
     return value.data if np.ma.isMaskedArray(value) else value
+
+
+def _masked(value: Any) -> int:
+    """How many entries are masked, also in lists of arrays."""
+    if isinstance(value, list | tuple):
+        return sum(map(_masked, value))
+    return int(np.ma.count_masked(value)) if np.ma.isMaskedArray(value) else 0
 
 
 def _checked_real(array: Any, what: str) -> Any:

@@ -380,6 +380,11 @@ ROWS: list[Row] = [
         says="1 entry of the reward is masked",
     ),
     Row(
+        "a masked reward in a list",
+        lambda: jc.MDP(None, [np.ma.array([1.0, 2.0], mask=[True, False])]),
+        says="1 entry of the reward is masked",
+    ),
+    Row(
         "masked probabilities",
         lambda: jc.problems.from_arrays(np.ma.masked_less(np.full((2, 1, 2), 0.5), 1), np.ones((2, 1)), 0.9),
         says="4 entries of probabilities are masked",
@@ -463,5 +468,12 @@ ROWS: list[Row] = [
     Row("hundreds of models in a legend", stability(["model"], 300), finds=fits("293 more")),
     Row("words of all sorts in a map", flips(NAMES), finds=fits("…")),
     Row("words of all sorts as ticks", soft(NAMES), finds=fits("…")),
+    Row(
+        "words of all sorts in a message",
+        lambda: [
+            jc.nearest_cliff(scores_with(NAMES).mdp.replace(reward=r)).summary() for r in np.eye(6).reshape(6, 2, 3)
+        ],
+        finds=lambda said: max(map(len, said)) < 600 and not any("\0" in text or "\n" in text for text in said),
+    ),
     Row("a name that is nothing", lambda: style.words("", 50), finds=lambda text: text == "(no name)"),
 ]
