@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import random
+import warnings
 import zipfile
 
 import jax
@@ -99,7 +100,7 @@ def changed(arrays, rng):
         case 2:
             arrays[rng.choice(NAMES)] = array
         case 3:
-            with np.errstate(all="ignore"), contextlib.suppress(ValueError):
+            with warnings.catch_warnings(action="ignore"), contextlib.suppress(ValueError):
                 arrays[name] = array.astype(np.dtype(rng.choice(DTYPES)))
         case 4:
             arrays[name] = rng.choice(
