@@ -17,12 +17,18 @@ def static(**options: Any) -> Any:
     return dataclasses.field(metadata={"static": True}, **options)
 
 
-@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(static, dataclasses.field))
+def by_hand(**options: Any) -> Any:
+    """A field that stays with a record as long as no JAX transformation takes it apart; then it is its default."""
+    return dataclasses.field(metadata={"by_hand": True}, repr=False, **options)
+
+
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(static, by_hand, dataclasses.field))
 def record(cls: type[T]) -> type[T]:
     """Turns an annotated class into a frozen dataclass and a pytree with named leaves."""
     cls = dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
     fields = dataclasses.fields(cls)  # type: ignore[arg-type]
-    leaves = tuple(f.name for f in fields if not f.metadata.get("static"))
+    left_behind = {f.name: f.default for f in fields if f.metadata.get("by_hand")}
+    leaves = tuple(f.name for f in fields if not (f.metadata.get("static") or f.name in left_behind))
     aux = tuple(f.name for f in fields if f.metadata.get("static"))
     keys = tuple(jax.tree_util.GetAttrKey(name) for name in leaves)
 
@@ -35,7 +41,9 @@ def record(cls: type[T]) -> type[T]:
 
     def unflatten(structure: tuple[Any, ...], children: Any) -> T:
         self = object.__new__(cls)
-        assign(self, **dict(zip(leaves, children, strict=True)), **dict(zip(aux, structure, strict=True)))
+        assign(
+            self, **dict(zip(leaves, children, strict=True)), **dict(zip(aux, structure, strict=True)), **left_behind
+        )
         return self
 
     def show(self: T) -> str:

@@ -16,11 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff import horizon as _horizon
-from jaxcliff._numerics import promoted, real
+from jaxcliff._numerics import promoted, real, unit_roundoff
 from jaxcliff._records import assign, is_concrete, record, static
 from jaxcliff._types import Expected, Rewards, Values
 from jaxcliff.labels import Labels
-from jaxcliff.transitions import Dense, Successors, Tree
+from jaxcliff.transitions import ROW_SUM_TOLERANCE, Dense, Successors, Tree, without_empty_rows
 
 
 @record
@@ -59,6 +59,8 @@ class MDP:
         _check_shapes(self)
         if is_concrete(self):
             _check_numbers(self)
+        elif isinstance(self.transitions, Dense | Successors) and not is_concrete(self.transitions, self.legal):
+            assign(self, transitions=without_empty_rows(self.transitions, self.decisions))
         _fill(self)
 
     @property
@@ -84,6 +86,16 @@ class MDP:
         gamma = self.discount
         geometric = 1 / jnp.where(gamma < 1, 1 - gamma, 0)
         return jnp.where((gamma >= 0) & (gamma <= 1), jnp.minimum(geometric, self.horizon), jnp.inf)
+
+    @property
+    def distributions(self) -> Any:
+        """Whether every transition row is a distribution over states: what a builder refuses, a trace can only mark."""
+        t = self.transitions
+        if t is None:
+            return True
+        k = jnp.asarray(t.support).astype(self.dtype)
+        defect = jnp.asarray(t.defect).astype(self.dtype)
+        return defect <= ROW_SUM_TOLERANCE + 4 * k * unit_roundoff(self.dtype)
 
     @property
     def decisions(self) -> jax.Array:

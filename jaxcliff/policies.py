@@ -6,6 +6,9 @@ Whether an action is optimal has three answers. Let e bound the error of its gap
     suboptimal   gap − e > τ
     undecided    otherwise: the arithmetic cannot tell, and says so
 
+(Of a solution that has not been through a JAX transformation, exact ties are also looked up in the problem itself:
+equal rows and rewards, symmetries; see `exact`.)
+
 A *selection* turns the optimal set into one policy. Selections differ exactly where actions tie, and that is
 where policies jump; so each has a name, and none is a default. All return distributions [*B, S, A]. Actions
 that are undecided take part (`undecided="include"`) or not ("exclude"; a state without a certainly optimal
@@ -19,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcliff import exact
 from jaxcliff._records import is_concrete, record
 from jaxcliff._types import ActionFlags, LaneScalars, Policies, Rewards, StateFlags
 from jaxcliff.mdp import MDP
@@ -82,7 +86,8 @@ def optimal_actions(solution: Solution, tie_tolerance: Any = None, *, absolute: 
     if np.shape(tie_tolerance) not in ((), lanes):
         raise ValueError(f"tie_tolerance is one number or one per lane, {lanes}, not {np.shape(tie_tolerance)}")
     tolerance = jnp.asarray(default_tie_tolerance(dtype) if tie_tolerance is None else tie_tolerance)
-    return _sort(solution, tolerance.astype(dtype), absolute)
+    acts = _sort(solution, tolerance.astype(dtype), absolute)
+    return acts if solution.origin is None or not is_concrete(acts) else _settled(acts, *solution.origin)
 
 
 @functools.partial(jax.jit, static_argnames="absolute")
@@ -104,6 +109,17 @@ def _sort(solution: Solution, tolerance: jax.Array, absolute: bool) -> ActionSet
         gap_bound=bound,
         threshold=threshold,
     )
+
+
+def _settled(acts: ActionSets, mdp: MDP, rewards: Rewards) -> ActionSets:
+    """The same with exact ties decided that no error bound can show."""
+    undecided = np.asarray(acts.undecided & jnp.isfinite(acts.gap_bound))
+    if not undecided.any():
+        return acts
+    lanes, shape = (-1, *mdp.reward.shape), undecided.shape
+    optimal, unsure, given = (np.asarray(x).reshape(lanes) for x in (acts.optimal, undecided, rewards))
+    found = jnp.asarray(exact.settle(optimal, unsure, given, mdp).reshape(shape))
+    return acts.replace(optimal=acts.optimal | found, undecided=acts.undecided & ~found)  # type: ignore[attr-defined]
 
 
 def ambiguous(acts: ActionSets) -> StateFlags:

@@ -14,6 +14,7 @@ constant passes through. `support` (most non-zeros in a row) and `defect` (large
 certified rounding bound of every solution. A row of exact zeros says that the action does not exist there.
 """
 
+import copy
 from typing import Any
 
 import jax
@@ -121,7 +122,8 @@ class Successors:
                     f"there are states 0 to {host.shape[0] - 1}"
                 )
         assign(self, states=states.astype(jnp.int32))
-        _install_rows(self, p)
+        traced = not is_concrete(states)
+        _install_rows(self, p, jnp.all((states >= 0) & (states < states.shape[0])) if traced else True)
 
     @property
     def num_states(self) -> int:
@@ -278,6 +280,14 @@ class Tree:
         return csr_array((np.ones(len(rows)), (rows, columns)), shape=shape)
 
 
+def without_empty_rows(transitions: Any, counts: jax.Array) -> Any:
+    """Transitions traced by JAX, with an infinite defect if a row that counts, [S, A], is empty."""
+    empty = jnp.any(counts & ~jnp.any(transitions.probabilities != 0, axis=-1))
+    marked = copy.copy(transitions)
+    assign(marked, defect=jnp.where(empty, jnp.inf, transitions.defect))
+    return marked
+
+
 def _as_float_array(value: Any) -> jax.Array:
     array = real(value, "probabilities")
     return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(jnp.result_type(float))
@@ -290,9 +300,9 @@ def _check_sizes(states: int, actions: int) -> None:
         raise ValueError("there are no actions: a problem needs at least one")
 
 
-def _install_rows(self: Any, p: jax.Array) -> None:
-    """Checks the rows, divides them by their sums, and records support and defect."""
-    if is_concrete(p):
+def _install_rows(self: Any, p: jax.Array, inside: Any = True) -> None:
+    """Checks the rows, divides them by their sums, records support and defect; `inside`: they lead to states that exist."""
+    if is_concrete(p, inside):
         rows = _checked_rows(np.asarray(p))
         exists = (rows != 0).any(-1)
         defect = np.where(exists, row_defects(rows), 0.0).max().astype(rows.dtype)
@@ -300,13 +310,16 @@ def _install_rows(self: Any, p: jax.Array) -> None:
         support = np.int32((rows != 0).sum(-1).max())
         assign(self, probabilities=jnp.asarray(rows), defect=jnp.asarray(defect), support=jnp.asarray(support))
         return
-    # Inside a transformation nothing can be refused, nor a sum be exact: the defect is measured, with its rounding.
+    # Inside a transformation nothing can be refused, nor a sum be exact: the defect is measured, with its rounding; it
+    # is infinite where a row is no distribution, and solving says so.
     count = jnp.sum(p != 0, axis=-1).astype(p.dtype)
     total = jnp.sum(p, axis=-1, keepdims=True)
     p = p / jnp.where(jnp.abs(total - 1) <= ROW_SUM_TOLERANCE, total, 1)
     rounding = 2 * unit_roundoff(p.dtype) * count
     drift = jnp.where(count > 0, jnp.abs(jnp.sum(p, axis=-1) - 1) + rounding, 0).max()
-    assign(self, probabilities=p, defect=jax.lax.stop_gradient(drift), support=count.max().astype(jnp.int32))
+    sound = jnp.all(p >= 0) & (drift <= ROW_SUM_TOLERANCE + jnp.max(2 * rounding)) & inside
+    drift = jax.lax.stop_gradient(jnp.where(sound, drift, jnp.inf))
+    assign(self, probabilities=p, defect=drift, support=count.max().astype(jnp.int32))
 
 
 def _checked_rows(p: np.ndarray) -> np.ndarray:

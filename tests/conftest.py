@@ -50,6 +50,25 @@ def rng(request):
     return np.random.default_rng(seed)
 
 
+@pytest.fixture
+def fresh_programs():
+    """Compiled solvers are forgotten before and after: for tests that change a number which is compiled in."""
+    from jaxcliff.solvers.lanes import compiled
+    from jaxcliff.solvers.slices import solve_slice
+
+    def forget():
+        compiled.cache_clear()
+        solve_slice.clear_cache()
+
+    forget()
+    yield
+    forget()
+
+
+as_users_run = pytest.mark.skipif(
+    "optimization_level=0" in os.environ["XLA_FLAGS"],
+    reason="with XLA's optimisations off an exponential may round differently in batches of other sizes",
+)
 needs_x64 = pytest.mark.skipif(not X64, reason="needs 64-bit mode")
 
 

@@ -29,6 +29,7 @@ ORDER = (
     "rewards",
     "problems",
     "solvers",
+    "exact",
     "policies",
     "metrics",
     "cliffs",

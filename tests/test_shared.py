@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import jaxcliff as jc
-from jaxcliff.solvers import lanes as lanes_module
 from jaxcliff.solvers import policy_iteration as solves
 from jaxcliff.solvers.batch import prepare
 from jaxcliff.solvers.factorize import evaluate_nearby
@@ -128,23 +127,19 @@ def test_a_base_is_made_where_none_is_given(rng):
 
 
 @pytest.mark.parametrize("name", ["tied", "proper"])
-def test_linear_solves_alone_are_exact_too(name, dtype, rng, monkeypatch):
+def test_linear_solves_alone_are_exact_too(name, dtype, rng, monkeypatch, fresh_programs):
     """Without the sweeps that spare most lanes a solve, and with fewer lanes at a time than there are."""
     monkeypatch.setattr(solves, "sweeps_first", lambda states: 0)
     monkeypatch.setattr(solves, "lanes_at_a_time", lambda states: 3)
-    lanes_module.compiled.cache_clear()
     check_kind(name, dtype, rng, problems=1, methods=("policy_iteration",))
-    lanes_module.compiled.cache_clear()
 
 
-def test_sweeps_that_do_not_suffice_are_followed_by_solves(rng, monkeypatch):
+def test_sweeps_that_do_not_suffice_are_followed_by_solves(rng, monkeypatch, fresh_programs):
     """Lanes of a slow chain beside one that is done at once."""
     monkeypatch.setattr(solves, "sweeps_first", lambda states: 20)
-    lanes_module.compiled.cache_clear()
     mdp = jc.problems.river_swim(12, discount=0.999).astype(FLOAT)
     rewards = around(rng, mdp, 0.3).at[1].set(0)
     sol = jc.solve(mdp, rewards, method="policy_iteration")
-    lanes_module.compiled.cache_clear()
     assert sol.ok.all()
     assert sol.iterations[1] == 0
     assert (np.delete(np.asarray(sol.iterations), 1) > 0).all()
@@ -178,11 +173,10 @@ def test_misuse_is_refused_with_a_sentence(rng):
 
 
 @pytest.mark.parametrize("size", [5, 16])
-def test_solving_a_few_lanes_at_a_time_keeps_every_bit(size, rng, monkeypatch):
+def test_solving_a_few_lanes_at_a_time_keeps_every_bit(size, rng, monkeypatch, fresh_programs):
     """Lanes that sweeps did not finish are gathered: where a lane stands then depends on its neighbours."""
     monkeypatch.setattr(solves, "sweeps_first", lambda states: 5)
     monkeypatch.setattr(solves, "lanes_at_a_time", lambda states: size)
-    lanes_module.compiled.cache_clear()
     p = rng.dirichlet(np.full(37, 0.05), size=(37, 3))
     mdp = jc.MDP(jc.Dense(jnp.asarray(p, FLOAT)), jnp.zeros((37, 3), FLOAT), 0.97)
     rewards = around(rng, mdp, None, lanes=43)
@@ -190,7 +184,6 @@ def test_solving_a_few_lanes_at_a_time_keeps_every_bit(size, rng, monkeypatch):
     rest = np.setdiff1d(np.arange(43), quick)
     one = jc.solve(mdp, rewards, method="policy_iteration")
     other = jc.solve(mdp, rewards.at[quick].set(0), method="policy_iteration")
-    lanes_module.compiled.cache_clear()
     assert one.ok.all()
     assert (one.iterations > 0).all()  # also those that only filled up a last group
     assert (other.iterations[quick] == 0).all()
@@ -198,14 +191,12 @@ def test_solving_a_few_lanes_at_a_time_keeps_every_bit(size, rng, monkeypatch):
         np.testing.assert_array_equal(x, y)
 
 
-def test_lanes_that_fill_up_a_group_do_not_count_as_finished(rng, monkeypatch):
+def test_lanes_that_fill_up_a_group_do_not_count_as_finished(rng, monkeypatch, fresh_programs):
     """One improvement does not suffice; five lanes, four at a time: three are solved beside the fifth once more."""
     monkeypatch.setattr(solves, "sweeps_first", lambda states: 0)
     monkeypatch.setattr(solves, "lanes_at_a_time", lambda states: 4)
-    lanes_module.compiled.cache_clear()
     mdp = jc.problems.river_swim(12, discount=0.999).astype(FLOAT)
     sol = jc.solve(mdp, around(rng, mdp, 0.3, lanes=5), method="policy_iteration", max_iterations=1, tolerance=0.0)
-    lanes_module.compiled.cache_clear()
     assert (sol.iterations == 1).all()
     assert len(set(np.asarray(sol.status).tolist())) == 1
 

@@ -8,8 +8,7 @@ import pytest
 from jax.sharding import AxisType, PartitionSpec
 
 import jaxcliff as jc
-from jaxcliff.solvers.lanes import compiled
-from jaxcliff.solvers.methods import DEFAULT_LIMIT
+from jaxcliff.solvers import slices
 from tests.cases import KINDS, LANES, lanes
 from tests.regularizers import REGULARIZERS, draw_base
 
@@ -108,13 +107,12 @@ def test_full_precision_and_export_for_cpu_cuda_and_tpu(name, regularizer, metho
 
 def test_other_strengths_and_rewards_of_the_same_shape_compile_nothing(rng):
     mdp, rewards, strength, base = draw("masked", "kl", rng)
-    solver = compiled("policy_iteration", DEFAULT_LIMIT["policy_iteration"])
     jc.solve(mdp, rewards, regularizer=jc.KL(strength, base))
-    before = solver._cache_size()
+    before = slices.solve_slice._cache_size()
     jc.solve(mdp, 2 * rewards, regularizer=jc.KL(3 * strength, base))
     jc.solve(mdp, rewards, regularizer=jc.KL(0.1, base[0]))
     jc.solve(mdp, rewards, regularizer=jc.KL(np.float32(7), np.asarray(base)))
-    assert solver._cache_size() == before
+    assert slices.solve_slice._cache_size() == before
 
 
 @pytest.mark.parametrize(("name", "regularizer", "method"), CASES[:3])

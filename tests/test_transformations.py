@@ -12,10 +12,9 @@ from jax.sharding import AxisType, PartitionSpec
 
 import jaxcliff as jc
 from jaxcliff.solvers import lanes as lanes_module
-from jaxcliff.solvers.lanes import compiled
-from jaxcliff.solvers.methods import DEFAULT_LIMIT
+from jaxcliff.solvers import slices
 from tests.cases import KINDS, LANES, STRUCTURE_METHODS, STRUCTURES, lanes
-from tests.conftest import X64
+from tests.conftest import X64, as_users_run
 from tests.geometry import kinds
 
 F32 = jnp.dtype(jnp.float32)
@@ -158,16 +157,15 @@ def test_a_second_batch_of_the_same_shape_compiles_nothing(rng):
     mdp, rewards = draw("masked", rng)
     other, more = draw("masked", rng)
     renamed = other.replace(labels=jc.Labels([f"s{i}" for i in range(7)], list("abcd")))
-    solver = compiled("policy_iteration", DEFAULT_LIMIT["policy_iteration"])
     jc.solve(mdp, rewards)
-    before = solver._cache_size()
+    before = slices.solve_slice._cache_size()
     assert before > 0
     jc.solve(mdp, more)
     jc.solve(renamed, more)
     jc.solve(mdp, rewards, tolerance=1e-3)
-    assert solver._cache_size() == before
+    assert slices.solve_slice._cache_size() == before
     jc.solve(mdp, rewards[:2])
-    assert solver._cache_size() == before + 1
+    assert slices.solve_slice._cache_size() == before + 1
 
 
 @pytest.mark.parametrize(("name", "method"), STRUCTURE_METHODS)
@@ -202,6 +200,7 @@ def test_a_failed_lane_says_so_everywhere(rng):
 
 @pytest.mark.parametrize("regularizer", [None, jc.Entropy(0.2)], ids=["hard", "soft"])
 @pytest.mark.parametrize("method", ["value_iteration", "shared"])
+@as_users_run
 def test_slow_lanes_keep_their_bits_whoever_was_quick(method, regularizer, rng):
     """Batches so large that the last lanes go on by themselves: the same lanes beside quick, and beside slow ones."""
     mdp = jc.problems.river_swim(9, discount=0.99)
@@ -286,13 +285,12 @@ def test_every_contraction_has_full_precision(name, method, rng):
         assert found
 
 
-def test_blocks_of_lanes_agree_with_one_block(rng, monkeypatch):
+def test_blocks_of_lanes_agree_with_one_block(rng, monkeypatch, fresh_programs):
     mdp, rewards = draw("dense", rng, count=7)
     whole = jc.solve(mdp, rewards)
-    monkeypatch.setattr(lanes_module, "block_size", lambda method, kind, mdp: 3)
-    lanes_module.compiled.cache_clear()
+    for module in (lanes_module, slices):
+        monkeypatch.setattr(module, "block_size", lambda method, kind, mdp: 3)
     blocked = jc.solve(mdp, rewards)
-    lanes_module.compiled.cache_clear()
     check_agree(whole, blocked)
 
 

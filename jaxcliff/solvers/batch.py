@@ -16,7 +16,7 @@ from jaxcliff._records import record
 from jaxcliff._types import LaneFlags, LaneScalars, LaneStatus, Rewards, Values
 from jaxcliff.mdp import MDP
 from jaxcliff.solvers.operators import Operator, Rounding
-from jaxcliff.transitions import ROW_SUM_TOLERANCE
+from jaxcliff.transitions import Dense, Successors
 
 
 class Status(enum.IntEnum):
@@ -28,6 +28,7 @@ class Status(enum.IntEnum):
     INVALID_REWARD = 3
     NOT_A_CONTRACTION = 4
     OUT_OF_RANGE = 5
+    INVALID_TRANSITIONS = 6
 
     @property
     def sentence(self) -> str:
@@ -44,10 +45,15 @@ _SENTENCES = {
     "evaluate or the base policy is not a distribution over them, or a strength of regularisation is negative or not "
     "finite",
     Status.NOT_A_CONTRACTION: "not solved: the discount is not in [0, 1], or it is 1 in a problem that was not built "
-    "at discount 1 outside of JAX transformations (where termination can be checked), or a transition row does not "
-    "sum to 1",
+    "at discount 1 outside of JAX transformations (where termination can be checked)",
     Status.OUT_OF_RANGE: "not solved: values left the range of the dtype; rescale the reward or use float64",
+    Status.INVALID_TRANSITIONS: "not solved: a transition row that was made inside of a JAX transformation is negative "
+    "or NaN somewhere, does not sum to 1, leads to states that do not exist, or is empty for a legal action",
 }
+
+
+# The smallest normal number over the unit roundoff: numbers of this size differ by a normal number, or not at all.
+SMALL = {name: 2 * float(jnp.finfo(name).tiny) / unit_roundoff(jnp.dtype(name)) for name in ("float32", "float64")}
 
 
 @record
@@ -55,7 +61,8 @@ class Batch:
     """B rewards [B, S, A] of one problem, ready for a method.
 
     `steps` is L, the largest discounted number of steps. `drift` is γ(ku/(1 − ku) + δ + u), the relative rounding of
-    one expectation, and `underflow` what its terms can lose below the smallest normal number. `rounding` is what the
+    one expectation, and `underflow` what its terms can lose below the smallest normal number; `tiny` marks lanes whose
+    rewards are all so small that they can be lost themselves. `rounding` is what the
     operator itself costs, and `support` the actions that take part in it, [S, A] or [B, S, A], or None for all.
     """
 
@@ -72,10 +79,26 @@ class Batch:
     steps: jax.Array
     drift: jax.Array
     underflow: jax.Array
+    tiny: LaneFlags
 
     @property
     def failed(self) -> LaneFlags:
         return self.status > Status.ROUNDING_FLOOR
+
+    @property
+    def sweep_cost(self) -> float:
+        """Multiplications of one sweep over all lanes."""
+        transitions = self.mdp.transitions
+        if isinstance(transitions, Successors):
+            width = transitions.states.shape[-1]
+        else:
+            width = self.mdp.num_states if isinstance(transitions, Dense) else 1
+        return float(self.reward.size * width)
+
+    @property
+    def solve_cost(self) -> float:
+        """The same of a sweep and one linear system of all states per lane."""
+        return self.sweep_cost + len(self.reward) * self.mdp.num_states**3 / 3
 
     def backup(self, h: Values) -> Rewards:
         """Q = r̃ + γPh."""
@@ -100,7 +123,7 @@ class Batch:
 
     def take(self, lanes: jax.Array) -> "Batch":
         """Some of the lanes."""
-        own = ("operator", "rounding", "reward", "centre", "span", "peak", "status")
+        own = ("operator", "rounding", "reward", "centre", "span", "peak", "status", "tiny")
         some = {name: jax.tree.map(lambda x: x[lanes], getattr(self, name)) for name in own}
         if self.support is not None and self.support.ndim == 3:
             some["support"] = self.support[lanes]
@@ -135,11 +158,15 @@ def prepare(mdp: MDP, operator: Operator, rewards: Rewards, harmless: bool = Tru
     transitions = mdp.transitions
     k = jnp.asarray(0 if transitions is None else transitions.support).astype(mdp.dtype)
     defect = jnp.asarray(0 if transitions is None else transitions.defect).astype(mdp.dtype)
-    contracts = jnp.isfinite(mdp.steps) & (defect <= ROW_SUM_TOLERANCE + 4 * k * u)
+    known = mdp.distributions
+    defect = jnp.where(known, defect, 0)
+    contracts = jnp.isfinite(mdp.steps) & known
     discount = jnp.where(contracts, mdp.discount, 0)
     steps = jnp.where(contracts, mdp.steps, 1)
+    peak = jnp.maximum(jnp.abs(high - centre), jnp.abs(low - centre))  # rounding keeps the order of numbers
     status = jnp.where(sound, int(Status.CONVERGED), int(Status.INVALID_REWARD))
     status = jnp.where(contracts, status, int(Status.NOT_A_CONTRACTION))
+    status = jnp.where(known, status, int(Status.INVALID_TRANSITIONS))
     return Batch(
         mdp=mdp,
         operator=operator,
@@ -148,10 +175,27 @@ def prepare(mdp: MDP, operator: Operator, rewards: Rewards, harmless: bool = Tru
         reward=reward,
         centre=centre,
         span=high - low,
-        peak=jnp.maximum(jnp.abs(high - centre), jnp.abs(low - centre)),  # rounding keeps the order of numbers
+        peak=peak,
         status=status.astype(jnp.int8),
         discount=discount,
         steps=steps,
         drift=discount * (k * u / (1 - k * u) + defect + u),
         underflow=(k + 8) * float(jnp.finfo(mdp.dtype).tiny),
+        tiny=tiny_lanes(rewards, decisions, sound & (jnp.maximum(jnp.abs(high), jnp.abs(low)) < SMALL[mdp.dtype.name])),
     )
+
+
+def tiny_lanes(rewards: Rewards, counts: jax.Array, suspects: LaneFlags) -> LaneFlags:
+    """Of some lanes, those with an entry so near 0 that it, or its difference to another one, may be flushed to 0.
+
+    A processor that flushes subnormal numbers also compares them as 0: only their bits tell. Two numbers of at least
+    `SMALL` are never so near to each other. The bits are read only where a lane is suspected.
+    """
+    whole = {32: jnp.uint32, 64: jnp.uint64}[8 * rewards.dtype.itemsize]
+
+    def read() -> LaneFlags:
+        bits = jax.lax.bitcast_convert_type(rewards, whole) << 1 >> 1  # without the sign
+        least = jax.lax.bitcast_convert_type(jnp.asarray(SMALL[rewards.dtype.name], rewards.dtype), whole)
+        return suspects & jnp.any(counts & (bits > 0) & (bits < least), axis=(-2, -1))
+
+    return jax.lax.cond(jnp.any(suspects), read, lambda: suspects & False)

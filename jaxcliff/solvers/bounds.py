@@ -51,7 +51,7 @@ def certify(batch: Batch, h: jax.Array, v: jax.Array, measured: Any, axis: int =
     h_norm = jnp.max(jnp.abs(h), axis=axis)
     q_norm = batch.peak + h_norm
     slack = batch.rounding.relative * q_norm + batch.rounding.absolute + worst(measured, axis)
-    rho = batch.drift * h_norm + u * (batch.peak + q_norm) + jnp.where(q_norm > 0, batch.underflow, 0)
+    rho = batch.drift * h_norm + u * (batch.peak + q_norm) + jnp.where((q_norm > 0) | batch.tiny, batch.underflow, 0)
     g = v - h
     lowest, highest = jnp.min(g, axis=axis), jnp.max(g, axis=axis)
     if batch.mdp.pinned:

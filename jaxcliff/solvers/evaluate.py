@@ -53,7 +53,9 @@ def occupancy(mdp: MDP, policy: Any, *, normalized: bool = False) -> Policies:
     """
     policy = _as_policy(mdp, policy).astype(mdp.dtype)
     flat = policy.reshape(-1, *policy.shape[-2:])
-    operator, sound = Average(flat).checked(mdp, jnp.isfinite(mdp.steps) & jnp.ones(len(flat), bool))
+    operator, sound = Average(flat).checked(
+        mdp, jnp.isfinite(mdp.steps) & mdp.distributions & jnp.ones(len(flat), bool)
+    )
     flat = operator.probabilities
     states = visits(mdp, flat, jnp.broadcast_to(mdp.initial, flat.shape[:-1]))
     taken = jnp.where(sound[:, None, None], states[..., None] * flat, jnp.nan).reshape(policy.shape)

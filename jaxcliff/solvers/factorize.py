@@ -27,7 +27,7 @@ from jaxcliff._records import record, static
 from jaxcliff._types import LaneFlags, Policies, Rewards, Values
 from jaxcliff.mdp import MDP
 from jaxcliff.solvers.batch import Batch
-from jaxcliff.solvers.linear import policy_system
+from jaxcliff.solvers.linear import policy_system, solve_system
 from jaxcliff.solvers.policy_iteration import Evaluate
 from jaxcliff.transitions import Dense, Successors
 
@@ -93,7 +93,7 @@ class Factorization:
 def factor(mdp: MDP, policy: Policies, capacity: int) -> Factorization:
     """M and T of a policy, [S, A]."""
     system = policy_system(mdp, mdp.discount, policy[None])[0]
-    inverse = jnp.linalg.inv(system)
+    inverse = solve_system(system, jnp.eye(mdp.num_states, dtype=system.dtype))
     after = mdp.discount * jnp.transpose(mdp.expect(inverse.T), (1, 2, 0))
     coupling = after - inverse[:, None]
     if not mdp.pinned:
@@ -144,9 +144,7 @@ def evaluate_nearby(base: Factorization, batch: Batch) -> Evaluate:
         now = chosen.T[lanes, switched]
         block = -base.coupling[switched[:, :, None], now[:, :, None], switched[:, None, :]]
         block = jnp.where(present[:, :, None] & present[:, None, :], block, jnp.eye(size, dtype=dtype))
-        lu, pivots, _ = jax.lax.linalg.lu(block)
-        owed = jnp.where(present, ahead[lanes, switched, now], 0)
-        y = jax.scipy.linalg.lu_solve((lu, pivots), owed[..., None])[..., 0]
+        y = jax.vmap(solve_system)(block, jnp.where(present, ahead[lanes, switched, now], 0))
         spread = received.at[lanes, switched].add(jnp.where(present, y, 0))
         h = batch.pin(contract("st,bt->bs", base.inverse, spread))
         return h.T, (rank[:, -1] <= size) & ~batch.failed

@@ -1,6 +1,11 @@
-"""The one driver of every fixed-point method. It knows no mathematics and no decision problem."""
+"""The one driver of every fixed-point method. It knows no mathematics and no decision problem.
 
-from collections.abc import Callable
+A long solve runs in slices: a `Clock` limits how much its loops do in one call of the compiled program, and keeps where
+they stood, so that the next call goes on from there, bit for bit. Without a clock, inside other JAX transformations, a
+loop is one `jax.lax.while_loop`.
+"""
+
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import jax
@@ -9,6 +14,51 @@ import jax.numpy as jnp
 from jaxcliff._types import LaneFlags
 
 State = TypeVar("State")
+Carry = TypeVar("Carry")
+
+
+class Clock:
+    """The work that is left for the loops of one program, one after the other, in one call.
+
+    A loop that runs out of work stops, and those after it do not begin. On the next call (`saved` is what was `kept`)
+    every loop that had begun takes up its own carry, so that what lies between loops computes what it did before.
+    """
+
+    def __init__(self, work: Any, saved: Any = None):
+        self.left = jnp.asarray(work, jnp.float32)
+        self.kept: list[Any] = []
+        self._saved: Iterator[Any] | None = None if saved is None else iter(saved)
+
+    def run(self, more: Callable[[Carry], Any], body: Callable[[Carry], Carry], carry: Carry, cost: float) -> Carry:
+        """`jax.lax.while_loop`, each turn of which costs so much work."""
+        begun = self.left > 0
+        if self._saved is not None:
+            before, stood = next(self._saved)
+            carry = jax.tree.map(lambda old, new: jnp.where(before, old, new), stood, carry)
+            begun |= before
+        turns = jnp.ceil(jnp.minimum(self.left / cost, 2.0**30)).astype(jnp.int32)
+
+        def turn(state: tuple[jax.Array, Carry]) -> tuple[jax.Array, Carry]:
+            return state[0] + 1, body(state[1])
+
+        done, carry = jax.lax.while_loop(
+            lambda state: (state[0] < turns) & more(state[1]), turn, (jnp.zeros((), jnp.int32), carry)
+        )
+        self.left = jnp.maximum(self.left - done.astype(jnp.float32) * cost, 0)
+        self.kept.append((begun, carry))
+        return carry
+
+    @property
+    def finished(self) -> jax.Array:
+        """Whether all loops came to their ends."""
+        return self.left > 0
+
+
+def repeat(
+    more: Callable[[Carry], Any], body: Callable[[Carry], Carry], carry: Carry, clock: Clock | None, cost: float
+) -> Carry:
+    """`jax.lax.while_loop`, in slices if there is a clock."""
+    return jax.lax.while_loop(more, body, carry) if clock is None else clock.run(more, body, carry, cost)
 
 
 def iterate(
@@ -20,6 +70,8 @@ def iterate(
     lane_axis: int = 0,
     count: Any = None,
     spare: int = 0,
+    clock: Clock | None = None,
+    cost: float = 1.0,
 ) -> tuple[State, LaneFlags, jax.Array]:
     """Repeats `step` on a batch of lanes until each says that it has finished, or `limit` is reached.
 
@@ -32,6 +84,7 @@ def iterate(
         limit: of steps per lane.
         count: steps that each lane has had already.
         spare: stop when no more than so many lanes are left.
+        clock: limits how many steps are made in this call; each costs so much work.
 
     Returns:
         The last state, which lanes finished by themselves, and the number of steps of each lane.
@@ -52,7 +105,6 @@ def iterate(
 
     if count is None:
         count = finished.astype(jnp.int32) * 0
-    state, finished, count, _ = jax.lax.while_loop(
-        unfinished, body, (state, finished, count, jnp.max(count, initial=0))
-    )
+    start = (state, finished, count, jnp.max(count, initial=0))
+    state, finished, count, _ = repeat(unfinished, body, start, clock, cost)
     return state, finished, count

@@ -13,6 +13,7 @@ from jaxcliff.mdp import MDP
 from jaxcliff.solvers import bounds, passes
 from jaxcliff.solvers.batch import Batch, Status
 from jaxcliff.solvers.factorize import base_values
+from jaxcliff.solvers.loop import Clock
 from jaxcliff.solvers.newton import newton
 from jaxcliff.solvers.policy_iteration import evaluation, policy_iteration
 from jaxcliff.solvers.shared import shared
@@ -21,10 +22,10 @@ from jaxcliff.solvers.value_iteration import value_iteration
 from jaxcliff.transitions import Dense, Successors, Tree
 
 
-def _policy_iteration(batch: Batch, h: Values, tolerance: LaneScalars, limit: int) -> Any:
+def _policy_iteration(batch: Batch, h: Values, tolerance: LaneScalars, limit: int, clock: Clock | None = None) -> Any:
     """Actions are switched, or a smooth operator's derivative is followed, or a given policy is evaluated."""
     search = {"optimum": policy_iteration, "regularized": newton, "evaluation": evaluation}[batch.operator.kind]
-    return search(batch, h, tolerance, limit)
+    return search(batch, h, tolerance, limit, clock)
 
 
 SEARCHES: dict[str, Callable[..., Any]] = {
@@ -83,17 +84,21 @@ class _Found:
     count: jax.Array
 
 
-def apply(method: str, limit: int, batch: Batch, base: Any, tolerance: LaneScalars, init: Any) -> Solution:
-    """Solves a prepared batch by one method."""
+def apply(
+    method: str, limit: int, batch: Batch, base: Any, tolerance: LaneScalars, init: Any, clock: Clock | None = None
+) -> Solution:
+    """Solves a prepared batch by one method; with a clock, as far as its work reaches."""
     if method in PASSES:
         return _assemble(method, batch, tolerance, _pass(method, batch))
     search = SEARCHES[method] if base is None else functools.partial(shared, base)
     start = base_values(base, batch) if init is None and base is not None else init
-    found = _search(search, limit, batch, tolerance, start)
+    found = _search(search, limit, batch, tolerance, start, clock)
     return _assemble(method, batch, tolerance, found)
 
 
-def _search(search: Callable[..., Any], limit: int, batch: Batch, tolerance: LaneScalars, init: Any) -> _Found:
+def _search(
+    search: Callable[..., Any], limit: int, batch: Batch, tolerance: LaneScalars, init: Any, clock: Clock | None
+) -> _Found:
     """Searches for values, then certifies them by one backup of their own."""
     start, _ = batch.value(batch.reward)
     if init is not None:
@@ -101,7 +106,7 @@ def _search(search: Callable[..., Any], limit: int, batch: Batch, tolerance: Lan
         size = jnp.max(jnp.abs(batch.centred(init)), axis=-1)
         reach = 2 * batch.steps * (batch.span + batch.rounding.bonus)
         start = jnp.where((size <= reach)[:, None], init, start)
-    h, finished, count = search(batch, start, tolerance, limit)
+    h, finished, count = search(batch, start, tolerance, limit, clock)
     q = batch.backup(h)
     v, measured = batch.value(q)
     bound = bounds.certify(batch, h, v, measured)

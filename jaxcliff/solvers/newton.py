@@ -18,7 +18,7 @@ from jaxcliff._types import LaneFlags, LaneScalars, LaneStatus, Values
 from jaxcliff.solvers import bounds
 from jaxcliff.solvers.batch import Batch
 from jaxcliff.solvers.linear import policy_values
-from jaxcliff.solvers.loop import iterate
+from jaxcliff.solvers.loop import Clock, iterate
 from jaxcliff.solvers.policy_iteration import FINISHING_SWEEPS
 from jaxcliff.solvers.value_iteration import value_iteration
 
@@ -33,7 +33,9 @@ class _Step:
     stale: LaneStatus  # how many steps ago the bound last fell by a tenth
 
 
-def newton(batch: Batch, h: Values, tolerance: LaneScalars, limit: int) -> tuple[Values, LaneFlags, LaneStatus]:
+def newton(
+    batch: Batch, h: Values, tolerance: LaneScalars, limit: int, clock: Clock | None = None
+) -> tuple[Values, LaneFlags, LaneStatus]:
     """Iterates from h; returns the best h, which lanes finished, and steps per lane."""
     operator, legal = batch.operator, batch.mdp.legal
 
@@ -60,6 +62,6 @@ def newton(batch: Batch, h: Values, tolerance: LaneScalars, limit: int) -> tuple
 
     h = batch.centred(h)
     start = _Step(h, h, jnp.full_like(batch.span, jnp.inf), batch.status.astype(jnp.int32) * 0)
-    state, finished, count = iterate(step, start, batch.failed, limit)
-    h, _, _ = value_iteration(batch, state.best, tolerance, FINISHING_SWEEPS)
+    state, finished, count = iterate(step, start, batch.failed, limit, clock=clock, cost=batch.solve_cost)
+    h, _, _ = value_iteration(batch, state.best, tolerance, FINISHING_SWEEPS, clock)
     return h, finished, count

@@ -6,7 +6,8 @@ A tree's values follow from its last level upwards. With E_t the bound on the er
 
 where ‖Q_t‖ is at most ‖R‖ + γ‖V_{t+1}‖, which takes no further look at Q.
 
-A bandit's action values are its rewards, exactly.
+A bandit's action values, and those of a tree's last level, are its rewards, exactly; only where they are tiny, gaps
+between them may be lost below the smallest normal number.
 """
 
 import jax
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 
 from jaxcliff._numerics import unit_roundoff
 from jaxcliff._types import LaneScalars, Rewards, Values
-from jaxcliff.solvers.batch import Batch
+from jaxcliff.solvers.batch import SMALL, Batch, tiny_lanes
 from jaxcliff.solvers.bounds import worst
 from jaxcliff.transitions import Tree
 
@@ -25,7 +26,7 @@ def backward(batch: Batch) -> tuple[Rewards, Values, LaneScalars, jax.Array]:
     assert isinstance(tree, Tree)
     u = unit_roundoff(batch.reward.dtype)
     starts = tree.level_starts
-    error, q_norm = jnp.zeros_like(batch.span), batch.peak
+    error, q_norm, flushed = jnp.zeros_like(batch.span), batch.peak, _flushed(batch)
     after = None
     levels = []
     for t in reversed(range(tree.depth)):
@@ -39,17 +40,18 @@ def backward(batch: Batch) -> tuple[Rewards, Values, LaneScalars, jax.Array]:
                 children = jnp.pad(children, [(0, 0), (0, 0), (0, 1)])
             q = q + batch.discount * children
             largest = jnp.max(jnp.abs(after), axis=-1)
-            error = batch.discount * (error + u * largest) + batch.underflow
+            error = batch.discount * (error + u * largest) + flushed
             q_norm = batch.peak + batch.discount * largest
         after, measured = operator.value(q, legal)
         error = (error + (u * q_norm if t < tree.depth - 1 else 0)) * (1 + 4 * u)
         rounding = operator.rounding(q, legal)
         slack = rounding.relative * q_norm + rounding.absolute + worst(measured)
-        levels.append((q, after, jnp.broadcast_to((2 * error + slack)[:, None], after.shape), error))
+        lost = _lost(batch, q, legal, after) if t == tree.depth - 1 else 0
+        levels.append((q, after, jnp.broadcast_to((2 * error + slack)[:, None] + lost, after.shape), error))
         error = (error + slack) * (1 + 4 * u)
     levels.reverse()
     q, v, gap_error = (jnp.concatenate([level[i] for level in levels], axis=1) for i in range(3))
-    largest_error = jnp.max(jnp.stack([level[3] for level in levels] + [error]), axis=0)
+    largest_error = jnp.max(jnp.stack([level[3] for level in levels] + [error]), axis=0) + flushed
     return q, v, largest_error, gap_error
 
 
@@ -57,4 +59,17 @@ def bandit(batch: Batch) -> tuple[Rewards, Values, LaneScalars, jax.Array]:
     """Q is the reward; only the operator can round."""
     v, measured = batch.value(batch.reward)
     slack = batch.rounding.relative * batch.peak + batch.rounding.absolute + worst(measured)
-    return batch.reward, v, slack, slack[:, None]
+    return batch.reward, v, slack + _flushed(batch), slack[:, None] + _lost(batch, batch.reward, batch.mdp.legal, v)
+
+
+def _flushed(batch: Batch) -> LaneScalars:
+    """What a reward can lose below the smallest normal number."""
+    return jnp.where((batch.peak > 0) | batch.tiny, batch.underflow, 0)
+
+
+def _lost(batch: Batch, q: Rewards, legal: jax.Array | None, v: Values) -> Values:
+    """What a gap between rewards can lose: nothing, unless the best of them is tiny, and one of them not 0."""
+    best = jnp.abs(v) < SMALL[q.dtype.name]
+    counts = jnp.ones(q.shape[-2:], bool) if legal is None else legal
+    lanes = tiny_lanes(q, counts, jnp.any(best, axis=-1))
+    return jnp.where(best & lanes[:, None], batch.underflow, 0)

@@ -22,10 +22,11 @@ from jaxcliff._types import Columns, LaneFlags, LaneScalars, LaneStatus, Values
 from jaxcliff.solvers import bounds, sweeps
 from jaxcliff.solvers.batch import Batch
 from jaxcliff.solvers.linear import policy_values
-from jaxcliff.solvers.loop import iterate
+from jaxcliff.solvers.loop import Clock, iterate, repeat
 from jaxcliff.solvers.value_iteration import value_iteration
 
 FINISHING_SWEEPS = 16
+GUESSED_IMPROVEMENTS = 10  # of a policy, for how long a group of lanes will take
 MATRIX_ENTRIES = 2**20  # of the matrices held at a time: 8 MiB in float64, which a processor still has at hand
 DEVICE_ENTRIES = 2**26  # the same on an accelerator, which wants many at once
 
@@ -51,15 +52,15 @@ def sweeps_first(num_states: int) -> int:
 
 
 def policy_iteration(
-    batch: Batch, h: Values, tolerance: LaneScalars, limit: int
+    batch: Batch, h: Values, tolerance: LaneScalars, limit: int, clock: Clock | None = None
 ) -> tuple[Values, LaneFlags, LaneStatus]:
     """Sweeps from h, then iterates from its greedy policy; returns h, which lanes finished, and their improvements."""
     states = batch.mdp.num_states
-    h, finished, _ = value_iteration(batch, h, tolerance, sweeps_first(states))
+    h, finished, _ = value_iteration(batch, h, tolerance, sweeps_first(states), clock)
     lanes, size = len(h), lanes_at_a_time(states)
     count = batch.status.astype(jnp.int32) * 0
     if lanes <= size:
-        return _solves(batch, h, finished, tolerance, limit)
+        return _solves(batch, h, finished, tolerance, limit, clock)
 
     def some(state: tuple[Values, LaneFlags, LaneFlags, LaneStatus]) -> tuple:
         h, finished, tried, count = state
@@ -70,34 +71,37 @@ def policy_iteration(
         return h, finished, tried.at[rest].set(True), count
 
     start = (h, finished, finished, count)
-    h, finished, _, count = jax.lax.while_loop(lambda state: jnp.any(~state[2]), some, start)
+    cost = GUESSED_IMPROVEMENTS * batch.solve_cost * size / lanes
+    h, finished, _, count = repeat(lambda state: jnp.any(~state[2]), some, start, clock, cost)
     return h, finished, count
 
 
 def _solves(
-    batch: Batch, h: Values, finished: LaneFlags, tolerance: LaneScalars, limit: int
+    batch: Batch, h: Values, finished: LaneFlags, tolerance: LaneScalars, limit: int, clock: Clock | None = None
 ) -> tuple[Values, LaneFlags, LaneStatus]:
     def evaluate(actions: jax.Array) -> tuple[Columns, LaneFlags]:
         policy = jax.nn.one_hot(actions.T, batch.mdp.num_actions, dtype=h.dtype)
         received = contract("bsa,bsa->bs", policy, batch.reward)
         return policy_values(batch.mdp, batch.discount, policy, received).T, ~batch.failed
 
-    better, done, count = improve_policies(batch, h, finished, evaluate, limit)
-    better, _, _ = value_iteration(batch, better, tolerance, FINISHING_SWEEPS)
+    better, done, count = improve_policies(batch, h, finished, evaluate, limit, clock)
+    better, _, _ = value_iteration(batch, better, tolerance, FINISHING_SWEEPS, clock)
     return jnp.where(finished[:, None], h, better), done, count
 
 
-def evaluation(batch: Batch, h: Values, tolerance: LaneScalars, limit: int) -> tuple[Values, LaneFlags, LaneStatus]:
+def evaluation(
+    batch: Batch, h: Values, tolerance: LaneScalars, limit: int, clock: Clock | None = None
+) -> tuple[Values, LaneFlags, LaneStatus]:
     """The values of one given policy per lane: a single linear solve."""
     policy = batch.operator.policy(batch.reward, batch.mdp.legal)
     received = contract("bsa,bsa->bs", policy, batch.reward)
     h = batch.centred(policy_values(batch.mdp, batch.discount, policy, received))
-    h, _, _ = value_iteration(batch, h, tolerance, FINISHING_SWEEPS)
+    h, _, _ = value_iteration(batch, h, tolerance, FINISHING_SWEEPS, clock)
     return h, ~batch.failed, (~batch.failed).astype(jnp.int32)
 
 
 def improve_policies(
-    batch: Batch, h: Values, finished: LaneFlags, evaluate: Evaluate, limit: int
+    batch: Batch, h: Values, finished: LaneFlags, evaluate: Evaluate, limit: int, clock: Clock | None = None
 ) -> tuple[Values, LaneFlags, LaneStatus]:
     """The loop of improvements, for any way to find the values of a policy: actions [S, B] → (values, lanes it could).
 
@@ -128,5 +132,7 @@ def improve_policies(
     start = batch.centred(h).T
     _, actions, _ = best_of(start, jnp.zeros(start.shape, jnp.int32))
     first = (_Improvement(actions, start, jnp.full_like(batch.span, jnp.inf)), ~batch.failed)
-    (last, able), finished, count = iterate(improve, first, finished, limit, lane_axis=-1)
+    (last, able), finished, count = iterate(
+        improve, first, finished, limit, lane_axis=-1, clock=clock, cost=batch.solve_cost
+    )
     return last.h.T, finished & able, count

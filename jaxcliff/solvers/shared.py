@@ -9,16 +9,17 @@ was found, and certify all lanes alike.
 from jaxcliff._types import LaneFlags, LaneScalars, LaneStatus, Values
 from jaxcliff.solvers.batch import Batch
 from jaxcliff.solvers.factorize import Factorization, evaluate_nearby
+from jaxcliff.solvers.loop import Clock
 from jaxcliff.solvers.policy_iteration import improve_policies, policy_iteration
 from jaxcliff.solvers.value_iteration import value_iteration
 
 
 def shared(
-    base: Factorization, batch: Batch, h: Values, tolerance: LaneScalars, limit: int
+    base: Factorization, batch: Batch, h: Values, tolerance: LaneScalars, limit: int, clock: Clock | None = None
 ) -> tuple[Values, LaneFlags, LaneStatus]:
     """Iterates from h; returns the last h, which lanes finished, and steps per lane."""
     if batch.operator.kind == "regularized":
-        return value_iteration(batch, h, tolerance, limit, base.inverse)
-    h, _, count = improve_policies(batch, h, batch.failed, evaluate_nearby(base, batch), limit)
-    h, finished, more = policy_iteration(batch, h, tolerance, limit)
+        return value_iteration(batch, h, tolerance, limit, clock, base.inverse)
+    h, _, count = improve_policies(batch, h, batch.failed, evaluate_nearby(base, batch), limit, clock)
+    h, finished, more = policy_iteration(batch, h, tolerance, limit, clock)
     return h, finished, count + more

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff._numerics import unit_roundoff
-from jaxcliff._records import is_concrete, record, static
+from jaxcliff._records import by_hand, is_concrete, record, static
 from jaxcliff._types import LaneFlags, LaneScalars, LaneStatus, Policies, Rewards, Values
 from jaxcliff.solvers.batch import Status
 
@@ -33,6 +33,8 @@ class Solution:
         method: what solved it: "value_iteration", "policy_iteration", "shared", "backward" or "bandit".
         kind: "optimum", "regularized" (a soft optimum), or "evaluation" of a given policy.
         regularizer: what made it soft, one strength (and base) per lane; None for the other kinds.
+        origin: the problem and the rewards that were solved, while the solution has not been through a JAX
+            transformation: exact ties can be looked up there that no error bound can show.
     """
 
     centred_q: Rewards
@@ -46,6 +48,7 @@ class Solution:
     method: str = static()
     kind: str = static(default="optimum")
     regularizer: Any = None
+    origin: Any = by_hand(default=None)
 
     @property
     def values(self) -> Values:
@@ -96,7 +99,12 @@ class Solution:
         arange = np.arange if is_concrete(index) else jnp.arange
         flat = arange(self.status.size).reshape(self.status.shape)[index]
         lead = self.status.ndim
-        return jax.tree.map(lambda x: x.reshape(self.status.size, *x.shape[lead:])[flat], self)
+
+        def chosen(x: jax.Array) -> jax.Array:
+            return x.reshape(self.status.size, *x.shape[lead:])[flat]
+
+        some = jax.tree.map(chosen, self)
+        return some if self.origin is None else some.replace(origin=(self.origin[0], chosen(self.origin[1])))
 
     def __len__(self) -> int:
         if self.status.ndim == 0:
@@ -106,7 +114,8 @@ class Solution:
     def summary(self) -> str:
         """One line per way in which lanes ended."""
         status = np.asarray(self.status).reshape(-1)
-        bounds = np.asarray(jnp.where(self.span > 0, self.error_bound / self.span, 0)).reshape(-1)
+        span, error = (np.asarray(x).reshape(-1) for x in (self.span, self.error_bound))
+        bounds = np.where(error == 0, 0, error / np.where(span > 0, span, np.nan))
         head = f"{self.kind}, {status.size} lane{'s' * (status.size != 1)}, {self.method}"
         lines = []
         for code in Status:
@@ -141,5 +150,7 @@ def _soft_policy(solution: Solution) -> Policies:
 
 def _at_most(bound: float) -> str:
     """The bound, rounded up to a power of ten: a line that reads the same on every machine."""
+    if np.isnan(bound):
+        return " (in a reward whose span is 0, or lost below the smallest normal number)"
     power = f"{10.0 ** np.ceil(np.log10(bound)):.0e}" if bound > 0 else "0"
     return f" (bounds at most {power} of the reward's span)"

@@ -1,5 +1,6 @@
 """The one call: a decision problem and any number of rewards in, certified optimal values out."""
 
+import functools
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ from jaxcliff.solvers.lanes import compiled
 from jaxcliff.solvers.methods import DEFAULT_LIMIT, SHARED, check_method, choose_method
 from jaxcliff.solvers.operators import Greedy, Operator, first_best
 from jaxcliff.solvers.regularizers import Regularizer
+from jaxcliff.solvers.slices import in_hand, solve_lanes
 from jaxcliff.solvers.solution import Solution, default_tie_tolerance
 
 
@@ -171,11 +173,15 @@ def run(
                 "method 'shared' needs base=jc.factorize(mdp, regularizer=…) where strengths differ by lane"
             )
         base = factorize(mdp, regularizer=single if operator.kind == "regularized" else None)
-    arguments = ((mdp, base), operator, reward, tolerance, init)
-    solution = compiled(method, limit)(*jax.lax.stop_gradient(arguments))
+    arguments = jax.lax.stop_gradient(((mdp, base), operator, reward, tolerance, init))
+    now = in_hand(arguments)
+    solver = functools.partial(solve_lanes, method, limit) if now else compiled(method, limit)
+    solution = solver(*arguments)
     q, v = attach(mdp, operator, reward, solution)
     regularizer = operator if operator.kind == "regularized" else None
-    return solution.replace(centred_q=q, centred_values=v, regularizer=regularizer)  # type: ignore[attr-defined]
+    return solution.replace(  # type: ignore[attr-defined]
+        centred_q=q, centred_values=v, regularizer=regularizer, origin=(mdp, reward) if now else None
+    )
 
 
 def _fitting(mdp: MDP, method: str, base: Any) -> Factorization:

@@ -24,7 +24,7 @@ from jaxcliff._records import record
 from jaxcliff._types import Columns, LaneFlags, LaneScalars, LaneStatus, Values
 from jaxcliff.solvers import bounds, sweeps
 from jaxcliff.solvers.batch import Batch
-from jaxcliff.solvers.loop import iterate
+from jaxcliff.solvers.loop import Clock, iterate
 from jaxcliff.transitions import Dense
 
 SMALLEST_REST = 8  # lanes; fewer are not worth a second loop
@@ -41,7 +41,7 @@ class _Sweep:
 
 
 def value_iteration(
-    batch: Batch, h: Values, tolerance: LaneScalars, limit: int, inverse: Any = None
+    batch: Batch, h: Values, tolerance: LaneScalars, limit: int, clock: Clock | None = None, inverse: Any = None
 ) -> tuple[Values, LaneFlags, LaneStatus]:
     """Iterates from h, [B, S]; returns the last h, which lanes finished, and sweeps per lane."""
     never, none = jnp.full_like(batch.span, jnp.inf), batch.status.astype(jnp.int32) * 0
@@ -50,12 +50,15 @@ def value_iteration(
     products = isinstance(batch.mdp.transitions, Dense) or inverse is not None
     spare = 0 if products or len(batch.span) < 8 * SMALLEST_REST else len(batch.span) // 8
     step = _step(batch, tolerance, inverse)
-    state, finished, count = iterate(step, start, batch.failed, limit, lane_axis=-1, spare=spare)
+    state, finished, count = iterate(
+        step, start, batch.failed, limit, lane_axis=-1, spare=spare, clock=clock, cost=batch.sweep_cost
+    )
     if spare:
         rest = jnp.argsort(finished, stable=True)[:spare]
         own, done, had = jax.tree.map(lambda x: x[..., rest], (state, finished, count))
-        step = _step(batch.take(rest), tolerance[rest], inverse)
-        found = iterate(step, own, done, limit, lane_axis=-1, count=had)
+        few = batch.take(rest)
+        step = _step(few, tolerance[rest], inverse)
+        found = iterate(step, own, done, limit, lane_axis=-1, count=had, clock=clock, cost=few.sweep_cost)
         state, finished, count = jax.tree.map(
             lambda whole, some: whole.at[..., rest].set(some), (state, finished, count), found
         )

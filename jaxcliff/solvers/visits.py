@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxcliff._numerics import unit_roundoff
 from jaxcliff._types import LaneFlags, Policies, Values
 from jaxcliff.mdp import MDP
-from jaxcliff.solvers.linear import policy_system
+from jaxcliff.solvers.linear import policy_system, solve_system
 from jaxcliff.solvers.loop import iterate
 from jaxcliff.solvers.methods import choose_method
 from jaxcliff.transitions import Dense, Successors
@@ -54,8 +54,8 @@ def flow(mdp: MDP, taken: Policies) -> Values:
 
 
 def _by_solving(mdp: MDP, policy: Policies, start: Values) -> Values:
-    lu, pivots, _ = jax.lax.linalg.lu(policy_system(mdp, mdp.discount, policy))
-    return jax.scipy.linalg.lu_solve((lu, pivots), _deflated(mdp, start)[..., None], trans=1)[..., 0]
+    systems = policy_system(mdp, mdp.discount, policy)
+    return jax.vmap(solve_system)(jnp.swapaxes(systems, -1, -2), _deflated(mdp, start))
 
 
 def _deflated(mdp: MDP, start: Values) -> Values:

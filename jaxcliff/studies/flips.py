@@ -11,6 +11,7 @@ from tqdm import tqdm
 from jaxcliff import metrics, policies, theory
 from jaxcliff.mdp import MDP
 from jaxcliff.rewards import perturb
+from jaxcliff.solvers.solution import Solution
 from jaxcliff.solvers.solve import solve
 from jaxcliff.studies.learner import Policy, learn
 
@@ -68,7 +69,7 @@ def flip_frequency(
     keys = jax.random.split(key, len(radii))
     for radius, subkey in zip(tqdm(radii, "radii", disable=not progress), keys, strict=True):
         rewards = perturb.ball(subkey, mdp, jnp.asarray(radius).astype(mdp.dtype), count, norm=norm).rewards
-        rows.append(jax.device_get(_flip_shares(mdp, acts, rewards)))
+        rows.append(jax.device_get(_flip_shares(acts, solve(mdp, rewards))))
         if policy is not None:
             own = learn(policy, mdp, mdp.reward, rewards, subkey)
             learned.append((own.tv.mean(), own.regret.mean()))
@@ -122,8 +123,8 @@ def flip_frequency(
 
 
 @jax.jit
-def _flip_shares(mdp: MDP, base: policies.ActionSets, rewards: jax.Array) -> tuple[jax.Array, ...]:
-    flipped, unsure = metrics.flips(base, policies.optimal_actions(solve(mdp, rewards)))
+def _flip_shares(base: policies.ActionSets, solution: Solution) -> tuple[jax.Array, ...]:
+    flipped, unsure = metrics.flips(base, policies.optimal_actions(solution))
     some = jnp.any(flipped, axis=-1)
     return (
         jnp.mean(flipped, axis=0),

@@ -178,7 +178,7 @@ def most_probable(soft: Solution) -> ActionSets:
     """The most probable actions of an entropy-regularised optimum, which are those of the largest Q."""
     best = jnp.max(soft.centred_q, axis=-1)
     return optimal_actions(
-        soft.replace(kind="optimum", centred_values=best, gap_error=2 * soft.gap_error)  # type: ignore[attr-defined]
+        soft.replace(kind="optimum", centred_values=best, gap_error=2 * soft.gap_error, origin=None)  # type: ignore[attr-defined]
     )
 
 

@@ -1,0 +1,105 @@
+"""A long solve runs in slices: the same bits however long they are, and Ctrl-C ends it within seconds."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxcliff as jc
+from jaxcliff.solvers import lanes, policy_iteration, slices
+from tests.conftest import needs_x64
+
+SWIM = jc.problems.river_swim(12, discount=0.99)
+SOFT = jc.Entropy(0.01)
+WAYS = {
+    "value iteration": {"method": "value_iteration"},
+    "policy iteration": {"method": "policy_iteration"},
+    "in groups": {"method": "policy_iteration"},
+    "newton": {"method": "policy_iteration", "regularizer": SOFT},
+    "soft sweeps": {"method": "value_iteration", "regularizer": SOFT},
+    "around a base": {"base": jc.factorize(SWIM, capacity=2)},
+}
+
+
+def bits(solution):
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(solution)]
+
+
+@needs_x64
+@pytest.mark.parametrize("name", WAYS)
+def test_bits_do_not_depend_on_how_long_a_slice_is(name, rng, monkeypatch, fresh_programs):
+    """However often a solve is left and taken up again after its first slice, which is as long everywhere."""
+    if name == "in groups":
+        monkeypatch.setattr(policy_iteration, "MATRIX_ENTRIES", 5 * 12**2)
+        monkeypatch.setattr(policy_iteration, "sweeps_first", lambda states: 30)
+    noise = 0.3 * rng.normal(size=(80, *SWIM.reward.shape))
+    rewards = SWIM.reward + jnp.asarray(noise, SWIM.dtype)
+    calls = []
+    plain = slices.solve_slice
+
+    def counted(*args):
+        calls.append(1)
+        return plain(*args)
+
+    monkeypatch.setattr(slices, "solve_slice", counted)
+    whole = jc.solve(SWIM, rewards, **WAYS[name])
+    assert len(calls) == 1
+    monkeypatch.setattr(slices, "FIRST_WORK", 2e4)
+    found, needed = [], []
+    for seconds in (0.0, 1e9):  # ever shorter slices, and ever longer ones
+        calls.clear()
+        monkeypatch.setattr(slices, "SLICE", seconds)
+        found.append(jc.solve(SWIM, rewards, **WAYS[name]))
+        needed.append(len(calls))
+    assert needed[0] > needed[1] > 2
+    assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(*map(bits, found), strict=True))
+    assert (found[0].ok == whole.ok).all()
+    assert (np.abs(found[0].values - whole.values) <= (found[0].error_bound + whole.error_bound)[:, None]).all()
+
+
+@needs_x64
+def test_blocks_cover_every_lane_once(rng, monkeypatch, fresh_programs):
+    monkeypatch.setattr(lanes, "LEAST_LANES", 7)
+    monkeypatch.setattr(lanes, "CACHED_ENTRIES", 1)
+    for count in (6, 7, 8, 29):
+        rewards = SWIM.reward + jnp.asarray(rng.normal(size=(count, *SWIM.reward.shape)), SWIM.dtype)
+        found = jc.solve(SWIM, rewards, method="value_iteration")
+        traced = jax.jit(lambda r: jc.solve(SWIM, r, method="value_iteration"))(rewards)
+        assert found.status.shape == (count,)
+        assert (np.abs(found.values - traced.values) <= (found.error_bound + traced.error_bound)[:, None]).all()
+    twice = jc.solve(SWIM, rewards[:28].reshape(4, 7, *SWIM.reward.shape), method="value_iteration")
+    assert twice.q_values.shape == (4, 7, *SWIM.reward.shape)
+    np.testing.assert_allclose(twice[3, 2].values, found[23].values, atol=float(found.error_bound[23]) * 2)
+
+
+@needs_x64
+def test_an_interrupt_ends_a_long_solve_within_seconds():
+    """Three times, at different moments of a solve that would take hours."""
+    program = """
+        import jax, jaxcliff as jc
+        mdp = jc.problems.river_swim(20_000, discount=0.9999999)
+        print("ready", flush=True)
+        try:
+            jc.solve(mdp, method="value_iteration")
+        except KeyboardInterrupt as interrupt:
+            print(f"caught: {interrupt}", flush=True)
+        print(jc.solve(jc.problems.bandit([1.0, 0.0])).summary())
+    """
+    for wait in (1.0, 4.0, 6.5):
+        running = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert running.stdout.readline() == "ready\n"
+        time.sleep(wait)
+        began = time.monotonic()
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+        assert time.monotonic() - began < 20
+        assert out.startswith("caught: a solve was interrupted"), err
+        assert "converged" in out
