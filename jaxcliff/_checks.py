@@ -79,13 +79,30 @@ def places(indices: Any, count: int, what: str) -> np.ndarray:
 
 def real(value: Any, name: str) -> np.ndarray:
     """Real numbers of any shape, on the host, as they are."""
+    unmasked(value, name)
     try:
         found = np.asarray(value)
         if found.dtype.kind in "biuf" or jnp.issubdtype(found.dtype, jnp.floating):
             return found
     except (TypeError, ValueError):
         pass
+    else:
+        if found.dtype.kind == "c":
+            raise ValueError(f"{name} must be real, not {found.dtype}")
     raise ValueError(f"{name} must be real numbers, not {shown(value)}")
+
+
+def unmasked(value: Any, name: str) -> None:
+    """Refuses what numpy's masked arrays hide, in lists of arrays too."""
+    if count := _masked(value):
+        entries = "1 entry" if count == 1 else f"{count} entries"
+        raise ValueError(f"{entries} of {name} {'is' if count == 1 else 'are'} masked; fill or remove what is masked")
+
+
+def _masked(value: Any) -> int:
+    if isinstance(value, list | tuple):
+        return sum(map(_masked, value))
+    return int(np.ma.count_masked(value)) if np.ma.isMaskedArray(value) else 0
 
 
 def numbers(value: Any, name: str) -> np.ndarray:
@@ -103,8 +120,9 @@ def number(value: Any, name: str) -> float:
 
 def array(value: Any, name: str) -> jax.Array:
     """An array of real numbers for JAX, traced or not."""
+    unmasked(value, name)
     try:
-        found = jnp.asarray(value)
+        found = jnp.asarray(value.data if np.ma.isMaskedArray(value) else value)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} must be an array of numbers, not {shown(value)}") from None
     if is_key(found) or jnp.issubdtype(found.dtype, jnp.complexfloating):

@@ -2,7 +2,7 @@
 
 import argparse
 import contextlib
-import json
+import csv
 import os
 import platform
 import sys
@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+TABLES = (".csv", ".jsonl", ".json")
 MOST = 1_000_000  # rewards per radius
 FIELD = (
     "....#......",
@@ -45,7 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     what = f"one of {known}; or a file: .npz (a problem), .csv, .jsonl or .json (a table of scores); default: grid"
     atlas.add_argument("problem", nargs="?", default=None, help=what)
     atlas.add_argument("--problem", dest="named", help="the same")
-    atlas.add_argument("--out", type=Path, default=Path("atlas"), help="folder to write (default: atlas)")
+    atlas.add_argument("--out", default="atlas", help="folder to write (default: atlas)")
+    atlas.add_argument("--replace", action="store_true", help="remove the atlas of another problem from that folder")
+    atlas.add_argument("--rewards", help="of a table: the columns that are reward models, such as helpful,harmless")
+    atlas.add_argument("--context", help="of a table: the column with the contexts (default: context)")
+    atlas.add_argument("--action", help="of a table: the column with the actions (default: action)")
     atlas.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     atlas.add_argument("--count", type=int, default=1024, help="rewards per radius (default: 1024)")
     atlas.add_argument("--quick", action="store_true", help="coarser maps, fewer rewards")
@@ -55,10 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         _remember_compiled()
         with jax.enable_x64(True):
-            problem = options.named or options.problem or "grid"
-            _atlas(problem, options.out, options.seed, 64 if options.quick else options.count, options.quick)
+            _atlas(options)
     except (ValueError, OSError) as error:
-        print(f"jaxcliff: {error}", file=sys.stderr)
+        encoding = sys.stderr.encoding or "utf-8"
+        said = " ".join(str(error).split())  # one line, also where numbers are printed in several
+        print(f"jaxcliff: {said}".encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("jaxcliff: interrupted", file=sys.stderr)
@@ -79,45 +85,57 @@ def _remember_compiled() -> None:
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
-def _atlas(problem: str, out: Path, seed: int, count: int, quick: bool) -> None:
-    if not 1 <= count <= MOST:
-        raise ValueError(f"count must be a number from 1 to {MOST:,}, not {count}")
-    if not 0 <= seed < 2**63:
-        raise ValueError(f"the seed must be a number from 0 to 2^63 − 1, not {seed}")
+def _atlas(options: Any) -> None:
+    if not 1 <= options.count <= MOST:
+        raise ValueError(f"count must be a number from 1 to {MOST:,}, not {options.count}")
+    if not 0 <= options.seed < 2**63:
+        raise ValueError(f"the seed must be a number from 0 to 2^63 − 1, not {options.seed}")
+    if not options.out.strip():
+        raise ValueError("--out names the folder to write; it must not be empty")
+    given = [name for name in (options.problem, options.named) if name is not None]
+    if len(set(given)) > 1:
+        raise ValueError(f"one atlas has one problem, not {given[0]!r} and {given[1]!r}")
+    if given and not given[0].strip():
+        raise ValueError(f"the problem must not be empty; choose one of {', '.join(_problems())}, or name a file")
+    columns = {name: getattr(options, name) for name in ("context", "action") if getattr(options, name) is not None}
+    if options.rewards is not None:
+        columns["rewards"] = next(csv.reader([options.rewards]), [])  # a name with a comma in it is quoted
     from jaxcliff import report
 
-    subject = _subject(problem, seed)
-    report.write(subject, out, seed=seed, count=count, quick=quick, say=lambda text: print(text, flush=True))
+    subject = _subject(given[0] if given else "grid", options.seed, columns)
+    count = 64 if options.quick else options.count
+    out, look = Path(options.out), {"seed": options.seed, "quick": options.quick, "replace": options.replace}
+    report.write(subject, out, count=count, say=_say, **look)
 
 
-def _subject(problem: str, seed: int) -> Any:
+def _say(text: str) -> None:
+    """Prints what a terminal of any encoding can show."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+
+
+def _subject(problem: str, seed: int, columns: dict[str, Any]) -> Any:
     """A built-in problem, or one from a file."""
     import jax
 
     from jaxcliff import problems, report
 
     known, path = _problems(), Path(problem)
+    if columns and (problem in known or path.suffix.lower() not in TABLES):
+        raise ValueError(f"--{next(iter(columns))} names columns of a table of scores, and {problem!r} is none")
     if problem in known:
         return report.Subject(problem, known[problem](problems, jax.random.key(seed)))
-    if path.suffix not in (".npz", ".csv", ".jsonl", ".json"):
+    if path.suffix.lower() not in (".npz", *TABLES):
         raise ValueError(
             f"there is no built-in problem {problem!r}; choose one of {', '.join(known)}, or name a file: .npz (a "
             "problem), .csv, .jsonl or .json (a table of scores)"
         )
     if not path.is_file():
         raise ValueError(f"there is no file {problem}")
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         return report.Subject(path.stem, problems.load(path))
-    table: Any = path
-    if path.suffix == ".json":
-        try:
-            table = json.loads(path.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{problem} is no JSON: {error}") from None
-        if not isinstance(table, dict | list):
-            raise ValueError(f"{problem} is no table: a list of rows or a mapping of columns, with names")
-    scores = problems.from_scores(table)
-    return report.Subject(path.stem, scores.mdp, scores.rewards, scores.names)
+    scores = problems.from_scores(path, **columns)
+    return report.Subject(path.stem, scores.mdp, scores.rewards, scores.names, scores.summary())
 
 
 if __name__ == "__main__":

@@ -1,11 +1,32 @@
 """Names of states and actions, for messages and figures."""
 
+import unicodedata
 from typing import Any
 
 import numpy as np
 
 from jaxcliff import _checks
 from jaxcliff._records import static
+
+LONGEST = 80  # characters of a name in a message
+
+
+def brief(name: Any, most: int = LONGEST) -> str:
+    """A name on one line, without control characters, its middle left out if it is longer than `most` characters.
+
+    >>> brief("a name of many words", 11)
+    'a nam…words'
+    """
+    line = "".join("�" if unicodedata.category(c) == "Cc" else c for c in " ".join(str(name).split()))
+    if len(line) <= most:
+        return line
+    end = (most - 1) // 2
+    return f"{line[: most - 1 - end]}…{line[len(line) - end :]}"
+
+
+def _written(name: Any) -> Any:
+    """A name that can be written to a file: half a surrogate pair, which JSON allows, is spelt out."""
+    return name.encode("utf-8", "backslashreplace").decode() if isinstance(name, str) else name
 
 
 class Labels:
@@ -26,12 +47,12 @@ class Labels:
         actions: Any = (),
         positions: Any = (),
     ):
-        self.states = tuple(_checks.listed(states, "states of labels"))
+        self.states = tuple(map(_written, _checks.listed(states, "states of labels")))
         actions = _checks.listed(actions, "actions of labels")
         self.per_state = any(_is_list(names) for names in actions)
         if self.per_state and not all(_is_list(names) for names in actions):
             raise ValueError("actions are one name per action, or one list of names per state, not some of each")
-        self.actions = tuple(tuple(names) for names in actions) if self.per_state else tuple(actions)
+        self.actions = tuple(tuple(map(_written, a)) if self.per_state else _written(a) for a in actions)
         self.positions = tuple(_checks.listed(positions, "positions of labels"))
         for place in self.positions:
             if not _is_list(place) or len(place) != 2:
@@ -47,13 +68,13 @@ class Labels:
         return f"Labels({len(self.states)} states, {len(self.actions)} {'lists of ' * self.per_state}actions)"
 
     def state(self, s: Any) -> str:
-        """`state 3` or `state 3 (goal)`."""
-        return f"state {s} ({self.states[s]})" if self.states else f"state {s}"
+        """`state 3` or `state 3 (goal)`; a long name is shortened, a line break becomes a space."""
+        return f"state {s} ({brief(self.states[s])})" if self.states else f"state {s}"
 
     def action(self, a: Any, state: Any) -> str:
         """`action 1` or `action 1 (left)`, as it is called in that state."""
         names = self.actions[state] if self.per_state else self.actions
-        return f"action {a} ({names[a]})" if a < len(names) else f"action {a}"
+        return f"action {a} ({brief(names[a])})" if a < len(names) else f"action {a}"
 
     def action_names(self, states: int, actions: int) -> np.ndarray:
         """The names as an array, [A], or [S, A] with '' where a state has fewer; of strings, as objects."""

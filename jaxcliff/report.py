@@ -15,12 +15,12 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from jaxcliff import figures, studies
+from jaxcliff import figures, folder, studies
 from jaxcliff.cliffs.census import census
 from jaxcliff.cliffs.noise import flip_probability
 from jaxcliff.cliffs.radius import NearestCliff, nearest_cliff
 from jaxcliff.cliffs.repair import repair
-from jaxcliff.labels import Labels
+from jaxcliff.labels import Labels, brief
 from jaxcliff.mdp import MDP
 from jaxcliff.problems.bandits import contextual_bandit
 from jaxcliff.rewards import family, perturb
@@ -37,12 +37,24 @@ LARGEST_PROGRAMME = 20_000  # entries of the reward for which a repair is comput
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """What an atlas is about: a problem; for a table of scores, its components and their names."""
+    """What an atlas is about: a problem; for a table of scores, its components, their names, how they were found."""
 
     name: str
     mdp: MDP
     rewards: Any = None
     names: tuple[str, ...] = ()
+    found: str = ""
+
+    @property
+    def heading(self) -> str:
+        """The first paragraph of README.txt, by which the folder is known."""
+        lines = [f"{brief(self.name)}: {self.mdp!r}"]
+        if self.names:
+            found = self.found or f"Reward models: {', '.join(map(brief, self.names))}."
+            lines.append(f"{found} The base is the mean of the models.")
+        number = folder.fingerprint(self.mdp.labels, (self.name, *self.names), (self.mdp, self.rewards))
+        heading = "\n".join([*lines, f"Problem {number}"])
+        return heading.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,19 +67,30 @@ class Chapter:
     text: str
 
 
-def write(subject: Subject, out: Path, *, seed: int, count: int, quick: bool, say: Callable[[str], None]) -> None:
-    """Makes the folder `out`: README.txt, and per chapter a PNG, a PDF and the data as zarr."""
+def write(
+    subject: Subject,
+    out: Path,
+    *,
+    seed: int,
+    count: int,
+    quick: bool,
+    say: Callable[[str], None],
+    replace: bool = False,
+) -> None:
+    """Makes the folder `out`: README.txt, and per chapter a PNG, a PDF and the data as zarr.
+
+    The atlas of the same problem is written over; that of another one is refused, or removed first with `replace`.
+    """
     began = time.perf_counter()
-    out.mkdir(parents=True, exist_ok=True)
-    models = f"\nReward models: {', '.join(subject.names)}; the base is their mean." if subject.names else ""
-    text = [f"{subject.name}: {subject.mdp!r}{models}"]
+    text = [subject.heading]
+    folder.make_room(out, text[0], replace=replace)
     say(text[0])
     near = nearest_cliff(subject.mdp)
     text.append(verdict(subject, near))
     say("\n" + text[1])
 
     def save() -> None:
-        (out / "README.txt").write_text("\n\n".join(text) + "\n", encoding="utf-8")
+        (out / folder.README).write_text("\n\n".join(text) + "\n", encoding="utf-8")
 
     save()
     for chapter in chapters(subject, near, jax.random.key(seed), count, quick):
@@ -192,22 +215,23 @@ def _ray(mdp: MDP, near: NearestCliff) -> Chapter:
 def _weights(subject: Subject) -> Chapter:
     mdp, rewards = subject.mdp, np.asarray(subject.rewards)
     names = tuple(subject.names)
+    called = [brief(name) for name in names]
     if len(rewards) == 2:
         ds = studies.ray(mdp, rewards[0], rewards[1] - rewards[0])
         text = (
-            f"From {names[0]} alone (t = 0) to {names[1]} alone (t = 1): {ds.sizes['breakpoint']} cliffs, all exact. "
+            f"From {called[0]} alone (t = 0) to {called[1]} alone (t = 1): {ds.sizes['breakpoint']} cliffs, all exact. "
             f"On the way {int(ds.states_changed.max())} contexts change their answer."
         )
         return Chapter("weights", ds, figures.ray(ds), text)
     mdp, rewards = _most_brittle(mdp, rewards[:3])
     near = nearest_cliff(mdp, rewards.mean(axis=0), family=family.weights(rewards))
     ds = studies.phase_diagram(mdp, weights_of=rewards, max_regions=20_000, progress=True)
-    rest = f" ({', '.join(names[3:])} left out of the picture)" if len(names) > 3 else ""
+    rest = f" ({', '.join(called[3:])} left out of the picture)" if len(names) > 3 else ""
     whole = "" if ds.attrs["complete"] else f" The map stopped at {ds.sizes['region']:,} policies and is not complete."
     text = (
-        f"Which answers win under which weights of {', '.join(names[:3])}{rest}, in the {mdp.num_states} contexts that "
-        f"are nearest to a change: {ds.sizes['region']:,} policies, exactly. The cross is equal weights; from there "
-        f"the nearest change is {float(near.radius):.3g} away (the most that any weight moves).{whole}"
+        f"Which answers win under which weights of {', '.join(called[:3])}{rest}, in the {mdp.num_states} contexts "
+        f"that are nearest to a change: {ds.sizes['region']:,} policies, exactly. The cross is equal weights; from "
+        f"there the nearest change is {float(near.radius):.3g} away (the most that any weight moves).{whole}"
     )
     return Chapter("weights", ds, figures.weight_triangle(ds, names=names[:3]), text)  # type: ignore[arg-type]
 
@@ -233,8 +257,9 @@ def _aggregation(subject: Subject, key: Any, count: int, quick: bool) -> Chapter
         else "No error of the reward models changes any answer: there is nothing to choose. "
     )
     if np.isfinite(moves).any():
+        first = brief(ds.component.values[moves.argmin()])
         text += (
-            f"From equal weights towards {ds.component.values[moves.argmin()]} alone, the first answer flips after "
+            f"From equal weights towards {first} alone, the first answer flips after "
             f"{100 * float(moves.min()):.2g}% of the way."
         )
     else:
@@ -296,7 +321,7 @@ def read_flips(ds: xr.Dataset) -> str:
     telling = ds.sel(radius=radius)
     names = ds.state_name.values if "state_name" in ds.coords else [f"state {s}" for s in ds.state.values]
     flips = telling.flips.values
-    worst = "; ".join(f"{names[s]} ({flips[s]:.1%})" for s in flips.argsort()[::-1][:3] if flips[s] > 0)
+    worst = "; ".join(f"{brief(names[s])} ({flips[s]:.1%})" for s in flips.argsort()[::-1][:3] if flips[s] > 0)
     lines = [
         "Where, and how often, the optimal policy flips when every entry of the reward may be off by up to a radius:",
         f"{ds.attrs['count']:,} rewards per radius, all certified.",

@@ -36,6 +36,7 @@ ORDER = (
     "cliffs",
     "studies",
     "figures",
+    "folder",
     "report",
     "cli",
 )

@@ -1,10 +1,16 @@
 """No figure runs over the edge of its page, and every axis says what it shows."""
 
+import io
+import warnings
+
 import jax
 import numpy as np
 import pytest
+from matplotlib.cbook import is_math_text
+from matplotlib.figure import Figure
 
 import jaxcliff as jc
+from jaxcliff.figures import style
 from tests.conftest import needs_x64
 from tests.geometry import draw
 
@@ -65,3 +71,40 @@ def test_a_figure_fits_its_page(figure, rng):
         if axes.axison:
             assert axes.get_ylabel()
     assert drawn.axes[0].get_xlabel() or not drawn.axes[0].axison or figure in ("ray", "soft")
+
+
+def test_words_that_are_not_ours_are_drawn_as_they_are(monkeypatch):
+    with style.style():
+        assert style.words("plain", 80) == "plain"
+        assert style.words("a\n b\t", 80) == "a b"
+        assert style.words("_a", 80) == f"{style.HIDDEN}_a"
+        assert style.words(r"$\text{if} x^$", 80) == r"\$\text{if} x^\$"
+        assert not is_math_text(style.words(r"$a$ \$b\$ $$", 80))
+        assert style.words("", 80) == style.words("\n", 80) == "(no name)"
+        assert style.words("a\0b\x1b\ud800", 80) == "a�b��"
+        first, last = style.words("first" + "W" * 10_000 + "last", 80).split("…")
+        assert first.startswith("fi")
+        assert last.endswith("st")
+        for name in ("W" * 10_000, "i" * 10_000, "日" * 10_000, "many short words " * 99):
+            assert 40 < style._width(style.words(name, 80)) <= 80
+    assert style.listed(["a", "b"], 80) == ["a", "b"]
+    assert style.listed(list("abcdefghij"), 80, range(9, -1, -1)) == [None, None, "3 more", *"defghij"]
+
+
+def test_a_character_is_drawn_by_a_font_that_has_it_or_marked(monkeypatch):
+    """A bundled font stands for those of other scripts: U+E000 is in it and not in the font of the figures."""
+    for family, shown in (("STIXNonUnicode", "\ue000"), ("No Such Family", "�")):
+        monkeypatch.setattr(style, "OTHERS", (family,))
+        style.fonts.cache_clear()
+        style._glyphs.cache_clear()
+        with style.style():
+            figure = Figure()
+            text = figure.text(0, 0, style.words("a\ue000", 80))
+            assert text.get_text() == f"a{shown}"
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                figure.savefig(io.BytesIO())
+                figure.savefig(io.BytesIO(), format="pdf")
+    monkeypatch.undo()
+    style.fonts.cache_clear()
+    style._glyphs.cache_clear()

@@ -5,6 +5,7 @@ import json
 
 import jax.numpy as jnp
 import numpy as np
+import pandas
 import pytest
 
 import jaxcliff as jc
@@ -17,6 +18,8 @@ ROWS = [
     {"context": "Is it safe?", "action": "it depends", "helpful": 0.85, "harmless": 0.6, "base_logprob": -3.0},
     {"context": "Greet, please", "action": "yes", "helpful": 0.1, "harmless": 0.5, "base_logprob": -2.0},
 ]
+
+NULLABLE = pandas.array([1.5, None, 2.0, 0.0, 1.0], "Float64")
 
 
 def forms(tmp_path):
@@ -130,7 +133,7 @@ def test_a_mistake_in_a_file_names_its_line(tmp_path):
         jc.problems.from_scores(path)
     path = tmp_path / "bad.txt"
     path.write_text("x")
-    with pytest.raises(ValueError, match=r"a .csv or .jsonl file, not 'bad.txt'"):
+    with pytest.raises(ValueError, match=r"a .csv, .jsonl or .json file, not 'bad.txt'"):
         jc.problems.from_scores(path)
     with pytest.raises(TypeError, match="columns by name, or a list of rows, not int"):
         jc.problems.from_scores(3)
@@ -146,3 +149,97 @@ def test_cells_with_line_breaks_stay_whole_and_columns_are_unique(tmp_path):
     lines = tmp_path / "scores.jsonl"
     lines.write_text('{"context": "a\u2028b", "action": "x", "rm": 1}\n\n{"context": "c", "action": "x", "rm": 1}\n')
     assert jc.problems.from_scores(lines, rewards="rm").mdp.labels.states == ("a\u2028b", "c")
+
+
+def test_a_data_frame_and_its_csv_are_the_same_table(tmp_path):
+    frame = pandas.DataFrame(ROWS)
+    frame["length"] = [11, 11, 13, 11, 13]  # of the context: decides nothing
+    frame.to_csv(tmp_path / "with_index.csv")
+    frame.to_csv(tmp_path / "named_index.csv", index_label="n")
+    frame.reset_index().to_json(tmp_path / "rows.json", orient="records")
+    frame.sample(frac=1.0, random_state=3).reset_index().to_csv(tmp_path / "shuffled.csv")
+    for form in (frame, *(tmp_path / name for name in ("with_index.csv", "named_index.csv", "rows.json"))):
+        scores = jc.problems.from_scores(form)
+        assert scores.names == ("helpful", "harmless")
+        np.testing.assert_array_equal(scores.mdp.reward, jc.problems.from_scores(ROWS).mdp.reward)
+        assert "length" in scores.left_out
+    shuffled = jc.problems.from_scores(tmp_path / "shuffled.csv")
+    assert set(shuffled.left_out) == {"", "index", "length"}
+    assert shuffled.summary().startswith("Reward models: helpful, harmless. Columns left out: '' (it has no name), ")
+    frame.loc[3, "context"] = np.nan
+    with pytest.raises(ValueError, match="row 3: context is nan"):
+        jc.problems.from_scores(frame)
+    frame.to_csv(tmp_path / "holes.csv")
+    with pytest.raises(ValueError, match=r"holes.csv, line 5: context is empty"):
+        jc.problems.from_scores(tmp_path / "holes.csv")
+    with pytest.raises(ValueError, match="row 1: rm is"):
+        jc.problems.from_scores({**frame[["action"]].astype(str), "context": list("abcde"), "rm": NULLABLE})
+
+
+def test_no_answer_of_a_table_loses_its_mass():
+    """As log-probabilities exact, whatever JAX's switch is; as a policy at least what the dtype can hold."""
+    logs = {"a": [-900.0], "b": [-1.0, -95.0, -120.0], "c": [-900.0, -901.0], "d": [-0.5, -900.0]}
+    rows = [{"context": c, "action": i, "rm": i, "base_logprob": x} for c in logs for i, x in enumerate(logs[c])]
+    scores = jc.problems.from_scores(rows, rewards="rm")
+    base, legal = np.asarray(scores.base, float), np.ones((4, 3), bool)
+    legal[0, 1:], legal[2:, 2] = False, False
+    assert scores.base.dtype == scores.mdp.dtype
+    assert (base[legal] >= np.finfo(scores.mdp.dtype).tiny).all()
+    assert not base[~legal].any()
+    np.testing.assert_allclose(base.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_allclose(base[2, :2], [1 / (1 + np.exp(-1)), 1 / (1 + np.e)], rtol=1e-6)
+    np.testing.assert_allclose(scores.base_log[1], [0, -94, -119], atol=1e-12)
+    np.testing.assert_allclose(scores.base_log[3, 1], -899.5, rtol=1e-15)
+    assert scores.base_log.dtype == np.float64
+    # What pays enough is chosen, however rare it is beforehand.
+    soft = jc.solve(
+        scores.mdp, jnp.where(scores.base > 0.5, 0, 1e3).astype(scores.mdp.dtype), regularizer=jc.KL(1.0, scores.base)
+    )
+    assert soft.ok
+    assert (np.asarray(soft.policy)[[1, 3]] @ np.array([0, 1, 1]) > 0.99).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ragged_contexts_are_several_tables_that_hardly_pad(seed):
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, 40, 30)
+    rows = [
+        {"context": f"c{c}", "action": f"a{a}", "x": rng.normal(), "y": rng.normal(), "base_logprob": -rng.random()}
+        for c, size in enumerate(sizes)
+        for a in range(size)
+    ]
+    rows = [rows[i] for i in rng.permutation(len(rows))]
+    whole, groups = jc.problems.from_scores(rows), jc.problems.from_ragged_scores(rows)
+    found = {}
+    for group in groups:
+        count = np.asarray(group.mdp.decisions).sum(axis=1)
+        assert group.names == whole.names
+        assert count.max() == group.mdp.num_actions < 2 * count.min()
+        for s, context in enumerate(group.mdp.labels.states):
+            found[context] = group.rewards[:, s, : count[s]], group.base[s, : count[s]], group.mdp.labels.actions[s]
+    assert len(found) == len(sizes)
+    for s, context in enumerate(whole.mdp.labels.states):
+        rewards, base, names = found[context]
+        np.testing.assert_array_equal(rewards, whole.rewards[:, s, : len(names)])
+        np.testing.assert_allclose(base, whole.base[s, : len(names)], rtol=1e-6)
+        assert names == whole.mdp.labels.actions[s]
+
+
+def test_a_table_that_padding_would_blow_up_is_refused_before_it_is_tried(monkeypatch):
+    few = [{"context": f"c{c}", "action": a, "x": (7 * c + a) % 5} for c in range(9) for a in range(1 + 8 * (c == 0))]
+    assert jc.problems.from_scores(few).mdp.reward.shape == (9, 9)
+    monkeypatch.setattr("jaxcliff._memory.NOTICED", 100)
+    monkeypatch.setattr("jaxcliff._memory._free_on_host", lambda: 1000.0)
+    with pytest.raises(
+        ValueError, match=r"one table of 9 contexts with up to 9 answers, 17 in all, would need .* free; pr"
+    ):
+        jc.problems.from_scores(few)
+    assert [s.mdp.reward.shape for s in jc.problems.from_ragged_scores(few)] == [(8, 1), (1, 9)]
+
+
+def test_ties_of_the_mean_stay_ties():
+    """A mean of tenths of each, instead of a tenth of the sum, would break this one."""
+    tied = {"a": [3, 1, 2] + [0] * 7, "b": [6] + [0] * 9}
+    rows = [{"context": "q", "action": a} | {f"m{i}": x for i, x in enumerate(scores)} for a, scores in tied.items()]
+    scores = jc.problems.from_scores(rows, rewards=[f"m{i}" for i in range(10)])
+    assert scores.mdp.reward[0, 0] == scores.mdp.reward[0, 1]

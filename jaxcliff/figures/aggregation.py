@@ -6,7 +6,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxcliff import _checks
-from jaxcliff.figures.style import DASHES, PAGE, colour, figure_of, mark, panels, style
+from jaxcliff.figures.style import DASHES, PAGE, colour, figure_of, listed, mark, panels, style
+
+NAME = 56  # points; of a component in a legend
 
 
 def aggregation_stability(ds: Any, *, axes: Any = None) -> Figure:
@@ -14,7 +16,8 @@ def aggregation_stability(ds: Any, *, axes: Any = None) -> Figure:
 
     Left, the share of perturbed rewards that flip the policy, when one component moves alone and when all move alike;
     marked below, the exact radius of each. Middle, the same under other ways to combine the rewards. Right, what the
-    policy of the mixture loses when the mixture moves towards one reward: nothing until its cliff, which is marked.
+    policy of the mixture loses when the mixture moves towards one reward: nothing until its cliff, which is marked. Of
+    many components the legends name those of the smallest radius.
 
     Args:
         ds: the dataset.
@@ -24,8 +27,9 @@ def aggregation_stability(ds: Any, *, axes: Any = None) -> Figure:
     with style():
         left, middle, right = panels(axes, PAGE, 3.3, 3)
         radii = [*ds.radius.values, ds.attrs["joint_radius"]]
-        for i, (sort, radius) in enumerate(zip(ds.sort.values, radii, strict=True)):
-            left.plot(ds["size"], ds.flips.isel(sort=i), label=str(sort), color=colour(i), marker=mark(i))
+        names = listed(ds.sort.values.tolist(), NAME, np.argsort([*radii[:-1], -1.0], kind="stable"))
+        for i, (name, radius) in enumerate(zip(names, radii, strict=True)):
+            left.plot(ds["size"], ds.flips.isel(sort=i), label=name, color=colour(i), marker=mark(i))
             if 0 < radius < np.inf:
                 left.axvline(radius, color=colour(i), lw=0.8, ls=":")
         if "learned_tv" in ds:
@@ -40,8 +44,9 @@ def aggregation_stability(ds: Any, *, axes: Any = None) -> Figure:
             )
         middle.set(xscale="log", xlabel="size (sup norm, units of reward)", title="other ways to combine")
         middle.set_ylabel("share that flips the policy")
-        for i, name in enumerate(ds.component.values):
-            right.plot(ds.share, ds.regret.isel(component=i), DASHES[i % 4], label=str(name), color=colour(i))
+        names = listed(ds.component.values.tolist(), NAME, np.argsort(radii[:-1], kind="stable"))
+        for i, name in enumerate(names):
+            right.plot(ds.share, ds.regret.isel(component=i), DASHES[i % 4], label=name, color=colour(i))
             at = float(ds.breakpoint[i])
             if np.isfinite(at):
                 right.plot(at, 0, mark(i), color=colour(i), clip_on=False, zorder=3)

@@ -7,10 +7,12 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 
 from jaxcliff import _checks
-from jaxcliff.figures.style import INK, PAGE, SEQUENTIAL, figure_of, panels, style
+from jaxcliff.figures.style import INK, PAGE, SEQUENTIAL, figure_of, panels, style, words
 
+LARGEST_GRID = 1_000_000  # cells that are drawn
 ARROWS = {"up": (0, -1), "right": (1, 0), "down": (0, 1), "left": (-1, 0)}
 
 
@@ -31,11 +33,12 @@ def flip_frequency(ds: Any, *, radius: float | None = None, axes: tuple[Axes, Ax
         left, right = panels(axes, PAGE, 2.9, 2, width_ratios=(1.45, 1))
         wanted = ds.attrs["telling_radius"] if radius is None else radius
         chosen = ds.isel(radius=int(np.abs(ds.radius.values - wanted).argmin()))
-        if "row" in ds.coords:
+        grid = "row" in ds.coords and (ds.row.max() + 1) * (ds.column.max() + 1) <= LARGEST_GRID
+        if grid:
             _draw_grid(left, chosen)
         else:
             _draw_states(left, ds)
-        _draw_curve(right, ds, None if "row" not in ds.coords else float(chosen.radius))
+        _draw_curve(right, ds, float(chosen.radius) if grid else None)
     return figure_of(left)
 
 
@@ -85,7 +88,7 @@ def _draw_states(axes: Axes, ds: xr.Dataset) -> None:
     axes.set_yticks(range(0, len(ds.radius), step), [f"{r:.2g}" for r in ds.radius.values[::step]])
     if len(order) <= 16:
         names = ds.state_name.values if "state_name" in ds.coords else ds.state.values
-        axes.set_xticks(range(len(order)), [str(names[s]) for s in order], rotation=90)
+        axes.set_xticks(range(len(order)), [words(names[s], 70) for s in order], rotation=90)
     axes.set(
         xlabel="states, most often flipped first",
         ylabel="radius (units of reward)",
@@ -132,4 +135,5 @@ def _finish_curve(axes: Axes, ds: xr.Dataset) -> None:
         ylabel="share of rewards",
         title=f"how often: {ds.attrs['count']:,} rewards per radius",
     )
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.1), handlelength=1.6, borderaxespad=0)
+    above = axes.transAxes + ScaledTranslation(0, 20 / 72, figure_of(axes).dpi_scale_trans)  # inches: above the title
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), bbox_transform=above, handlelength=1.6, borderaxespad=0)

@@ -12,7 +12,7 @@ from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 
 from jaxcliff import _checks
-from jaxcliff.figures.style import COLUMN, PAGE, counted, figure_of, panels, style, whole
+from jaxcliff.figures.style import COLUMN, PAGE, counted, figure_of, panels, style, whole, words
 
 # Okabe and Ito's eight, lightened so that borders and text stay legible on them; the base policy has the first.
 POLICIES = ("#8fc7ea", "#f4c25e", "#7ccdb4", "#eda27a", "#e3b3cf", "#f5ec9b", "#5c9fcb", "#bdbdbd")
@@ -80,7 +80,7 @@ def weight_triangle(ds: Any, *, axes: Axes | None = None, names: tuple[str, str,
         panel.plot(*np.concatenate([corners, corners[:1]]).T, color="black", lw=0.8)
         panel.plot(*place([[ds.attrs["base_x"], ds.attrs["base_y"]]])[0], **CROSS)
         for k, (corner, va) in enumerate(zip(corners, ("top", "top", "bottom"), strict=True)):
-            name = f"only reward {k + 1}" if names is None else f"only {names[k]}"
+            name = f"only reward {k + 1}" if names is None else f"only {words(names[k], 70)}"
             panel.annotate(name, corner, (0, -3 if va == "top" else 3), textcoords="offset points", ha="center", va=va)
         if ds.sizes["region"] <= FEW:
             _legend(panel, ds, colours)
@@ -161,6 +161,9 @@ def _frame(panel: Axes, ds: xr.Dataset, names: tuple[str, str] | None) -> None:
     if ds.attrs["plane"] == "weights":
         panel.set(xlabel="weight $w_2$", ylabel="weight $w_3$")
     else:
-        own = names or ("X", "Y")
-        panel.set(xlabel=f"$x$: reward added, in units of {own[0]}", ylabel=f"$y$: reward added, in units of {own[1]}")
+        own = ["$x$", "X", "$y$", "Y"]
+        if names is not None:  # in a text with mathematics in it, fonts are not asked for what the first lacks
+            own = ["x", words(names[0], 60), "y", words(names[1], 60)]
+        panel.set_xlabel(f"{own[0]}: reward added, in units of {own[1]}")
+        panel.set_ylabel(f"{own[2]}: reward added, in units of {own[3]}")
     panel.set_facecolor("white")

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxcliff import _checks
-from jaxcliff.figures.style import COLUMN, DASHES, colour, figure_of, panels, style
+from jaxcliff.figures.style import COLUMN, DASHES, colour, figure_of, panels, style, words
 
 FEW = 12  # actions that are drawn as bars
 
@@ -42,8 +42,8 @@ def soft_against_hard(ds: Any, *, axes: Any = None) -> Figure:
             panel.bar(at, ds.hard.values, width, color="black", label="hard")
             for i, label in enumerate(labels):
                 panel.bar(at + (i + 1) * width, ds.soft.values[i], width, color=colour(i), label=label)
-            turn = 0 if max(len(str(n)) for n in ds.action_name.values) * count < 50 else 30
-            names = [str(name) for name in ds.action_name.values]
+            names = [words(name, 90) for name in ds.action_name.values]
+            turn = 0 if max(map(len, names)) * count < 50 else 30
             panel.set_xticks(range(count), names, rotation=turn, ha="right" if turn else "center")
             panel.set_ylabel("probability")
         else:
@@ -54,6 +54,6 @@ def soft_against_hard(ds: Any, *, axes: Any = None) -> Figure:
             panel.set_xlabel("actions, the best first")
             panel.set_ylabel("probability")
         panel.set_ylim(bottom=0)
-        panel.set_title("" if "position" in ds.coords else str(ds.attrs["state"]), pad=4)
+        panel.set_title("" if "position" in ds.coords else words(ds.attrs["state"], 170), pad=4)
         panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.12), ncols=2, borderaxespad=0, handlelength=1.6)
     return figure_of(panel)

@@ -8,7 +8,7 @@ from jaxcliff.problems.files import load, save
 from jaxcliff.problems.grids import cliff_walking, gridworld
 from jaxcliff.problems.gymnasium import from_gymnasium
 from jaxcliff.problems.random import garnet, tie_planted
-from jaxcliff.problems.scores import Scores, from_scores
+from jaxcliff.problems.scores import Scores, from_ragged_scores, from_scores
 from jaxcliff.problems.trees import token_tree
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "fork",
     "from_arrays",
     "from_gymnasium",
+    "from_ragged_scores",
     "from_scores",
     "gambler",
     "garnet",

@@ -97,6 +97,7 @@ def _from_sparse(matrices: Any, reward: Any) -> tuple[Successors, Any]:
             raise ValueError(
                 f"the matrix of action {a} has shape {list(row.shape)}, that of action 0 {list(rows[0].shape)}"
             )
+        _checks.array(row.data[:1], f"the matrix of action {a}")
         row.sum_duplicates()
         row.eliminate_zeros()
     width = max(1, max(int(np.diff(row.indptr).max(initial=0)) for row in rows))
@@ -110,6 +111,8 @@ def _from_sparse(matrices: Any, reward: Any) -> tuple[Successors, Any]:
     if _is_sparse_list(reward):
         if len(reward) != len(rows):
             raise ValueError(f"there are {len(rows)} matrices of probabilities and {len(reward)} of rewards")
+        for a, row in enumerate(reward):
+            _checks.array(row.tocsr().data[:1], f"the reward of action {a}")
         received = [np.asarray(p.multiply(r).sum(axis=1)).ravel() for p, r in zip(rows, reward, strict=True)]
         total = [np.asarray(p.sum(axis=1)).ravel() for p in rows]
         reward = np.stack([x / np.where(t != 0, t, 1) for x, t in zip(received, total, strict=True)], axis=1)

@@ -1,16 +1,34 @@
 """Problems in files: one `.npz` of plain arrays, no pickles."""
 
+import difflib
 import pathlib
-import zipfile
+import sys
 from typing import Any
 
 import numpy as np
 
-from jaxcliff.labels import Labels
+from jaxcliff.labels import Labels, brief
 from jaxcliff.mdp import MDP
 from jaxcliff.transitions import Dense, Successors, Tree
 
 FORMAT = 1
+NUMBERS, WHOLE, TRUTHS, TEXTS = "biufc", "iu", "b", "U"  # kinds of numpy; that numbers are real, the problem says
+# What a file may hold: numbers of axes, kinds.
+ENTRIES: dict[str, tuple[tuple[int, ...], str]] = {
+    "format": ((0,), WHOLE),
+    "reward": ((2,), NUMBERS),
+    "discount": ((0,), NUMBERS),
+    "probabilities": ((3,), NUMBERS),
+    "successors": ((3,), WHOLE),
+    "tree": ((1,), WHOLE + TRUTHS),
+    "initial": ((1,), NUMBERS),
+    "legal": ((2,), TRUTHS),
+    "terminal": ((1,), TRUTHS),
+    "state_names": ((1,), TEXTS),
+    "action_names": ((1, 2), TEXTS),
+    "positions": ((2,), WHOLE),
+}
+KINDS = {NUMBERS: "numbers", WHOLE: "whole numbers", WHOLE + TRUTHS: "whole numbers", TRUTHS: "booleans", TEXTS: "text"}
 
 
 def save(mdp: MDP, path: Any) -> None:
@@ -44,24 +62,16 @@ def load(path: Any) -> MDP:
 
     Transitions are `probabilities` [S, A, S], or `probabilities` and `successors` [S, A, K], or `tree` (vocabulary,
     depth, end token), or none of them (a bandit). Optional: `initial`, `legal`, `terminal`, `state_names`,
-    `action_names`, `positions`.
+    `action_names`, `positions`. Nothing else may be there: an entry that is not understood is not left out.
     """
     path = pathlib.Path(path)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise FileNotFoundError(f"there is no file {str(path)!r}") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path.name} is not a .npz file of plain arrays: {error}") from None
-    if "reward" not in arrays:
-        raise ValueError(f"{path.name} holds {', '.join(sorted(arrays)) or 'nothing'}; a problem needs 'reward'")
+    arrays = _arrays(path)
+    _check(arrays, path.name)
     if arrays.get("format", FORMAT) > FORMAT:
         raise ValueError(f"{path.name} has format {arrays['format']}, newer than this jaxcliff reads ({FORMAT})")
     transitions: Any = None
     if "tree" in arrays:
-        vocabulary, depth, end_token = (int(x) for x in arrays["tree"])
-        transitions = Tree(vocabulary, depth, bool(end_token))
+        transitions = _tree(arrays["tree"], len(arrays["reward"]), path.name)
     elif "successors" in arrays:
         transitions = Successors(arrays["successors"], arrays.get("probabilities"))
     elif "probabilities" in arrays:
@@ -80,6 +90,77 @@ def load(path: Any) -> MDP:
         terminal=arrays.get("terminal"),
         labels=labels,
     )
+
+
+def _arrays(path: pathlib.Path) -> dict[str, Any]:
+    """Everything in the file, by name."""
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            if len(set(file.files)) != len(file.files):
+                raise ValueError("an entry is there twice")
+            return {name: _native(file[name]) for name in file.files}
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no file {str(path)!r}") from None
+    except IsADirectoryError:
+        raise
+    except Exception as error:  # zip and array headers are others' parsers; a damaged file makes them raise anything
+        raise ValueError(f"{path.name} is not a .npz file of plain arrays: {brief(error, 200)}") from None
+
+
+def _native(array: Any) -> Any:
+    """Numbers as this machine and JAX have them, of its byte order and 64 bits at most; texts of real characters."""
+    if not isinstance(array, np.ndarray):
+        return array  # bytes: a part of the archive that is no array
+    for kind, largest in (("f", np.dtype(np.float64)), ("c", np.dtype(np.complex128))):
+        if array.dtype.kind == kind and array.dtype.itemsize > largest.itemsize:
+            return array.astype(largest)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if array.dtype.kind == "U" and array.nbytes and np.frombuffer(array.tobytes(), np.uint32).max() > sys.maxunicode:
+        raise ValueError("a name has characters that do not exist")
+    return array
+
+
+def _check(arrays: dict[str, Any], file: str) -> None:
+    """Names, axes and kinds; the numbers themselves are the business of the problem."""
+    for name in arrays:
+        if name not in ENTRIES:
+            near = difflib.get_close_matches(name, ENTRIES, 1) or difflib.get_close_matches(name.lower(), ENTRIES, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"a problem has {', '.join(ENTRIES)}"
+            needs = "" if "reward" in arrays else f"; a problem needs 'reward', and {file} has none"
+            raise ValueError(f"{file} holds {brief(name)!r}, which is no part of a problem: {hint}{needs}")
+    if "reward" not in arrays:
+        raise ValueError(f"{file} holds {', '.join(sorted(arrays)) or 'nothing'}; a problem needs 'reward'")
+    for name in ("probabilities", "successors"):
+        if name in arrays and "tree" in arrays:
+            raise ValueError(f"{file} holds 'tree' and {name!r}; a problem has transitions of one kind")
+    for name, array in arrays.items():
+        axes, kinds = ENTRIES[name]
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds or array.dtype.names is not None:
+            raise ValueError(f"{name} in {file} must be {KINDS[kinds]}, not {getattr(array, 'dtype', 'bytes')}")
+        if array.ndim not in axes:
+            raise ValueError(f"{name} in {file} has shape {list(array.shape)}; it must have {axes[-1]} axes")
+    if arrays.get("positions", np.zeros((0, 2))).shape[1] != 2 or (arrays.get("positions", np.zeros(1)) < 0).any():
+        raise ValueError(f"positions in {file} must be a row and a column, from 0, for every state")
+
+
+def _tree(numbers: np.ndarray, states: int, file: str) -> Tree:
+    """The tree of (vocabulary, depth, end token), if it has so many states: others are never counted to the end."""
+    if len(numbers) != 3 or (numbers[:2] < 1).any() or numbers[2] not in (0, 1):
+        raise ValueError(
+            f"tree in {file} must be a vocabulary and a depth of at least 1, and 0 or 1 for an end token, not "
+            f"{brief(numbers.tolist())}"
+        )
+    vocabulary, depth, end_token = (int(x) for x in numbers)
+    level, found = 1, 0
+    for _ in range(min(depth, states + 1)):
+        found, level = found + level, level * vocabulary
+        if found > states:
+            break
+    if found != states:
+        raise ValueError(
+            f"the tree in {file}, vocabulary {vocabulary}, depth {depth}, has other states than the {states} of reward"
+        )
+    return Tree(vocabulary, depth, bool(end_token))
 
 
 def _action_names(names: np.ndarray) -> list[Any]:

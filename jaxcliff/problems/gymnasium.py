@@ -1,5 +1,8 @@
 """Problems from Gymnasium's toy_text tables."""
 
+import math
+import numbers
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -33,19 +36,10 @@ def from_gymnasium(env: Any, discount: Any, *, labels: Any = None) -> MDP:
         raise ValueError("the table must number its states 0, 1, … and give each the same number of actions")
     num_actions = actions.pop()
 
-    entries = [
-        (s, a, float(p), int(t), float(r), bool(done))
-        for s in range(count)
-        for a in range(num_actions)
-        for p, t, r, done in table[s][a]
-        if p > 0
-    ]
-    for s, a, _, t, _, _ in entries:
-        if not 0 <= t < count:
-            raise ValueError(
-                f"state {s}, action {a} of the table leads to state {t}; there are states 0 to {count - 1}"
-            )
+    entries = [entry for s in range(count) for a in range(num_actions) for entry in _entries(table, s, a)]
     start = getattr(unwrapped, "initial_state_distrib", None)
+    if start is not None and np.shape(start) != (count,):
+        raise ValueError(f"initial_state_distrib must have one entry for each of {count} states, not {np.shape(start)}")
     begins = np.zeros(count, bool) if start is None else np.asarray(start) > 0
     ended = {t for _, _, _, t, _, done in entries if done}
     continued = {t for s, _, _, t, _, done in entries if not done}
@@ -61,7 +55,7 @@ def from_gymnasium(env: Any, discount: Any, *, labels: Any = None) -> MDP:
             row = rows.setdefault((s, a), {})
             row[target] = row.get(target, 0.0) + p
             reward[s, a] += p * r
-    width = max(len(row) for row in rows.values())
+    width = max((len(row) for row in rows.values()), default=1)
     successors = np.zeros((size, num_actions, width), np.int32)
     probabilities = np.zeros(successors.shape)
     for (s, a), row in rows.items():
@@ -78,3 +72,25 @@ def from_gymnasium(env: Any, discount: Any, *, labels: Any = None) -> MDP:
         terminal=ends if ends.any() else None,
         labels=Labels() if labels is None else labels,
     )
+
+
+def _entries(table: Any, s: int, a: int) -> Iterator[tuple[int, int, float, int, float, bool]]:
+    """The transitions of a pair that have a probability; what is no transition is refused by its place."""
+    if not hasattr(table[s], "__getitem__") or (isinstance(table[s], dict) and a not in table[s]):
+        raise ValueError(f"state {s} of the table must number its actions 0, 1, …; action {a} is not there")
+    for number, entry in enumerate(table[s][a]):
+        place = f"transition {number} of state {s}, action {a} of the table"
+        if not (isinstance(entry, tuple | list) and len(entry) == 4):
+            raise ValueError(f"{place} is {entry!r}; it must be (probability, next state, reward, done)")
+        p, t, r, done = entry
+        for value, what in ((p, "probability"), (t, "next state"), (r, "reward")):
+            if not isinstance(value, numbers.Real | np.bool_) or not math.isfinite(value):
+                raise ValueError(f"{place} has the {what} {value!r}; it must be a finite number")
+        if not 0 <= p <= 1 + 1e-5:
+            raise ValueError(f"{place} has the probability {p}; it must lie between 0 and 1")
+        if t != int(t) or not 0 <= t < len(table):
+            raise ValueError(f"{place} leads to state {t}; there are states 0 to {len(table) - 1}")
+        if not isinstance(done, bool | np.bool_) and done not in (0, 1):
+            raise ValueError(f"{place} has done = {done!r}; it must be True or False")
+        if p > 0:
+            yield s, a, float(p), int(t), float(r), bool(done)

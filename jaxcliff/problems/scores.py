@@ -1,20 +1,22 @@
 """Tables of reward-model scores, one row per answer: a bandit whose contexts are the prompts."""
 
-import csv
 import dataclasses
-import io
-import json
-import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcliff import _memory
 from jaxcliff._types import Rewards
-from jaxcliff.labels import Labels
+from jaxcliff.labels import Labels, brief
 from jaxcliff.mdp import MDP
+from jaxcliff.problems import columns, tables
 from jaxcliff.problems.bandits import contextual_bandit
+
+LOGPROB = "base_logprob"
+WASTEFUL = 16  # cells of a padded table per answer, from which a table of WASTED bytes is refused
+WASTED = 2**30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,18 +26,28 @@ class Scores:
     Attributes:
         mdp: the contextual bandit. A state is a context, in order of appearance; its reward is the mean of the models.
         rewards: [N, S, A], one table per reward model.
-        names: of the reward models.
-        base: the base policy, [S, A], if the table has log-probabilities: their exponentials, divided by their sum over
-            the answers that the table has for the context.
+        names: of the reward models, which are the columns that were taken.
+        base: the base policy, [S, A], if the table has log-probabilities: normalised over the answers that the table
+            has for the context. An answer keeps at least the smallest mass that the dtype can hold: with none at all it
+            would be illegal.
+        base_log: the same as log-probabilities, float64 on the host; −∞ where a context has no such answer.
+        left_out: the columns that were not taken, and why.
     """
 
     mdp: MDP
     rewards: Rewards
     names: tuple[str, ...]
     base: Any
+    base_log: Any = None
+    left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.mdp, self.rewards))
+
+    def summary(self) -> str:
+        """Which columns are reward models, which are not, and why."""
+        taken = f"Reward models: {', '.join(map(brief, self.names))}."
+        return f"{taken} Columns {_why(self.left_out)}." if self.left_out else taken
 
 
 def from_scores(
@@ -44,138 +56,186 @@ def from_scores(
     context: str = "context",
     action: str = "action",
     rewards: Any = None,
-    base_logprob: str = "base_logprob",
+    base_logprob: str = LOGPROB,
 ) -> Scores:
     """The contextual bandit of a table with one row per (context, action).
 
     Args:
-        table: a `.csv` or `.jsonl` file, a list of rows (mappings), or columns by name (a mapping of arrays, a data
-            frame). Contexts may offer different numbers of actions.
+        table: a `.csv`, `.jsonl` or `.json` file, a list of rows (mappings), or columns by name (a mapping of arrays, a
+            data frame). Contexts may offer different numbers of actions.
         context, action: the columns that name them.
-        rewards: the columns of the reward models; all that are left, if not given.
-        base_logprob: the column with the log-probability of the answer under the base policy; need not exist.
+        rewards: the columns of the reward models. If not given, every other column of numbers, but for those that have
+            no name, are called an index or an id, count rows, or are the same for all answers of every context; `names`
+            says which were taken, `left_out` which were not and why. A column that is named here is always taken.
+        base_logprob: the column with the log-probability of the answer under the base policy; `"base_logprob"` need not
+            exist.
+
+    Where contexts have very different numbers of answers, `from_ragged_scores` pads less.
 
     >>> import jaxcliff as jc
-    >>> table = {"context": ["q1", "q1", "q2"], "action": ["yes", "no", "no"], "rm": [1.0, 0.5, 0.0]}
-    >>> mdp, rewards = jc.problems.from_scores(table)
+    >>> table = {"": [0, 1, 2], "context": ["q1", "q1", "q2"], "action": ["yes", "no", "no"], "rm": [1.0, 0.5, 0.0]}
+    >>> scores = jc.problems.from_scores(table)
+    >>> mdp, rewards = scores
     >>> mdp, rewards.shape
     (MDP(2 actions, 2 states, no transitions, discount 0, float32), (1, 2, 2))
+    >>> scores.summary()
+    "Reward models: rm. Columns left out: '' (it has no name)."
     """
-    columns, where = _columns(table)
-    rewards = [rewards] if isinstance(rewards, str) else rewards
-    for name in (context, action, *(rewards or ())):
-        if name not in columns:
-            raise ValueError(f"the table has no column {name!r}; its columns are {', '.join(map(repr, columns))}")
-    if rewards is None:
-        rewards = [name for name in columns if name not in (context, action, base_logprob)]
-    if not rewards:
-        raise ValueError(f"the table has no column of scores beside {context!r} and {action!r}")
-    lengths = {name: len(values) for name, values in columns.items()}
-    if len(set(lengths.values())) != 1:
-        raise ValueError(f"the columns have different lengths: {lengths}")
-    if not lengths[context]:
-        raise ValueError("the table has no rows")
+    answers = _read(table, context, action, rewards, base_logprob)
+    states, width = len(answers.choices), max(map(len, answers.choices))
+    needed = _bytes(len(answers.names), states, width)
+    what = f"one table of {states:,} contexts with up to {width:,} answers, {len(answers.state):,} in all,"
+    instead = "problems.from_ragged_scores makes several tables, of contexts with a similar number of answers"
+    if needed > WASTED and states * width > WASTEFUL * len(answers.state):
+        raise ValueError(f"{what} would need {needed / 1e9:.1f} GB of memory, nearly all of it padding; {instead}")
+    _memory.require(needed, what, instead)
+    return _padded(answers, np.arange(states))
 
+
+def from_ragged_scores(
+    table: Any,
+    *,
+    context: str = "context",
+    action: str = "action",
+    rewards: Any = None,
+    base_logprob: str = LOGPROB,
+) -> list[Scores]:
+    """The same as several problems, of contexts with a similar number of answers: padding at most doubles any.
+
+    Contexts with 1 answer, 2 to 3, 4 to 7, … are a problem each, the smallest first; the columns that are taken are
+    those of the whole table. Arguments as in `from_scores`.
+
+    >>> import jaxcliff as jc
+    >>> table = {"context": ["a", "b", "b", "b"], "action": ["x", "x", "y", "z"], "rm": [0.5, 1.0, 0.0, 0.25]}
+    >>> [scores.mdp.reward.shape for scores in jc.problems.from_ragged_scores(table)]
+    [(1, 1), (1, 3)]
+    """
+    answers = _read(table, context, action, rewards, base_logprob)
+    size = np.array([len(names).bit_length() for names in answers.choices])
+    groups = [np.flatnonzero(size == group) for group in np.unique(size)]
+    cells = sum(len(group) * max(len(answers.choices[s]) for s in group) for group in groups)
+    _memory.require(_bytes(len(answers.names), 1, cells), f"{len(groups)} tables of {cells:,} cells")
+    return [_padded(answers, group) for group in groups]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Answers:
+    """The rows of a table: to which context and which of its answers each belongs, and what it holds."""
+
+    contexts: tuple[str, ...]
+    choices: list[tuple[str, ...]]
+    state: np.ndarray
+    slot: np.ndarray
+    names: tuple[str, ...]
+    scores: np.ndarray  # [N, rows]
+    logs: np.ndarray | None
+    left_out: dict[str, str]
+
+
+def _read(table: Any, context: str, action: str, rewards: Any, base_logprob: str) -> _Answers:
+    read = tables.read(table)
+    cells, where = read.columns, read.where
+    wanted = None if rewards is None else _names(rewards)
+    named = (context, action, *(wanted or ()), *([base_logprob] if base_logprob != LOGPROB else []))
+    for name in named:
+        if name not in cells:
+            known = ", ".join(repr(brief(column)) for column in cells)
+            asked = (
+                f"; say which it is ({name}=; --{name} on the command line)" if name in ("context", "action") else ""
+            )
+            raise ValueError(f"the table has no column {name!r}; its columns are {known}{asked}")
+    for name in [name for name in named if named.count(name) > 1][:1]:
+        raise ValueError(f"the column {name!r} is given two parts: context, action, reward or base_logprob is one each")
+    contexts, choices, state, slot = _places(cells[context], cells[action], context, action, where)
+    reasons: dict[str, str] = {}
+    if wanted is None:
+        others = [name for name in cells if name not in (context, action, base_logprob)]
+        found = {name: columns.why_left_out(cells[name], name, state, where) for name in others}
+        wanted = tuple(name for name, reason in found.items() if reason is None)
+        reasons = {name: reason for name, reason in found.items() if reason is not None}
+    if not wanted:
+        more = f": {_why(reasons)}; name those to take ({columns.ASKED})" if reasons else ""
+        raise ValueError(f"the table has no column of scores beside {context!r} and {action!r}{more}")
+    scores = np.array([columns.finite(cells[name], name, where) for name in wanted])
+    limit = float(jnp.finfo(jnp.result_type(float)).max)
+    for n, row in np.argwhere(np.abs(scores) > limit)[:1]:
+        raise ValueError(
+            f"{where(int(row))}: {wanted[n]} is {scores[n, row]:g}, which float32 cannot hold; "
+            "switch 64-bit mode on (jax_enable_x64), or divide the column"
+        )
+    logs = None
+    if base_logprob in cells and base_logprob not in wanted:
+        logs = columns.finite(cells[base_logprob], base_logprob, where, "a log-probability")
+        for row in np.flatnonzero(logs > 0)[:1]:
+            raise ValueError(f"{where(int(row))}: {base_logprob} is {logs[row]:g}; a log-probability is at most 0")
+    return _Answers(contexts, choices, state, slot, wanted, scores, logs, reasons)
+
+
+def _names(rewards: Any) -> tuple[str, ...]:
+    if isinstance(rewards, str):
+        return (rewards,)
+    if not isinstance(rewards, Iterable):
+        raise TypeError(f"rewards are names of columns, such as ['helpful', 'honest'], not {brief(repr(rewards))}")
+    return tuple(str(name) for name in rewards)
+
+
+def _places(
+    contexts: Any, actions: Any, context: str, action: str, where: Callable[[int], str]
+) -> tuple[tuple[str, ...], list[tuple[str, ...]], np.ndarray, np.ndarray]:
+    """The contexts, the answers of each, and for every row which of them it is."""
     states: dict[str, int] = {}
     choices: list[dict[str, int]] = []
-    place = np.zeros((lengths[context], 2), int)
-    for row, (where_from, what) in enumerate(zip(columns[context], columns[action], strict=True)):
-        s = states.setdefault(str(where_from), len(states))
+    state, slot = np.zeros(len(contexts), int), np.zeros(len(contexts), int)
+    for row, cells in enumerate(zip(contexts, actions, strict=True)):
+        for cell, column in zip(cells, (context, action), strict=True):
+            if tables.missing(cell):
+                is_what = "empty" if isinstance(cell, str) else cell
+                raise ValueError(
+                    f"{where(row)}: {column} is {is_what}; every row needs one (write '(empty)' for a text without one)"
+                )
+        name, what = map(str, cells)
+        s = states.setdefault(name, len(states))
         if s == len(choices):
             choices.append({})
-        if str(what) in choices[s]:
-            raise ValueError(f"{where(row)}: context {where_from!r}, action {what!r} is there twice")
-        place[row] = s, choices[s].setdefault(str(what), len(choices[s]))
+        if what in choices[s]:
+            raise ValueError(f"{where(row)}: context {brief(name)!r}, action {brief(what)!r} is there twice")
+        state[row], slot[row] = s, choices[s].setdefault(what, len(choices[s]))
+    return tuple(states), [tuple(names) for names in choices], state, slot
 
-    shape = len(states), max(len(names) for names in choices)
-    at = (place[:, 0], place[:, 1])
+
+def _bytes(models: int, states: int, width: int) -> float:
+    """What a padded table takes at the least: float64 on the host, then in JAX, and what is legal."""
+    return states * width * ((models + 1) * (8 + jnp.finfo(jnp.result_type(float)).dtype.itemsize) + 1)
+
+
+def _padded(answers: _Answers, group: np.ndarray) -> Scores:
+    """These contexts as one problem, its rows as long as the longest."""
+    choices = [answers.choices[s] for s in group]
+    shape = len(group), max(map(len, choices))
+    number = np.full(len(answers.choices), -1)
+    number[group] = np.arange(len(group))
+    rows = np.flatnonzero(number[answers.state] >= 0)
+    at = number[answers.state[rows]], answers.slot[rows]
     legal = np.zeros(shape, bool)
     legal[at] = True
-    components = np.zeros((len(rewards), *shape))
-    for n, name in enumerate(rewards):
-        components[n][at] = _numbers(columns[name], name, where)
-    base = None
-    if base_logprob in columns:
-        logs = _numbers(columns[base_logprob], base_logprob, where)
-        for row in np.flatnonzero(logs > 0)[:1]:
-            raise ValueError(f"{where(row)}: {base_logprob} is {logs[row]:g}; a log-probability is at most 0")
-        table_of_logs = np.full(shape, -np.inf)
-        table_of_logs[at] = logs
-        mass = np.exp(table_of_logs - table_of_logs.max(axis=1, keepdims=True))
-        base = jnp.asarray(mass / mass.sum(axis=1, keepdims=True))
-    labels = Labels(tuple(states), [tuple(names) for names in choices])
-    mdp = contextual_bandit(components.mean(axis=0), legal=legal).replace(labels=labels)
-    return Scores(mdp, jnp.asarray(components).astype(mdp.dtype), tuple(rewards), base)
+    components = np.zeros((len(answers.names), *shape))
+    components[:, *at] = answers.scores[:, rows]
+    labels = Labels([answers.contexts[s] for s in group], choices)
+    with np.errstate(over="ignore"):
+        mean = components.mean(axis=0)  # exact where the sum is: dividing first would break ties
+    mean = np.where(np.isfinite(mean), mean, (components / len(components)).sum(axis=0))
+    mdp = contextual_bandit(mean, legal=legal).replace(labels=labels)
+    base = log = None
+    if answers.logs is not None:
+        log = np.full(shape, -np.inf)
+        log[at] = answers.logs[rows]
+        log -= log.max(axis=1, keepdims=True)
+        log -= np.log(np.exp(log).sum(axis=1, keepdims=True))
+        least = 4 * float(jnp.finfo(mdp.dtype).tiny)  # a normal number, also when a row is divided by its sum
+        base = jnp.asarray(np.where(legal, np.maximum(np.exp(log), least), 0)).astype(mdp.dtype)
+    rewards = jnp.asarray(components).astype(mdp.dtype)
+    return Scores(mdp, rewards, answers.names, base, log, dict(answers.left_out))
 
 
-def _columns(table: Any) -> tuple[dict[str, Any], Any]:
-    """Columns by name, and how to call a row in a message."""
-    if isinstance(table, str | pathlib.Path):
-        path = pathlib.Path(table)
-        rows, first = _read(path)
-        return _by_column(
-            rows, lambda row: f"{path.name}, line {first + row}"
-        ), lambda row: f"{path.name}, line {first + row}"
-    if isinstance(table, Mapping) or hasattr(table, "columns"):
-        return {str(name): np.asarray(table[name]) for name in table}, lambda row: f"row {row}"
-    if isinstance(table, Sequence) and all(isinstance(row, Mapping) for row in table):
-        return _by_column(list(table), lambda row: f"row {row}"), lambda row: f"row {row}"
-    raise TypeError(f"a table is a .csv or .jsonl file, columns by name, or a list of rows, not {type(table).__name__}")
-
-
-def _read(path: pathlib.Path) -> tuple[list[dict[str, Any]], int]:
-    """The rows of a file, and the line of the first."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise FileNotFoundError(f"there is no file {str(path)!r}") from None
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path.name} is not UTF-8 text: {error}") from None
-    match path.suffix:
-        case ".csv":
-            reader = csv.DictReader(io.StringIO(text, newline=""))  # a cell may hold a line break
-            columns = list(reader.fieldnames or ())
-            for name in [name for name in columns if columns.count(name) > 1][:1]:
-                raise ValueError(f"{path.name} has two columns named {name!r}")
-            return list(reader), 2
-        case ".jsonl":
-            rows = []
-            for number, line in enumerate(text.split("\n"), 1):
-                if not line.strip():
-                    continue
-                try:
-                    rows.append(json.loads(line))
-                except json.JSONDecodeError as error:
-                    raise ValueError(f"{path.name}, line {number}: not JSON ({error.msg})") from None
-                if not isinstance(rows[-1], dict):
-                    raise ValueError(f"{path.name}, line {number}: a row is an object with names, such as {{…}}")
-            return rows, 1
-    raise ValueError(f"a table of scores is a .csv or .jsonl file, not {path.name!r}")
-
-
-def _by_column(rows: list[Any], where: Any) -> dict[str, list[Any]]:
-    if not rows:
-        raise ValueError("the table has no rows")
-    names = list(rows[0])
-    for number, row in enumerate(rows):
-        odd = set(names) ^ set(row)
-        if odd or None in row.values():
-            raise ValueError(f"{where(number)}: the row does not have the columns {', '.join(map(repr, names))}")
-    return {name: [row[name] for row in rows] for name in names}
-
-
-def _numbers(values: Any, name: str, where: Any) -> np.ndarray:
-    try:
-        numbers = np.asarray(values, float)
-    except (TypeError, ValueError):
-        numbers = np.array([_number(x) for x in values])
-    for row in np.flatnonzero(~np.isfinite(numbers))[:1]:
-        raise ValueError(f"{where(row)}: {name} is {values[row]!r}; a score must be a finite number")
-    return numbers
-
-
-def _number(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return np.nan
+def _why(left_out: Mapping[str, str]) -> str:
+    return "left out: " + ", ".join(f"{brief(name)!r} ({reason})" for name, reason in left_out.items())
