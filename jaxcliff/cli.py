@@ -5,6 +5,7 @@ import contextlib
 import csv
 import os
 import platform
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,6 +38,17 @@ def _problems() -> dict[str, Callable[[Any, Any], Any]]:
     }
 
 
+def command() -> int:
+    """`main` as a process of its own. Ctrl-C ends it at once: an exception raised within XLA could be swallowed."""
+
+    def end(number: int, frame: Any) -> None:
+        sys.stdout.flush()
+        os._exit(_interrupted())
+
+    signal.signal(signal.SIGINT, end)
+    return main()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status. A mistake of the user's gets a sentence, not a stack trace."""
     parser = argparse.ArgumentParser(prog="jaxcliff", description="Where optimal policies jump when rewards change.")
@@ -51,6 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     atlas.add_argument("--rewards", help="of a table: the columns that are reward models, such as helpful,harmless")
     atlas.add_argument("--context", help="of a table: the column with the contexts (default: context)")
     atlas.add_argument("--action", help="of a table: the column with the actions (default: action)")
+    atlas.add_argument(
+        "--tie-tolerance",
+        type=float,
+        help="gaps up to this share of the reward's span are ties (default: 1e-11, or 1e-4 for float32 problems)",
+    )
     atlas.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     atlas.add_argument("--count", type=int, default=1024, help="rewards per radius (default: 1024)")
     atlas.add_argument("--quick", action="store_true", help="coarser maps, fewer rewards")
@@ -67,9 +84,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"jaxcliff: {said}".encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("jaxcliff: interrupted", file=sys.stderr)
-        return 130
+        return _interrupted()
     return 0
+
+
+INTERRUPTED = 130
+
+
+def _interrupted() -> int:
+    print("\njaxcliff: interrupted; what was finished is kept", file=sys.stderr, flush=True)
+    return INTERRUPTED
 
 
 def _remember_compiled() -> None:
@@ -105,6 +129,7 @@ def _atlas(options: Any) -> None:
     subject = _subject(given[0] if given else "grid", options.seed, columns)
     count = 64 if options.quick else options.count
     out, look = Path(options.out), {"seed": options.seed, "quick": options.quick, "replace": options.replace}
+    look["tie_tolerance"] = options.tie_tolerance
     report.write(subject, out, count=count, say=_say, **look)
 
 
@@ -139,4 +164,4 @@ def _subject(problem: str, seed: int, columns: dict[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())

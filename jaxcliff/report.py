@@ -15,11 +15,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from jaxcliff import figures, folder, studies
+from jaxcliff import figures, folder, studies, verdict
 from jaxcliff.cliffs.census import census
-from jaxcliff.cliffs.noise import flip_probability
 from jaxcliff.cliffs.radius import NearestCliff, nearest_cliff
-from jaxcliff.cliffs.repair import repair
 from jaxcliff.labels import Labels, brief
 from jaxcliff.mdp import MDP
 from jaxcliff.problems.bandits import contextual_bandit
@@ -32,7 +30,6 @@ NOISE = 0.1  # of the span, between rewards that are compared
 BUDGET = 0.1  # of total variation, for which a temperature is named
 CONTEXTS = 24  # of a table of scores that the map of weights shows
 CENSUS_WORK = 2 * 10**10  # multiplications; fewer rewards are compared in larger problems
-LARGEST_PROGRAMME = 20_000  # entries of the reward for which a repair is computed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +73,7 @@ def write(
     quick: bool,
     say: Callable[[str], None],
     replace: bool = False,
+    tie_tolerance: float | None = None,
 ) -> None:
     """Makes the folder `out`: README.txt, and per chapter a PNG, a PDF and the data as zarr.
 
@@ -85,8 +83,8 @@ def write(
     text = [subject.heading]
     folder.make_room(out, text[0], replace=replace)
     say(text[0])
-    near = nearest_cliff(subject.mdp)
-    text.append(verdict(subject, near))
+    near = nearest_cliff(subject.mdp, tie_tolerance=tie_tolerance)
+    text.append(verdict.words(subject.mdp, near))
     say("\n" + text[1])
 
     def save() -> None:
@@ -94,7 +92,7 @@ def write(
 
     save()
     for chapter in chapters(subject, near, jax.random.key(seed), count, quick):
-        chapter.data.attrs |= {"name": subject.name, "seed": seed}
+        chapter.data.attrs |= {"name": subject.name, "seed": seed, "tie_tolerance": near.walls.tie_tolerance}
         chapter.data.to_zarr(out / f"{chapter.name}.zarr", mode="w", consolidated=False)
         for suffix, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
             chapter.figure.savefig(out / f"{chapter.name}.{suffix}", dpi=300, metadata=metadata)
@@ -105,71 +103,31 @@ def write(
     say(f"\n{time.perf_counter() - began:.0f} s of computing; see {out}/")
 
 
-def verdict(subject: Subject, near: NearestCliff) -> str:
-    """Ties first, then the nearest cliff, margins, noise, and what would keep the policy where it is."""
-    mdp, labels = subject.mdp, subject.mdp.labels
-    span = float(solve(mdp).span) or 1.0
-    lines = []
-    ties = near.tied_actions()
-    if ties:
-        more = f" (and {len(ties) - 5} more)" if len(ties) > 5 else ""
-        lines.append(f"Ties: {len(ties)}; any change, however small, can break them: {'; '.join(ties[:5])}{more}.")
-    else:
-        lines.append("Ties: none.")
-        lines.append(_sentence(near.summary()))
-    ranking = [m for m in near.ranking(len(near.walls.gap)) if not near.walls.tied[m.state, m.enters]][:5]
-    if ranking:
-        lines.append("States nearest to flipping, by their margins (true distances only if nothing else flips first):")
-        for m in ranking:
-            switch = f"{labels.action(m.leaves, m.state)} to {labels.action(m.enters, m.state)}"
-            lines.append(f"  {m.margin:.4g}  {labels.state(m.state)}: from {switch}")
-    for share in (0.001, 0.01):
-        noise = flip_probability(mdp, sigma=share * span, draws=20_000)
-        lines.append(
-            f"Noise of {share:.1%} of the reward's span on every entry changes the optimal policy with probability "
-            f"{noise.estimate:.3g} (± {noise.standard_error:.1g})."
-        )
-    wanted = 0.01 * span if near.tied or not np.isfinite(near.radius) else 2 * float(near.radius)
-    if mdp.reward.size <= LARGEST_PROGRAMME and np.isfinite(near.margin):
-        mended = repair(mdp, near.walls.actions, radius=wanted)
-        if mended.feasible:
-            lines.append(
-                f"To keep this policy (ties to the first action) safe from errors up to {wanted:.4g}, change the "
-                f"reward by {mended.size:.4g} at most in any entry."
-            )
-        else:
-            lines.append(_sentence(mended.summary()))
-    return "\n".join(lines)
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
-
-
 def chapters(subject: Subject, near: NearestCliff, key: Any, count: int, quick: bool) -> Iterator[Chapter]:
     """The studies that fit the subject, one after the other."""
-    mdp = subject.mdp
+    mdp, tie = subject.mdp, near.walls.tie_tolerance
     keys = jax.random.split(key, 4)
     if subject.rewards is not None and len(subject.rewards) > 1:
-        yield _weights(subject)
-        yield _aggregation(subject, keys[1], count, quick)
+        yield _weights(subject, tie)
+        yield _aggregation(subject, keys[1], count, quick, tie)
     elif np.isfinite(near.margin):
         yield _phase(mdp, near, quick)
         yield _ray(mdp, near)
-    yield _flips(mdp, keys[0], count)
+    yield _flips(mdp, keys[0], count, tie)
     yield _radius(mdp, near, keys[3], count)
-    yield _temperature(mdp, keys[2], quick)
+    yield _temperature(mdp, keys[2], quick, tie)
 
 
 def _scale(near: NearestCliff) -> float:
     """A change of reward at which several states have flipped."""
-    margins = np.sort(near.walls.margin.min(axis=-1))
-    return float(margins[np.isfinite(margins) & (margins > 0)][:BRITTLE].max())
+    walls = near.walls
+    margins = np.sort(np.where(walls.tied | walls.undecided, np.inf, walls.margin).min(axis=-1))
+    return float(margins[np.isfinite(margins)][:BRITTLE].max())
 
 
 def _directions(near: NearestCliff) -> tuple[Any, Any]:
     """The steepest changes towards the two nearest walls that are no ties and do not share a state."""
-    margin = np.where(near.walls.tied, np.inf, near.walls.margin)
+    margin = np.where(near.walls.tied | near.walls.undecided, np.inf, near.walls.margin)
     found: list[tuple[int, int]] = []
     for flat in np.argsort(margin, axis=None):
         s, a = np.unravel_index(flat, margin.shape)
@@ -187,22 +145,35 @@ def _phase(mdp: MDP, near: NearestCliff, quick: bool) -> Chapter:
     reach = 5 * _scale(near)
     pixels, regions = (96, 500) if quick else (256, 4000)
     extent = (-reach, reach, -reach, reach)
-    ds = studies.phase_diagram(mdp, None, x, y, extent, pixels=pixels, max_regions=regions, progress=True)
+    options: dict[str, Any] = {"pixels": pixels, "max_regions": regions, "tie_tolerance": near.walls.tie_tolerance}
+    ds = studies.phase_diagram(mdp, None, x, y, extent, progress=True, **options)
     radius = ds.attrs["plane_radius"]
     inside = f"Nothing switches inside the circle, of radius {radius:.3g}." if radius > 0 else "The base is on a cliff."
-    whole = "" if ds.attrs["complete"] else f" The map stopped at {regions} regions and is not complete."
+    if near.undecided and not near.tied:
+        inside = "Whether the base is on a cliff is undecided."
     text = (
         "The optimal policy when the reward is changed along two directions at once, those towards its two most "
         f"brittle states. Every patch is one policy, exactly: {ds.sizes['region']} policies and {ds.sizes['edge']} "
         f"borders within {reach:.3g} of the base (cross). Thick borders are jumps where the policy goes. {inside} "
-        f"At the farthest, {int(ds.states_changed.max())} states have changed.{whole}"
+        f"At the farthest, {int(ds.states_changed.max())} states have changed.{_lacking(ds)}"
     )
     return Chapter("phase", ds, figures.phase_diagram(ds), text)
 
 
+def _lacking(ds: xr.Dataset) -> str:
+    """What a map lacks, and what is undecided in it; '' for most."""
+    unsure = int(ds.undecided.any(["state", "action"]).sum())
+    words = f" In {unsure} policies it is undecided whether some actions tie." if unsure else ""
+    if ds.attrs["stopped"]:
+        words += f" The map stopped at {ds.sizes['region']:,} policies and is not complete."
+    elif not ds.attrs["complete"]:
+        words += " The map is not complete: the arithmetic could not follow every border to its other side."
+    return words
+
+
 def _ray(mdp: MDP, near: NearestCliff) -> Chapter:
     x, _ = _directions(near)
-    ds = studies.ray(mdp, None, x, stop=3 * _scale(near))
+    ds = studies.ray(mdp, None, x, stop=3 * _scale(near), tie_tolerance=near.walls.tie_tolerance)
     kinks = int((ds.visited_tv > 1e-9).sum())
     text = (
         f"The same along one direction, that towards the nearest cliff: {ds.sizes['breakpoint']} cliffs, "
@@ -212,43 +183,43 @@ def _ray(mdp: MDP, near: NearestCliff) -> Chapter:
     return Chapter("ray", ds, figures.ray(ds), text)
 
 
-def _weights(subject: Subject) -> Chapter:
+def _weights(subject: Subject, tie: Any) -> Chapter:
     mdp, rewards = subject.mdp, np.asarray(subject.rewards)
     names = tuple(subject.names)
     called = [brief(name) for name in names]
     if len(rewards) == 2:
-        ds = studies.ray(mdp, rewards[0], rewards[1] - rewards[0])
+        ds = studies.ray(mdp, rewards[0], rewards[1] - rewards[0], tie_tolerance=tie)
         text = (
             f"From {called[0]} alone (t = 0) to {called[1]} alone (t = 1): {ds.sizes['breakpoint']} cliffs, all exact. "
             f"On the way {int(ds.states_changed.max())} contexts change their answer."
         )
         return Chapter("weights", ds, figures.ray(ds), text)
-    mdp, rewards = _most_brittle(mdp, rewards[:3])
-    near = nearest_cliff(mdp, rewards.mean(axis=0), family=family.weights(rewards))
-    ds = studies.phase_diagram(mdp, weights_of=rewards, max_regions=20_000, progress=True)
+    mdp, rewards = _most_brittle(mdp, rewards[:3], tie)
+    near = nearest_cliff(mdp, rewards.mean(axis=0), family=family.weights(rewards), tie_tolerance=tie)
+    ds = studies.phase_diagram(mdp, weights_of=rewards, max_regions=20_000, tie_tolerance=tie, progress=True)
     rest = f" ({', '.join(called[3:])} left out of the picture)" if len(names) > 3 else ""
-    whole = "" if ds.attrs["complete"] else f" The map stopped at {ds.sizes['region']:,} policies and is not complete."
     text = (
         f"Which answers win under which weights of {', '.join(called[:3])}{rest}, in the {mdp.num_states} contexts "
         f"that are nearest to a change: {ds.sizes['region']:,} policies, exactly. The cross is equal weights; from "
-        f"there the nearest change is {float(near.radius):.3g} away (the most that any weight moves).{whole}"
+        f"there the nearest change is {float(near.radius):.3g} away (the most that any weight moves).{_lacking(ds)}"
     )
     return Chapter("weights", ds, figures.weight_triangle(ds, names=names[:3]), text)  # type: ignore[arg-type]
 
 
-def _most_brittle(mdp: MDP, rewards: np.ndarray) -> tuple[MDP, np.ndarray]:
+def _most_brittle(mdp: MDP, rewards: np.ndarray, tie: Any) -> tuple[MDP, np.ndarray]:
     """The contexts whose answers change first when the weights leave equality: a picture of all would be black."""
     middle = rewards.mean(axis=0)
-    near = nearest_cliff(mdp, middle, family=family.weights(rewards))
+    near = nearest_cliff(mdp, middle, family=family.weights(rewards), tie_tolerance=tie)
     chosen = sorted(m.state for m in near.ranking(CONTEXTS)) or [0]
     labels = Labels([mdp.labels.states[s] for s in chosen], [mdp.labels.actions[s] for s in chosen])
     legal = None if mdp.legal is None else mdp.legal[np.array(chosen)]
     return contextual_bandit(middle[chosen], legal=legal).replace(labels=labels), rewards[:, chosen]
 
 
-def _aggregation(subject: Subject, key: Any, count: int, quick: bool) -> Chapter:
+def _aggregation(subject: Subject, key: Any, count: int, quick: bool, tie: Any) -> Chapter:
     count = min(count, 32 if quick else 128)
-    ds = studies.aggregation_stability(subject.mdp, subject.rewards, key=key, count=count, names=subject.names)
+    options: dict[str, Any] = {"key": key, "count": count, "names": subject.names, "tie_tolerance": tie}
+    ds = studies.aggregation_stability(subject.mdp, subject.rewards, **options)
     moves = ds.breakpoint.fillna(np.inf).values
     text = (
         f"What one reward model can do to the mean of all. An error of {float(ds.radius.min()):.3g} in one alone "
@@ -267,8 +238,8 @@ def _aggregation(subject: Subject, key: Any, count: int, quick: bool) -> Chapter
     return Chapter("aggregation", ds, figures.aggregation_stability(ds), text)
 
 
-def _flips(mdp: MDP, key: Any, count: int) -> Chapter:
-    ds = studies.flip_frequency(mdp, key=key, count=count, progress=True)
+def _flips(mdp: MDP, key: Any, count: int, tie: Any) -> Chapter:
+    ds = studies.flip_frequency(mdp, key=key, count=count, tie_tolerance=tie, progress=True)
     return Chapter("flips", ds, figures.flip_frequency(ds), read_flips(ds))
 
 
@@ -276,25 +247,30 @@ def _radius(mdp: MDP, near: NearestCliff, key: Any, count: int) -> Chapter:
     span = float(solve(mdp).span) or 1.0
     if isinstance(mdp.transitions, Dense | Successors):  # every reward has a policy, every policy a matrix
         count = min(count, max(64, CENSUS_WORK // (mdp.num_states**2 * mdp.reward.size)))
-    found = census(mdp, perturb.gaussian(key, mdp, span * NOISE, max(count, 8)).rewards)
+    rewards = perturb.gaussian(key, mdp, span * NOISE, max(count, 8)).rewards
+    found = census(mdp, rewards, tie_tolerance=near.walls.tie_tolerance)
     own, radius = float(near.radius), found.radius[np.isfinite(found.radius)]
     nearer = float(np.mean(found.radius < own))
     middle = f"half of them have a cliff within {np.median(radius):.3g}" if radius.size else "none has a cliff"
     itself = (
         f"The cliff of the reward itself is at {own:.3g} (black), and {nearer:.0%} of the others are nearer to one."
     )
+    stands = "It is undecided whether the reward itself stands on a cliff."
+    if near.tied:
+        stands = "The reward itself stands on a cliff."
     text = (
         f"How unusual this reward is: {len(found.radius):,} rewards like it, each entry moved at random by "
-        f"{NOISE:.0%} of the span; {middle}. {itself if own > 0 else 'The reward itself stands on a cliff.'} "
+        f"{NOISE:.0%} of the span; {middle}. {stands if near.tied or near.undecided else itself} "
         "The dashed line is what their smallest gaps alone promise."
     )
     return Chapter("radius", found.to_dataset(), figures.radius_distribution(found.to_dataset(), mark=own), text)
 
 
-def _temperature(mdp: MDP, key: Any, quick: bool) -> Chapter:
+def _temperature(mdp: MDP, key: Any, quick: bool, tie: Any) -> Chapter:
     span = float(solve(mdp).span) or 1.0
     ladder = np.geomspace(1e-3, 3, 7 if quick else 13) * span
-    ds = studies.temperature_curve(mdp, key=key, strengths=ladder, count=16 if quick else 48, progress=True)
+    options: dict[str, Any] = {"strengths": ladder, "count": 16 if quick else 48, "tie_tolerance": tie}
+    ds = studies.temperature_curve(mdp, key=key, progress=True, **options)
     moved = (ds.sensitivity * ds.distance).values
     enough = ladder[moved <= BUDGET]
     radius, steps = ds.attrs["radius"], float(mdp.steps)
@@ -316,6 +292,7 @@ def _temperature(mdp: MDP, key: Any, quick: bool) -> Chapter:
 def read_flips(ds: xr.Dataset) -> str:
     """The flips figure in words, with the numbers of this run."""
     safe, tied = ds.attrs["safe_radius"], int((ds.decision & (ds.optimal.sum("action") > 1)).sum())
+    unsure = int(ds.base_undecided.sum())
     has = "state has" if tied == 1 else "states have"
     radius = ds.attrs["telling_radius"]
     telling = ds.sel(radius=radius)
@@ -327,6 +304,8 @@ def read_flips(ds: xr.Dataset) -> str:
         f"{ds.attrs['count']:,} rewards per radius, all certified.",
         f"{tied} {has} more than one optimal action: there any change, however small, can flip the policy."
         if tied
+        else f"In {unsure} {'state' if unsure == 1 else 'states'} it is undecided whether actions tie."
+        if unsure
         else "The nearest rival is within the error of the arithmetic: no radius is certified."
         if safe == 0
         else f"No reward within {safe:.3g} of the base flips anything (certified: smallest gap / 2L).",

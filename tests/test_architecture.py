@@ -37,6 +37,7 @@ ORDER = (
     "studies",
     "figures",
     "folder",
+    "verdict",
     "report",
     "cli",
 )

@@ -11,7 +11,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import jaxcliff as jc
-from jaxcliff import cli, report
+from jaxcliff import cli, verdict
 from tests.conftest import needs_x64
 
 
@@ -100,7 +100,7 @@ def test_the_atlas_command_writes_figures_data_and_words(problem, tmp_path, caps
 
 def test_the_verdict_keeps_names_as_they_are():
     mdp = jc.problems.bandit(jnp.asarray([1.0, 0.5])).replace(labels=jc.Labels(("Home",), ("Paris", "London")))
-    text = report.verdict(report.Subject("cities", mdp), jc.nearest_cliff(mdp))
+    text = verdict.words(mdp, jc.nearest_cliff(mdp))
     assert "Nearest cliff at 0.25 (inf norm): state 0 (Home) goes from action 0 (Paris) to action 1 (London)" in text
 
 

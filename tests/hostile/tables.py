@@ -397,7 +397,7 @@ ROWS: list[Row] = [
     Row(
         "rewards that are words",
         lambda: jc.MDP(None, np.array([["a", "b"]])),
-        says="the reward must be numbers, not <U1",
+        says="the reward must be an array of numbers",
     ),
     # Gymnasium.
     Row(
