@@ -27,6 +27,7 @@ from jaxcliff.transitions import Dense, Successors, Tree
 
 Array = np.ndarray
 U = 2.0**-53
+POLISH = 2  # sweeps after a linear solve, whose rounding they take away where a chain mixes
 ENTRIES = 2**22  # of the matrices of policies that are held at a time
 
 
@@ -167,7 +168,12 @@ class Chains(Cones):
             r = np.where(self.counts, r - middle[..., None, None], 0.0)
         own = actions[:, None, :, None]
         received = np.take_along_axis(np.broadcast_to(r, (len(actions), *r.shape[1:])), own, axis=-1)[..., 0]
-        h = np.linalg.solve(self._systems(self._of(actions)), np.moveaxis(received, 1, -1))
+        chains, received = self._of(actions), np.moveaxis(received, 1, -1)
+        h = np.linalg.solve(self._systems(chains), received)
+        for _ in range(POLISH):
+            h = received + self.discount * (chains @ h)
+            if not self.pinned:
+                h = h - (h.max(axis=1, keepdims=True) + h.min(axis=1, keepdims=True)) / 2
         after = self.rows.reshape(-1, self.num_states) @ h
         q = r + self.discount * np.moveaxis(after, -1, 1).reshape(len(actions), -1, *self.counts.shape)
         v = np.take_along_axis(q, own, axis=-1)

@@ -219,8 +219,10 @@ def map_plane(
     """The map of a convex piece of a plane, given by its corners: clean rewards (R, X, Y), [3, S, A]."""
     max_regions, cones = _checks.whole(max_regions, "max_regions", 1), ties.cones
     low, high = corners.min(axis=0), corners.max(axis=0)
-    centre, half = (low + high) / 2, (high - low) / 2
-    if not np.isfinite(half * np.abs(plane[1:]).max(axis=(1, 2))).all():
+    centre, half = low / 2 + high / 2, high / 2 - low / 2
+    with np.errstate(over="ignore"):
+        largest = np.maximum(half, np.abs(centre)) * np.abs(plane[1:]).max(axis=(1, 2))
+    if not np.isfinite(2 * largest).all():
         raise ValueError("the extent times its rewards is larger than float64 can hold")
     unit = np.stack([plane[0] + np.tensordot(centre, plane[1:], axes=1), *(half[:, None, None] * plane[1:])])
     with tqdm(total=1.0, desc="area", unit="", disable=not progress, bar_format="{l_bar}{bar}| {postfix}") as bar:

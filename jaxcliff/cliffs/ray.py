@@ -269,7 +269,8 @@ def _follow(
         falls = walls & (slope < -flat)
         hits = np.where(falls, value / np.where(falls, -slope, 1), np.inf)
         following = np.maximum(hits.min(axis=(-2, -1)), now)
-        middle = np.where(following < np.inf, (now + following) / 2, now + 1)
+        end = np.minimum(following, stop)
+        middle = np.where(end < np.inf, (now + end) / 2, now + 1)
 
         def level(t: Array, walls: Array, some: Array = some, gaps: Array = gaps, error: Array = error) -> Array:
             here = gaps[:, 0] + t[:, None, None] * gaps[:, 1]
