@@ -160,10 +160,16 @@ def _phase(mdp: MDP, near: NearestCliff, quick: bool) -> Chapter:
     return Chapter("phase", ds, figures.phase_diagram(ds), text)
 
 
+def _unsure(ds: xr.Dataset) -> str:
+    """What is undecided in a map or on a ray; '' for most."""
+    policies = int(ds.undecided.any(["state", "action"]).sum())
+    start = " It is undecided whether actions tie at the start." if ds.attrs.get("undecided_start") else ""
+    return f"{start} In {policies} policies it is undecided whether some actions tie." if policies else start
+
+
 def _lacking(ds: xr.Dataset) -> str:
     """What a map lacks, and what is undecided in it; '' for most."""
-    unsure = int(ds.undecided.any(["state", "action"]).sum())
-    words = f" In {unsure} policies it is undecided whether some actions tie." if unsure else ""
+    words = _unsure(ds)
     if ds.attrs["stopped"]:
         words += f" The map stopped at {ds.sizes['region']:,} policies and is not complete."
     elif not ds.attrs["complete"]:
@@ -178,7 +184,7 @@ def _ray(mdp: MDP, near: NearestCliff) -> Chapter:
     text = (
         f"The same along one direction, that towards the nearest cliff: {ds.sizes['breakpoint']} cliffs, "
         f"{kinks} of them where the policy goes. The optimal return (above) has no jump anywhere; the policy (below) "
-        "does nothing but jump."
+        f"does nothing but jump.{_unsure(ds)}"
     )
     return Chapter("ray", ds, figures.ray(ds), text)
 
@@ -191,7 +197,7 @@ def _weights(subject: Subject, tie: Any) -> Chapter:
         ds = studies.ray(mdp, rewards[0], rewards[1] - rewards[0], tie_tolerance=tie)
         text = (
             f"From {called[0]} alone (t = 0) to {called[1]} alone (t = 1): {ds.sizes['breakpoint']} cliffs, all exact. "
-            f"On the way {int(ds.states_changed.max())} contexts change their answer."
+            f"On the way {int(ds.states_changed.max())} contexts change their answer.{_unsure(ds)}"
         )
         return Chapter("weights", ds, figures.ray(ds), text)
     mdp, rewards = _most_brittle(mdp, rewards[:3], tie)

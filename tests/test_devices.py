@@ -108,7 +108,7 @@ PROGRAM = """
 
 
 @pytest.mark.skipif(not X64, reason="the same programs")
-@pytest.mark.parametrize("devices", [2, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("devices", [2, 8])
 def test_solves_on_several_devices_and_threads_come_back(devices):
     flags = re.sub(r"--xla_force_host_platform_device_count=\d+", "", os.environ["XLA_FLAGS"])
     environment = os.environ | {

@@ -16,7 +16,7 @@ TABLE = "context,action,a,b,id\nq,x,1,2,7\nq,y,3,0,8\n"
 def atlas(tmp_path, monkeypatch, capsys):
     """Runs the command line without drawing; its exit status and what it said of a mistake."""
     monkeypatch.setattr(report, "chapters", lambda *_: iter(()))
-    monkeypatch.setattr(report, "verdict", lambda *_: "Ties: none.")
+    monkeypatch.setattr(report.verdict, "words", lambda *_: "Ties: none.")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "t.csv").write_text(TABLE)
 

@@ -168,6 +168,6 @@ def test_bandits_are_their_rewards():
     mdp = jc.problems.contextual_bandit([[1.0, 3.0], [2.0, 2.0]], initial=[0.25, 0.75])
     sol = jc.solve(mdp)
     np.testing.assert_array_equal(sol.q_values, mdp.reward)
-    assert sol.error_bound == 0
+    assert sol.error_bound <= 8 * jnp.finfo(mdp.dtype).tiny  # what a subnormal number could lose
     assert jc.optimal_actions(sol).optimal.tolist() == [[False, True], [True, True]]
     assert repr(mdp) == f"MDP(2 actions, 2 states, no transitions, discount 0, float{64 if X64 else 32})"

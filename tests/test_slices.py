@@ -103,3 +103,19 @@ def test_an_interrupt_ends_a_long_solve_within_seconds():
         assert time.monotonic() - began < 20
         assert out.startswith("caught: a solve was interrupted"), err
         assert "converged" in out
+
+
+@needs_x64
+def test_an_interrupt_ends_the_command_with_a_sentence(tmp_path):
+    """Whatever it is at: compiling, solving, drawing."""
+    program = [sys.executable, "-m", "jaxcliff.cli", "atlas", "--out", str(tmp_path / "atlas")]
+    running = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert running.stdout.readline().startswith("grid: MDP(")
+    time.sleep(2.0)
+    began = time.monotonic()
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert time.monotonic() - began < 20
+    assert running.returncode == 130
+    assert "jaxcliff: interrupted; what was finished is kept" in err
+    assert "Traceback" not in err

@@ -221,8 +221,8 @@ def map_plane(
     low, high = corners.min(axis=0), corners.max(axis=0)
     centre, half = low / 2 + high / 2, high / 2 - low / 2
     with np.errstate(over="ignore"):
-        largest = np.maximum(half, np.abs(centre)) * np.abs(plane[1:]).max(axis=(1, 2))
-    if not np.isfinite(2 * largest).all():
+        largest = 2 * np.maximum(half, np.abs(centre)) * np.abs(plane[1:]).max(axis=(1, 2))
+    if not np.isfinite(largest).all():
         raise ValueError("the extent times its rewards is larger than float64 can hold")
     unit = np.stack([plane[0] + np.tensordot(centre, plane[1:], axes=1), *(half[:, None, None] * plane[1:])])
     with tqdm(total=1.0, desc="area", unit="", disable=not progress, bar_format="{l_bar}{bar}| {postfix}") as bar:

@@ -157,7 +157,7 @@ def _from_gaps(cones: Cones, plan: PolicyMap, plane: Array, region: Array, here:
             radius[own] = np.maximum((values / norms[i][walls]).min(axis=1), 0)
             ties = plan.optimal[start + i][walls]
             lowest = np.where(ties, np.inf, values).min(axis=1)
-            certain[own] = lowest > np.abs(here[own]) @ error[i]
+            certain[own] = (lowest > np.abs(here[own]) @ error[i]) & ~plan.undecided[start + i].any()
     return gap, radius, certain
 
 

@@ -477,3 +477,37 @@ FIGURES = named(
 )
 
 ROWS: list[Row] = [*KEYS, *RECORDS, *FAMILIES, *TRACED, *WHOLE, *NUMBERS, *HUGE, *FIGURES]
+
+
+# What would be dropped on the way into an array, imaginary parts and masks, is refused wherever numbers come in.
+SMALL = jc.problems.garnet(jax.random.key(0), states=4, actions=2, branching=2)
+DOORS = {
+    "solve": lambda x: jc.solve(SMALL, x),
+    "solve, tolerance": lambda x: jc.solve(SMALL, tolerance=x[0, :1]),
+    "solve, init": lambda x: jc.solve(SMALL, init=x[:, 0]),
+    "Entropy": lambda x: jc.solve(SMALL, regularizer=jc.Entropy(x[0, :1])),
+    "Sparsemax": lambda x: jc.solve(SMALL, regularizer=jc.Sparsemax(x[0, :1])),
+    "KL": lambda x: jc.solve(SMALL, regularizer=jc.KL(0.1, x)),
+    "evaluate": lambda x: jc.evaluate(SMALL, x),
+    "discount": lambda x: SMALL.replace(discount=x[0, 0:1]),
+    "reward": lambda x: SMALL.replace(reward=x),
+    "inverse_bellman": lambda x: jc.inverse_bellman(SMALL, x),
+    "nearest_cliff": lambda x: jc.nearest_cliff(SMALL, x),
+    "census": lambda x: jc.census(SMALL, np.ma.stack([x] * 8) if np.ma.isMaskedArray(x) else np.stack([x] * 8)),
+    "cliffs_along": lambda x: jc.cliffs_along(SMALL, None, x),
+    "policy_map": lambda x: jc.policy_map(SMALL, None, x, x),
+    "repair": lambda x: jc.repair(SMALL, [0] * 4, x, gap=0.1),
+    "flip_probability": lambda x: jc.flip_probability(SMALL, x),
+    "features": lambda x: jc.family.features(x[None]),
+    "linear": lambda x: jc.aggregate.linear(x[None], jc.aggregate.constant([1.0])),
+    "posterior": lambda x: jc.aggregate.posterior(x[:, :1].T, x[:1, 0]),
+    "softmax_gate": lambda x: jc.aggregate.softmax_gate(x, 1.0),
+    "shaping": lambda x: jc.perturb.shaping(SMALL, x[:, 0]),
+    "regret": lambda x: jc.metrics.regret(SMALL, x),
+    "total_variation": lambda x: jc.metrics.total_variation(x, x),
+    "studies.ray": lambda x: jc.studies.ray(SMALL, None, x),
+}
+MASKED = np.ma.masked_array(np.ones((4, 2)), mask=[[True, False]] * 4)
+for name, door in DOORS.items():
+    ROWS.append(Row(f"imaginary: {name}", functools.partial(door, np.ones((4, 2)) * 1j), says="must be real"))
+    ROWS.append(Row(f"masked: {name}", functools.partial(door, MASKED), says="masked; fill or remove"))
