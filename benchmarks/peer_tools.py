@@ -1,6 +1,6 @@
 """Other libraries, as they are shipped, each at the setting that is best for the accuracy asked for.
 
-A maker gets a problem and returns solve(reward) -> values; what a user would do once is done by the maker and not timed.
+A maker gets a problem and returns solve(reward) -> values; what a user would do once, the maker does, untimed.
 A problem has `rows` (CSR, one row per pair of state and action), `legal`, `gamma`, and a `base` value to start from, or
 None. Where a library wants every action in every state, an illegal one is a copy of the first legal one.
 """
@@ -118,7 +118,7 @@ def pymdptoolbox(problem):
 
 
 def mdpsolver(problem):
-    """C++; its span rule and Puterman's correction leave an error of at most `tolerance`; threads cost more than they save.
+    """C++; `tolerance` bounds the error (span rule, Puterman's correction); its threads cost more than they save here.
 
     The transitions go with every reward (it has no other way); the lists themselves are built once.
     """
@@ -194,7 +194,7 @@ def _jaxdp(gamma, shape, axes):
 
 
 def mdpax(problem):
-    """Value iteration; its sup rule bounds the error by epsilon (the default, span, does not); compiles anew per reward."""
+    """Value iteration; its sup rule (not its default) bounds the error by epsilon; compiles anew for every reward."""
     import jax
     import jax.numpy as jnp
     from mdpax.core.problem import Problem as Base
@@ -246,7 +246,7 @@ def mdpax(problem):
 
 
 def stormpy(problem):
-    """Storm's discounted value iteration, its only such method; an absolute `precision` bounds the error (default: relative)."""
+    """Storm's one discounted method, value iteration; an absolute `precision` (not its default) bounds the error."""
     import stormpy as storm
     from stormpy import datastructures, environments, models
 
@@ -288,4 +288,6 @@ NEAR = {  # one problem, many rewards
     "mdpax": mdpax,
     "stormpy": stormpy,
 }
-NEW = {name: NEAR[name] for name in ("quantecon dense mpi", "quantecon dense pi", "pymdptoolbox", "mdpsolver", "stormpy")}
+NEW = {
+    name: NEAR[name] for name in ("quantecon dense mpi", "quantecon dense pi", "pymdptoolbox", "mdpsolver", "stormpy")
+}
