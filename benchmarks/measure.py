@@ -149,7 +149,7 @@ def ask_peers(question: dict[str, Any], states: int) -> dict[str, Any]:
         asked, answered = Path(folder) / "problem.npz", Path(folder) / "answers.npz"
         np.savez(asked, **question)
         # Matrices this small are slower with several threads of BLAS, much slower on a busy machine.
-        own = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+        own = os.environ | {"OPENBLAS_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu"}
         command = [PEERS, HERE / "peers.py", asked, answered]
         run = subprocess.run(command, capture_output=True, text=True, check=False, env=own)
         if run.returncode:

@@ -22,7 +22,7 @@ def draw(key: jax.Array) -> jc.MDP:
 
 
 def _tolerance(mdp: jc.MDP) -> jax.Array:
-    return ACCURACY / (mdp.reward.max() - mdp.reward.min())
+    return 0.99 * ACCURACY / (mdp.reward.max() - mdp.reward.min())
 
 
 def auto(mdp: jc.MDP) -> jc.Solution:

@@ -7,15 +7,12 @@ None. Where a library wants every action in every state, an illegal one is a cop
 
 import dataclasses
 import functools
-import os
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 ACCURACY = 1e-6  # ‖v − v*‖, absolute, in units of the reward
 DENSE = 2**22  # numbers
-
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 
 @dataclasses.dataclass

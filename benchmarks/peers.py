@@ -13,7 +13,7 @@ import numpy as np
 import peer_tools
 from scipy.sparse import csr_matrix
 
-SECONDS = 2.5  # per peer and pass
+SECONDS = 1.5  # per peer and pass
 
 
 def timed(solve, count, size=1):
