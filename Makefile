@@ -59,9 +59,11 @@ $(DEV): pyproject.toml | $(VENV)/bin/python
 	$(PIP) --editable '.[dev]'
 	@touch $(CORE) $@
 
+# mdpax asks for CUDA wheels, so it comes without what it asks for, and what it needs on a CPU is named.
 $(PEERS)/.installed: Makefile
 	$(PYTHON) -m venv $(PEERS)
-	-for peer in quantecon==0.11.4 pymdptoolbox==4.0b3 mdpsolver==0.10.2 jaxdp==0.4.0; do \
+	-for peer in quantecon==0.11.4 pymdptoolbox==4.0b3 mdpsolver==0.10.2 jaxdp==0.4.0 stormpy==2.0.0 \
+			"--no-deps mdpax==0.2.2" "chex hydra-core jaxtyping loguru numpyro orbax-checkpoint"; do \
 		$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet $$peer || echo "$$peer: not installed"; done
 	@touch $@
 

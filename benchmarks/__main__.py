@@ -54,8 +54,9 @@ def _run(names: list[str], path: Path | None) -> list[cases.Record]:
         ("× peer", ">8"),
         ("× naive", ">8"),
         ("of solve", ">9"),
+        ("error", ">8"),
     )
-    print(f"{'case':18s} {'method':24s} {' '.join(format(*column) for column in columns)}  right")
+    print(f"{'case':18s} {'method':26s} {' '.join(format(*column) for column in columns)}")
     records: list[cases.Record] = []
     for name in names:
         for record in ALL[name](name):
@@ -68,16 +69,19 @@ def _run(names: list[str], path: Path | None) -> list[cases.Record]:
 
 def _show(record: cases.Record) -> None:
     if "missing" in record:
-        print(f"{record['case']:18s} {record['method']:24s} {record['missing']}", flush=True)
+        print(f"{record['case']:18s} {record['method']:26s} {record['missing']}", flush=True)
         return
     unit = record["floors"] if record["memory_floors"] is None else record["memory_floors"]
     ratios = (unit, record["times_best_peer"], record["times_naive"])
     shown = " ".join(f"{'–' if x is None else f'{x:.1f}':>8s}" for x in ratios)
     shown += f" {record['times_solve']:9.3f}" if "times_solve" in record else f" {'–':>9s}"
+    shown += f" {'–':>8s}" if record["error"] is None else f" {record['error']:8.1e}"
+    if record["error"] is not None and not measure.right(record):
+        shown += f" above {measure.ACCURACY:g}: in no ratio"
     case = record["case"] + (f" {record['at']:g}" if "at" in record else "")
     print(
-        f"{case:18s} {record['method']:24s} {record['lanes']:8d} {np.median(record['seconds']):10.4f} "
-        f"{record['compile_seconds']:8.1f} {shown}  {'yes' if record['correct'] else 'NO'}",
+        f"{case:18s} {record['method']:26s} {record['lanes']:8d} {np.median(record['seconds']):10.4f} "
+        f"{record['compile_seconds']:8.1f} {shown}{'' if record.get('correct', True) else '  WRONG'}",
         flush=True,
     )
 

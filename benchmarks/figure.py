@@ -1,4 +1,7 @@
-"""A picture of the records: how many times faster than the best peer, and how the cost grows."""
+"""A picture of the records: how many times faster than the best peer, and how the cost grows.
+
+Of every case `auto` comes first, as a user types it, and beside it the best of the methods that can be named.
+"""
 
 from typing import Any
 
@@ -9,9 +12,9 @@ from matplotlib.figure import Figure
 from jaxcliff.figures.style import style
 
 COLOURS = {
+    "auto": "#009E73",
     "value_iteration": "#0072B2",
     "shared": "#D55E00",
-    "auto": "#009E73",
     "policy_iteration": "#CC79A7",
     "exact map": "#56B4E9",
 }
@@ -35,7 +38,7 @@ def draw(records: list[dict[str, Any]]) -> Figure:
     """Bars for what one solve is compared with; one panel per axis of growth."""
     with style():
         figure, panels = plt.subplots(2, 4, figsize=(13.5, 6.2), layout="constrained")
-        _bars(panels.flat[0], [r for r in records if r["times_best_peer"]])
+        _bars(panels.flat[0], compared(records))
         for panel, (case, label) in zip(panels.flat[1:], NAMES.items(), strict=False):
             _growth(panel, [r for r in records if r["case"] == case], case, label)
         _geometry(panels.flat[7], [r for r in records if r["method"] in ("exact map, rasterised", "radius")])
@@ -55,13 +58,23 @@ def _geometry(panel: Any, records: list[dict[str, Any]]) -> None:
     panel.set_xlabel("time, in solves of the same rewards")
 
 
-def _bars(panel: Any, records: list[dict[str, Any]]) -> None:
-    names = list(dict.fromkeys(r["case"] for r in records))
-    for r in records:
-        own = [x["method"] for x in records if x["case"] == r["case"]]
-        shift = (own.index(r["method"]) - (len(own) - 1) / 2) * 0.25
-        panel.barh(names.index(r["case"]) + shift, r["times_best_peer"], height=0.22, color=COLOURS[r["method"]])
-    panel.set_yticks(range(len(names)), [n.replace("_0", ", σ = 0").replace("_", ", ") for n in names])
+def compared(records: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """For every case that peers answered: `auto`, and the best named method."""
+    found = {}
+    for case in dict.fromkeys(r["case"] for r in records if r["times_best_peer"]):
+        own = {r["method"]: r for r in records if r["case"] == case and r["times_best_peer"]}
+        named = [r for method, r in own.items() if not method.startswith("auto")]
+        best = max(named, key=lambda r: r["times_best_peer"], default=None)
+        found[case] = [r for r in (own.get("auto"), best) if r]
+    return found
+
+
+def _bars(panel: Any, cases: dict[str, list[dict[str, Any]]]) -> None:
+    for i, pair in enumerate(cases.values()):
+        for j, r in enumerate(pair):
+            shift = (j - (len(pair) - 1) / 2) * 0.36
+            panel.barh(i + shift, r["times_best_peer"] - 1, left=1, height=0.33, color=COLOURS[r["method"]])
+    panel.set_yticks(range(len(cases)), [n.replace("_0", ", σ = 0").replace("_", ", ") for n in cases])
     panel.invert_yaxis()
     panel.set_xscale("log")
     panel.axvline(1, color="0.3", linewidth=0.8)

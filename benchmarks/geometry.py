@@ -40,6 +40,7 @@ def _record(
         | {
             "discount": DISCOUNT,
             "lanes": lanes,
+            "error": None,
             "seconds": [float(t) for t in times],
             "compile_seconds": compiled,
             "correct": bool(correct),

@@ -1,5 +1,8 @@
 """How everything is timed: compiled first, blocked until ready, the median of several runs, in floors.
 
+How exact an answer is, is measured too: its *achieved error* is the largest |v − v*| over all states and rewards, in
+units of the reward, measured against values that are certified to be much closer; the certificate's bound is added.
+
 One *floor* is the time of one backup V ← max_a(R + γPV) of all lanes with the transitions as one dense matrix product:
 a tenth of ten such backups in one compiled loop, median of nine, in the same dtype and process. A *memory floor* is
 the time to read all rewards and write one value per state once.
@@ -21,6 +24,7 @@ import numpy as np
 
 import jaxcliff as jc
 
+ACCURACY = 1e-6  # the achieved error that everybody is allowed: absolute, in units of the reward
 HERE = Path(__file__).parent
 PEERS = Path(".venv-peers/bin/python")
 
@@ -69,6 +73,29 @@ def memory_floor(rewards: jax.Array) -> float:
     read = jax.jit(lambda rewards: jnp.max(rewards, axis=-1))
     _, times = seconds(lambda: read(rewards), repeats=9)
     return float(np.median(times))
+
+
+class Reference:
+    """The values of these rewards, solved much tighter than is asked of anybody."""
+
+    def __init__(self, mdp: jc.MDP, rewards: jax.Array, regularizer: Any = None):
+        sol = jc.solve(mdp, rewards, regularizer=regularizer)
+        self.values, self.bound = np.asarray(sol.values), float(jnp.max(sol.error_bound))
+        checked = self.bound
+        if regularizer is None and mdp.transitions is not None:  # once more, by what asks nothing of the solver
+            checked = max(checked, worst_residual(mdp, rewards, sol.values))
+        if not checked <= ACCURACY / 100 and mdp.dtype == np.float64:
+            raise ValueError(f"the reference itself is only accurate to {checked:.1e}")
+
+    def error(self, values: Any) -> float:
+        """The achieved error of the values of the first so many rewards is at most this."""
+        values = np.asarray(values)
+        return float(np.abs(values - self.values[: len(values)]).max()) + self.bound
+
+
+def right(record: dict[str, Any]) -> bool:
+    """Whether a method is accurate enough to take part in a ratio."""
+    return record["error"] is not None and record["error"] <= ACCURACY
 
 
 def worst_residual(mdp: jc.MDP, rewards: jax.Array, values: jax.Array) -> float:
@@ -121,7 +148,10 @@ def ask_peers(question: dict[str, Any], states: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         asked, answered = Path(folder) / "problem.npz", Path(folder) / "answers.npz"
         np.savez(asked, **question)
-        run = subprocess.run([PEERS, HERE / "peers.py", asked, answered], capture_output=True, text=True, check=False)
+        # Matrices this small are slower with several threads of BLAS, much slower on a busy machine.
+        own = os.environ | {"OPENBLAS_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu"}
+        command = [PEERS, HERE / "peers.py", asked, answered]
+        run = subprocess.run(command, capture_output=True, text=True, check=False, env=own)
         if run.returncode:
             return {"peers": run.stderr.strip().splitlines()[-1][:200]}
         with np.load(answered) as file:

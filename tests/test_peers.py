@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import jaxcliff as jc
+from benchmarks import peer_tools
 from tests.conftest import needs_x64
 from tests.oracle import Problem
 
@@ -49,3 +50,23 @@ def check_peer(mdp, values, actions):
     acts = jc.optimal_actions(sol)
     assert not acts.undecided.any()
     assert np.asarray(acts.optimal)[np.arange(mdp.num_states), actions].all()
+
+
+MADE = ("quantecon sparse mpi", "quantecon dense mpi", "quantecon sparse vi", "quantecon dense pi", "pymdptoolbox")
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_benchmark_settings(name):
+    """One object for many rewards, at the setting the benchmarks give it, is as exact as they say."""
+    pytest.importorskip("mdptoolbox" if name == "pymdptoolbox" else "quantecon")
+    mdp = CASES["garnet"]()
+    legal, rows = np.ones(mdp.reward.shape, bool), mdp.transitions.to_scipy().tocsr()
+    base = np.asarray(jc.solve(mdp).values)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        problem = peer_tools.Problem(rows, legal, float(mdp.discount), base, np.asarray(mdp.reward))
+        solve = peer_tools.NEAR[name](problem)
+        for reward in np.asarray(mdp.reward + jax.random.normal(jax.random.key(3), (3, *mdp.reward.shape))):
+            sol = jc.solve(mdp, reward)
+            error = np.abs(solve(reward) - np.asarray(sol.values)).max() + float(sol.error_bound)
+            assert error <= peer_tools.ACCURACY
