@@ -18,6 +18,7 @@ COLOURS = {
     "policy_iteration": "#CC79A7",
     "exact map": "#56B4E9",
 }
+GROWN = ("auto", "value_iteration", "shared", "exact map")  # the methods whose growth is measured
 NAMES = {
     "growth_lanes_small": "rewards $B$ (16 states)",
     "growth_lanes": "rewards $B$ (256 states)",
@@ -42,7 +43,8 @@ def draw(records: list[dict[str, Any]]) -> Figure:
         for panel, (case, label) in zip(panels.flat[1:], NAMES.items(), strict=False):
             _growth(panel, [r for r in records if r["case"] == case], case, label)
         _geometry(panels.flat[7], [r for r in records if r["method"] in ("exact map, rasterised", "radius")])
-        used = [m for m in COLOURS if any(r["method"] == m for r in records)]
+        drawn = {r["method"] for pair in compared(records).values() for r in pair} | set(GROWN)
+        used = [m for m in COLOURS if m in drawn and any(r["method"] == m for r in records)]
         handles = [plt.Line2D([], [], color=COLOURS[m], marker="o", label=m.replace("_", " ")) for m in used]
         figure.legend(handles=handles, loc="outside lower center", ncols=len(used))
     return figure
@@ -77,6 +79,10 @@ def _bars(panel: Any, cases: dict[str, list[dict[str, Any]]]) -> None:
     panel.set_yticks(range(len(cases)), [n.replace("_0", ", σ = 0").replace("_", ", ") for n in cases])
     panel.invert_yaxis()
     panel.set_xscale("log")
+    low, high = (np.round(np.log2(x)) for x in panel.get_xlim())
+    ticks = 2.0 ** np.arange(low, high + 1)
+    panel.set_xticks(ticks, [f"{x:g}" if x >= 1 else f"1/{1 / x:g}" for x in ticks], minor=False)
+    panel.minorticks_off()
     panel.axvline(1, color="0.3", linewidth=0.8)
     panel.set_xlabel("times faster than the best peer")
 

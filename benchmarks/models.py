@@ -75,7 +75,7 @@ def measured(name: str = "models") -> Iterator[Record]:
     question = {"models": p, "reward": np.asarray(first.reward), "gamma": DISCOUNT}
     for peer, found in sorted(measure.ask_peers(question, STATES).items()):
         if isinstance(found, str):
-            yield common | {"method": peer, "seconds": [np.nan], "error": None, "missing": found}
+            yield common | {"method": peer, "seconds": [], "error": None, "missing": found}
             continue
         whole = float(np.mean(found[0])) * COUNT
         answer = {"method": peer, "seconds": [whole], "error": error(found[1]), "measured_lanes": len(found[0])}
