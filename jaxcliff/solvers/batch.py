@@ -56,6 +56,9 @@ _SENTENCES = {
 SMALL = {name: 2 * float(jnp.finfo(name).tiny) / unit_roundoff(jnp.dtype(name)) for name in ("float32", "float64")}
 
 
+LANES = 64  # as many at least, for how long a sweep takes
+
+
 @record
 class Batch:
     """B rewards [B, S, A] of one problem, ready for a method.
@@ -87,13 +90,13 @@ class Batch:
 
     @property
     def sweep_cost(self) -> float:
-        """Multiplications of one sweep over all lanes."""
+        """Multiplications of one sweep over all lanes; few lanes take as long as enough to fill a vector unit."""
         transitions = self.mdp.transitions
         if isinstance(transitions, Successors):
             width = transitions.states.shape[-1]
         else:
             width = self.mdp.num_states if isinstance(transitions, Dense) else 1
-        return float(self.reward.size * width)
+        return float(max(len(self.reward), LANES) * self.mdp.reward.size * width)
 
     @property
     def solve_cost(self) -> float:

@@ -101,7 +101,13 @@ def evaluation(
 
 
 def improve_policies(
-    batch: Batch, h: Values, finished: LaneFlags, evaluate: Evaluate, limit: int, clock: Clock | None = None
+    batch: Batch,
+    h: Values,
+    finished: LaneFlags,
+    evaluate: Evaluate,
+    limit: int,
+    clock: Clock | None = None,
+    cost: float | None = None,
 ) -> tuple[Values, LaneFlags, LaneStatus]:
     """The loop of improvements, for any way to find the values of a policy: actions [S, B] → (values, lanes it could).
 
@@ -133,6 +139,6 @@ def improve_policies(
     _, actions, _ = best_of(start, jnp.zeros(start.shape, jnp.int32))
     first = (_Improvement(actions, start, jnp.full_like(batch.span, jnp.inf)), ~batch.failed)
     (last, able), finished, count = iterate(
-        improve, first, finished, limit, lane_axis=-1, clock=clock, cost=batch.solve_cost
+        improve, first, finished, limit, lane_axis=-1, clock=clock, cost=cost or batch.solve_cost
     )
     return last.h.T, finished & able, count

@@ -20,6 +20,7 @@ def shared(
     """Iterates from h; returns the last h, which lanes finished, and steps per lane."""
     if batch.operator.kind == "regularized":
         return value_iteration(batch, h, tolerance, limit, clock, base.inverse)
-    h, _, count = improve_policies(batch, h, batch.failed, evaluate_nearby(base, batch), limit, clock)
+    cost = batch.sweep_cost + len(batch.reward) * (batch.mdp.num_states**2 + base.capacity**3 / 3)
+    h, _, count = improve_policies(batch, h, batch.failed, evaluate_nearby(base, batch), limit, clock, cost)
     h, finished, more = policy_iteration(batch, h, tolerance, limit, clock)
     return h, finished, count + more

@@ -26,7 +26,7 @@ from jaxcliff.solvers.lanes import block_size
 from jaxcliff.solvers.loop import Clock
 from jaxcliff.solvers.solution import Solution
 
-FIRST_WORK = 3e8  # multiplications: well under a second on one core
+FIRST_WORK = 4e9  # multiplications: about a second on one core, and more than most solves need
 SLICE = 1.0  # seconds
 
 
