@@ -12,7 +12,7 @@ from jaxcliff import _checks, policies
 from jaxcliff._records import record
 from jaxcliff.cliffs import datasets, jumps
 from jaxcliff.cliffs.beside import Ties
-from jaxcliff.cliffs.cones import Array, Cones
+from jaxcliff.cliffs.cones import Array, Cones, U
 from jaxcliff.cliffs.walls import optimal_policy
 from jaxcliff.labels import Labels, labelled
 from jaxcliff.mdp import MDP
@@ -300,6 +300,11 @@ def _follow(
         going = live[~ends]
         if going.size:
             t[going] = following[~ends]
-            actions[going] = ties.beside(actions[going], parts[going], point(t[going]), onward[going])
+            # A breakpoint is where a gap is 0: walls as near to it as it is uncertain are crossed with it.
+            first = hits.reshape(len(live), -1).argmin(axis=1)
+            steepness = np.abs(slope.reshape(len(live), -1)[np.arange(len(live)), first])
+            wrong = error[:, 0] + np.where(ends, 0, np.abs(following)) * error[:, 1]
+            blur = (wrong / np.where(steepness > 0, steepness, 1) + 4 * U * np.where(ends, 0, np.abs(following)))[~ends]
+            actions[going] = ties.beside(actions[going], parts[going], point(t[going]), onward[going], blur)
         live = going
     return trails
