@@ -307,14 +307,14 @@ def test_no_region_vanishes_as_the_extent_grows(name, rng):
     x, y = np.where(mdp.decisions, rng.normal(size=(2, *mdp.reward.shape)), 0)
     size = float(jc.nearest_cliff(mdp).margin)
     counts = {}
-    for extent in (1e4, 1e6, 1e8, 1e10, 1e12, 1e14):
+    for extent in (1e4, 1e6, 1e8, 1e10, 1e12, 1e14, 1e16, 1e18):
         reach = extent * max(size, 1e-3)
         plan = jc.policy_map(mdp, None, x, y, (-reach, reach, -reach, reach))
         counts[extent] = (len(plan), plan.complete)
     whole = counts[1e6][0]
     assert counts[1e6] == counts[1e8] == (whole, True)
     assert all(count == whole or not complete for extent, (count, complete) in counts.items() if extent >= 1e6), counts
-    assert not counts[1e14][1]
+    assert not any(counts[extent][1] for extent in (1e14, 1e16, 1e18))
 
 
 def test_every_edge_of_a_complete_map_has_two_sides(rng):
@@ -388,3 +388,14 @@ def test_a_rule_sees_the_same_gaps_on_rays_and_maps_as_in_nearest_cliff(rng):
     real = jc.optimal_actions(jc.solve(mdp, mdp.reward + u * x + v * y))
     np.testing.assert_allclose(given.gap[: len(plan)], real.gap, atol=1e-9)
     assert (np.asarray(given.optimal)[: len(plan)] == np.asarray(real.optimal)).all()
+
+
+def test_a_region_too_small_to_be_seen_is_missed_aloud():
+    """Four arms far apart in the extent: the fourth's cell ends where no edge is long enough to be crossed."""
+    mdp = bandit(1.0, 0.9, 0.8, 0.5)
+    x, y = np.random.default_rng(2).normal(size=(2, 1, 4))
+    near, far = (jc.policy_map(mdp, None, x, y, (-e, e, -e, e)) for e in (1e7, 1e16))
+    assert (len(near), near.complete) == (4, True)
+    assert len(far) == 3
+    assert not far.complete
+    assert not far.stopped
