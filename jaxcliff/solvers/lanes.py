@@ -14,30 +14,34 @@ from jaxcliff.solvers.batch import prepare
 from jaxcliff.solvers.policy_iteration import lanes_at_a_time
 from jaxcliff.solvers.solution import Solution
 
+Problem = tuple[MDP, Any, Any]  # what all lanes share: the problem, a base or None, the limits of the stages
+
 CACHED_ENTRIES = 2**17  # of the rewards that a processor sweeps over again and again
 LEAST_LANES = 256  # enough to fill a vector unit, and to let one slow lane go unnoticed
+PASSED_ENTRIES = 2**19  # of the rewards that a processor looks at once
 PROBLEMS = 32  # of a mapped stack that a processor solves at a time: each group stops when its own are done
 DEVICE_ENTRIES = 2**28  # of the rewards that an accelerator works on at a time
 
 
-def block_size(method: str, kind: str, mdp: MDP) -> int:
+def block_size(stages: methods.Stages, kind: str, mdp: MDP) -> int:
     """How many lanes are solved at a time."""
-    if method == "policy_iteration" and kind != "optimum":
+    if "solves" in stages and kind != "optimum":
         return lanes_at_a_time(mdp.num_states)
-    entries = CACHED_ENTRIES if jax.default_backend() == "cpu" else DEVICE_ENTRIES
-    return max(LEAST_LANES, entries // mdp.reward.size)
+    if jax.default_backend() != "cpu":
+        return max(LEAST_LANES, DEVICE_ENTRIES // mdp.reward.size)
+    return max(LEAST_LANES, CACHED_ENTRIES // mdp.reward.size) if stages else max(1, PASSED_ENTRIES // mdp.reward.size)
 
 
 @functools.cache
-def compiled(method: str, limit: int) -> Callable[..., Solution]:
-    """The compiled solver of one method, with its own rule for vmap.
+def compiled(method: str, stages: methods.Stages, search: bool = False) -> Callable[..., Solution]:
+    """The compiled solver of one method, with its own rule for vmap: (problem, operator, rewards, tolerance, init).
 
     A mapped axis of rewards (or tolerances, starts, policies) is folded into the lane axes, so that transitions
     stay shared and a backup stays one matrix product. Only a mapped problem (or base) is mapped over as such.
     """
 
-    def plain(problem: tuple[MDP, Any], operator: Any, rewards: Rewards, tolerance: LaneScalars, init: Any) -> Solution:
-        return _solve_lanes(method, limit, *problem, operator, rewards, tolerance, init)
+    def plain(problem: Problem, operator: Any, rewards: Rewards, tolerance: LaneScalars, init: Any) -> Solution:
+        return _solve_lanes(method, stages, search, problem, operator, rewards, tolerance, init)
 
     folded = jax.custom_batching.custom_vmap(plain)
 
@@ -68,20 +72,27 @@ def compiled(method: str, limit: int) -> Callable[..., Solution]:
 
 
 def _solve_lanes(
-    method: str, limit: int, mdp: MDP, base: Any, operator: Any, rewards: Rewards, tolerance: LaneScalars, init: Any
+    method: str,
+    stages: methods.Stages,
+    search: bool,
+    problem: Problem,
+    operator: Any,
+    rewards: Rewards,
+    tolerance: LaneScalars,
+    init: Any,
 ) -> Solution:
     """Flattens the lane axes, solves (in blocks where lanes need matrices), and gives them their shape back."""
+    mdp, base, limits = problem
     lead = rewards.shape[:-2]
     lanes = tolerance.size
     per_lane = jax.tree.map(lambda x: x.reshape(lanes, *x.shape[len(lead) :]), (operator, rewards, tolerance, init))
 
     def one_block(args: Any) -> Solution:
         operator, rewards, tolerance, init = args
-        return methods.apply(
-            method, limit, prepare(mdp, operator, rewards, method not in methods.PASSES), base, tolerance, init
-        )
+        batch = prepare(mdp, operator, rewards, one_pass=method in methods.PASSES)
+        return methods.apply(method, stages, batch, base, tolerance, init, limits, search=search)[0]
 
-    size = lanes if method in methods.PASSES else min(lanes, block_size(method, operator.kind, mdp))
+    size = min(lanes, block_size(stages, operator.kind, mdp)) if stages else lanes
     if lanes <= size:
         out = one_block(per_lane)
     else:

@@ -65,11 +65,12 @@ def iterate(
     step: Callable[[State], tuple[State, LaneFlags]],
     state: State,
     finished: LaneFlags,
-    limit: int,
+    limit: Any,
     *,
     lane_axis: int = 0,
     count: Any = None,
     spare: int = 0,
+    stride: Any = 1,
     clock: Clock | None = None,
     cost: float = 1.0,
 ) -> tuple[State, LaneFlags, jax.Array]:
@@ -84,27 +85,29 @@ def iterate(
         limit: of steps per lane.
         count: steps that each lane has had already.
         spare: stop when no more than so many lanes are left.
-        clock: limits how many steps are made in this call; each costs so much work.
+        stride: how many steps one call of `step` makes.
+        clock: limits how many calls are made now; each costs so much work.
 
     Returns:
         The last state, which lanes finished by themselves, and the number of steps of each lane.
     """
 
+    def going(finished: LaneFlags, count: jax.Array) -> LaneFlags:
+        return ~finished & (count <= limit - stride)
+
     def body(carry: tuple[Any, ...]) -> tuple[Any, ...]:
-        state, finished, count, n = carry
+        state, finished, count = carry
+        on = going(finished, count)
         proposed, now = step(state)
-        state = jax.tree.map(lambda new, old: jnp.where(along(finished, old), old, new), proposed, state)
-        return state, finished | now, count + (~finished).astype(count.dtype), n + 1
+        state = jax.tree.map(lambda new, old: jnp.where(along(on, old), new, old), proposed, state)
+        return state, finished | (on & now), jnp.where(on, count + stride, count)
 
     def unfinished(carry: tuple[Any, ...]) -> jax.Array:
-        _, finished, _, n = carry
-        return (jnp.sum(~finished) > spare) & (n < limit)
+        return jnp.sum(going(*carry[1:])) > spare
 
     def along(lanes: LaneFlags, leaf: jax.Array) -> jax.Array:
         return lanes if lane_axis == -1 else lanes.reshape(lanes.shape + (1,) * (leaf.ndim - lanes.ndim))
 
     if count is None:
         count = finished.astype(jnp.int32) * 0
-    start = (state, finished, count, jnp.max(count, initial=0))
-    state, finished, count, _ = repeat(unfinished, body, start, clock, cost)
-    return state, finished, count
+    return repeat(unfinished, body, (state, finished, count), clock, cost)

@@ -1,6 +1,5 @@
 """The methods by name, and the one way from what a method finds to a `Solution`."""
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,31 +8,22 @@ import jax.numpy as jnp
 
 from jaxcliff import _checks
 from jaxcliff._records import record
-from jaxcliff._types import LaneFlags, LaneScalars, Rewards, Values
+from jaxcliff._types import Columns, LaneFlags, LaneScalars, Values
 from jaxcliff.mdp import MDP
-from jaxcliff.solvers import bounds, passes
+from jaxcliff.solvers import bounds, passes, sweeps
 from jaxcliff.solvers.batch import Batch, Status
 from jaxcliff.solvers.factorize import base_values
 from jaxcliff.solvers.loop import Clock
 from jaxcliff.solvers.newton import newton
-from jaxcliff.solvers.policy_iteration import evaluation, policy_iteration
+from jaxcliff.solvers.policy_iteration import evaluation, policy_iteration, sweeps_first
 from jaxcliff.solvers.shared import shared
 from jaxcliff.solvers.solution import Solution
 from jaxcliff.solvers.value_iteration import value_iteration
 from jaxcliff.transitions import Dense, Successors, Tree
 
+Stages = tuple[str, ...]  # one after the other
 
-def _policy_iteration(batch: Batch, h: Values, tolerance: LaneScalars, limit: int, clock: Clock | None = None) -> Any:
-    """Actions are switched, or a smooth operator's derivative is followed, or a given policy is evaluated."""
-    search = {"optimum": policy_iteration, "regularized": newton, "evaluation": evaluation}[batch.operator.kind]
-    return search(batch, h, tolerance, limit, clock)
-
-
-SEARCHES: dict[str, Callable[..., Any]] = {
-    "value_iteration": value_iteration,
-    "policy_iteration": _policy_iteration,
-}
-SHARED = "shared"  # a search that needs a factorisation besides
+SHARED = "shared"  # a method that needs a factorisation besides
 PASSES: dict[str, Callable[..., Any]] = {"backward": passes.backward, "bandit": passes.bandit}
 DIRECT_STATES = 64
 DEFAULT_LIMIT = {
@@ -43,6 +33,44 @@ DEFAULT_LIMIT = {
     "backward": 1,
     "bandit": 1,
 }
+
+
+def _sweeps(base: Any, *batch: Any, search: bool) -> Any:
+    return value_iteration(*batch, search=search)
+
+
+def _nearby(base: Any, *batch: Any, search: bool) -> Any:
+    return shared(base, *batch)
+
+
+def _solves(base: Any, batch: Batch, *rest: Any, search: bool) -> Any:
+    """Actions are switched, or a smooth operator's derivative is followed, or a given policy is evaluated."""
+    solve = {"optimum": policy_iteration, "regularized": newton, "evaluation": evaluation}[batch.operator.kind]
+    return solve(batch, *rest)
+
+
+# A stage takes (base, batch, values, finished lanes, tolerance, limit, clock) and leaves finished lanes as they are; it
+# returns values, the lanes that finished, and steps per lane.
+STAGES: dict[str, Callable[..., tuple[Values, LaneFlags, jax.Array]]] = {
+    "sweeps": _sweeps,
+    "nearby": _nearby,
+    "solves": _solves,
+}
+NAMES = {"sweeps": "value_iteration", "nearby": SHARED, "solves": "policy_iteration"}
+
+
+def plan(method: str, kind: str, num_states: int, limit: int) -> dict[str, int]:
+    """The stages of a method, each with its limit of steps. What one has not finished is left to the next."""
+    if method in PASSES:
+        return {}
+    if method == "value_iteration":
+        return {"sweeps": limit}
+    if method == "policy_iteration" and kind == "evaluation":
+        return {"solves": limit}
+    if method == SHARED and kind == "regularized":
+        return {"nearby": limit}
+    around = {"nearby": limit} if method == SHARED else {}
+    return around | {"sweeps": sweeps_first(num_states), "solves": limit}
 
 
 def choose_method(mdp: MDP) -> str:
@@ -74,9 +102,12 @@ def check_method(mdp: MDP, method: Any) -> str:
 
 @record
 class _Found:
-    """What a method found: Q and V up to the offset, how wrong they can be, and which lanes ended by themselves."""
+    """What a method found: Q and V up to the offset, how wrong they can be, and which lanes ended by themselves.
 
-    q: Rewards
+    Q has its lanes first if it was found in one pass, [B, S, A], and last if by sweeps, [A, S, B].
+    """
+
+    q: jax.Array
     v: Values
     offset: LaneScalars
     error_bound: LaneScalars
@@ -86,32 +117,51 @@ class _Found:
 
 
 def apply(
-    method: str, limit: int, batch: Batch, base: Any, tolerance: LaneScalars, init: Any, clock: Clock | None = None
-) -> Solution:
-    """Solves a prepared batch by one method; with a clock, as far as its work reaches."""
+    method: str,
+    stages: Stages,
+    batch: Batch,
+    base: Any,
+    tolerance: LaneScalars,
+    init: Any,
+    limits: Any,
+    clock: Clock | None = None,
+    search: bool = False,
+) -> tuple[Solution, LaneFlags]:
+    """Solves a prepared batch; with a clock, as far as its work reaches. And which lanes finished by themselves."""
     if method in PASSES:
-        return _assemble(method, batch, tolerance, _pass(method, batch))
-    search = SEARCHES[method] if base is None else functools.partial(shared, base)
-    start = base_values(base, batch) if init is None and base is not None else init
-    found = _search(search, limit, batch, tolerance, start, clock)
-    return _assemble(method, batch, tolerance, found)
+        found = _pass(method, batch)
+        return _assemble(method, batch, tolerance, found), found.finished
+    h, done = start_values(batch, base, init), batch.failed
+    total = done.astype(jnp.int32) * 0
+    for i, (name, limit) in enumerate(zip(stages, limits, strict=True)):
+        first = search and init is None and i == 0
+        h, now, count = STAGES[name](base, batch, h, done, tolerance, limit, clock, search=first)
+        done, total = done | now, total + count
+    return certified(method, batch, h.T, done, total, tolerance), done
 
 
-def _search(
-    search: Callable[..., Any], limit: int, batch: Batch, tolerance: LaneScalars, init: Any, clock: Clock | None
-) -> _Found:
-    """Searches for values, then certifies them by one backup of their own."""
-    start, _ = batch.value(batch.reward)
+def start_values(batch: Batch, base: Any, init: Any) -> Values:
+    """Where a search begins: the values given, those of the base policy, or those of one step."""
+    counts = batch.mdp.decisions.T[..., None]
+    start = batch.pin(jnp.max(jnp.where(counts, batch.columns, jnp.finfo(batch.columns.dtype).min), axis=0).T)
+    if base is not None and init is None:
+        init = base_values(base, batch)
     if init is not None:
         # No values lie farther out than L·(span + bonus); a start that does only costs precision (NaN compares false).
         size = jnp.max(jnp.abs(batch.centred(init)), axis=-1)
         reach = 2 * batch.steps * (batch.span + batch.rounding.bonus)
         start = jnp.where((size <= reach)[:, None], init, start)
-    h, finished, count = search(batch, start, tolerance, limit, clock)
-    q = batch.backup(h)
-    v, measured = batch.value(q)
-    bound = bounds.certify(batch, h, v, measured)
-    return _Found(q, v, bound.offset, bound.error_bound, bound.gap_error[:, None], finished, count)
+    return start
+
+
+def certified(
+    method: str, batch: Batch, h: Columns, done: LaneFlags, count: jax.Array, tolerance: LaneScalars
+) -> Solution:
+    """The solution that values [S, B] lead to, certified by one backup of their own."""
+    q, v, measured = sweeps.action_values(batch, h)
+    bound = bounds.certify(batch, h, v, measured, axis=0)
+    found = _Found(q, v.T, bound.offset, bound.error_bound, bound.gap_error[:, None], done, count)
+    return _assemble(method, batch, tolerance, found)
 
 
 def _pass(method: str, batch: Batch) -> _Found:
@@ -136,19 +186,32 @@ def _once(x: LaneScalars) -> LaneScalars:
 
 def _assemble(method: str, batch: Batch, tolerance: LaneScalars, found: _Found) -> Solution:
     """Status, terminal states, illegal actions and failed lanes, the same way for every method."""
-    mdp, q, v = batch.mdp, found.q, found.v
+    mdp, v = batch.mdp, found.v
     offset = _once(found.offset)
     finite = jnp.isfinite(found.error_bound) & jnp.all(jnp.isfinite(v + offset[:, None]), axis=-1)
     failure = jnp.where(batch.failed | finite, batch.status, int(Status.OUT_OF_RANGE))
     failed = failure > int(Status.ROUNDING_FLOOR)
+    nan = jnp.asarray(jnp.nan, v.dtype)
+    support = batch.support
+
+    def shown(q: jax.Array, states: Any, lanes: Any, support: Any) -> jax.Array:
+        """Numbers as they are handed out; `states` and `lanes` give an array of theirs its place among the axes."""
+        if mdp.terminal is not None:
+            # −offset + offset is exactly 0, the value of a terminal state.
+            q = jnp.where(states(mdp.terminal), -lanes(offset), q)
+        q = jnp.where(lanes(failed), nan, q)
+        return q if support is None else jnp.where(support, q, -jnp.inf)
+
+    if batch.columns is None:
+        q = shown(found.q, lambda x: x[:, None], lambda x: x[:, None, None], support)
+    else:  # action by action, then one transpose and nothing else: fused, it is several times slower
+        own = None
+        if support is not None:
+            own = support.T[..., None] if support.ndim == 2 else jnp.transpose(support, (2, 1, 0))
+        q = jax.lax.map(lambda x: shown(x[0], lambda x: x[:, None], lambda x: x, x[1]), (found.q, own))
+        q = jnp.transpose(q, (2, 1, 0))
     if mdp.terminal is not None:
-        # −offset + offset is exactly 0, the value of a terminal state.
-        q = jnp.where(mdp.terminal[:, None], -offset[:, None, None], q)
         v = jnp.where(mdp.terminal, -offset[:, None], v)
-    nan = jnp.asarray(jnp.nan, q.dtype)
-    q = jnp.where(failed[:, None, None], nan, q)
-    if batch.support is not None:
-        q = jnp.where(batch.support, q, -jnp.inf)
     stopped = jnp.where(found.finished, int(Status.ROUNDING_FLOOR), int(Status.ITERATION_LIMIT))
     status = jnp.where(found.error_bound <= tolerance * batch.span, int(Status.CONVERGED), stopped)
     return Solution(

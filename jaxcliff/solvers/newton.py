@@ -10,6 +10,8 @@ near it. A lane has finished when its bound is within the tolerance, or its chan
 a few steps in a row have not lowered the bound by a tenth; a few sweeps of value iteration then shrink what is left.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 
 from jaxcliff._numerics import contract
@@ -19,8 +21,7 @@ from jaxcliff.solvers import bounds
 from jaxcliff.solvers.batch import Batch
 from jaxcliff.solvers.linear import policy_values
 from jaxcliff.solvers.loop import Clock, iterate
-from jaxcliff.solvers.policy_iteration import FINISHING_SWEEPS
-from jaxcliff.solvers.value_iteration import value_iteration
+from jaxcliff.solvers.policy_iteration import polished
 
 PATIENCE = 4
 
@@ -34,7 +35,7 @@ class _Step:
 
 
 def newton(
-    batch: Batch, h: Values, tolerance: LaneScalars, limit: int, clock: Clock | None = None
+    batch: Batch, h: Values, finished: LaneFlags, tolerance: LaneScalars, limit: Any, clock: Clock | None = None
 ) -> tuple[Values, LaneFlags, LaneStatus]:
     """Iterates from h; returns the best h, which lanes finished, and steps per lane."""
     operator, legal = batch.operator, batch.mdp.legal
@@ -62,6 +63,6 @@ def newton(
 
     h = batch.centred(h)
     start = _Step(h, h, jnp.full_like(batch.span, jnp.inf), batch.status.astype(jnp.int32) * 0)
-    state, finished, count = iterate(step, start, batch.failed, limit, clock=clock, cost=batch.solve_cost)
-    h, _, _ = value_iteration(batch, state.best, tolerance, FINISHING_SWEEPS, clock)
-    return h, finished, count
+    state, done, count = iterate(step, start, finished, limit, clock=clock, cost=batch.solve_cost)
+    best = jnp.where(finished[:, None], h, state.best)
+    return polished(batch, best, finished, tolerance, clock), done, count

@@ -64,6 +64,10 @@ class Operator:
         """Boolean [S, A] or [B, S, A]: the actions that take part; None if all do."""
         return mdp.legal
 
+    def scaled(self: Self, factor: LaneScalars) -> Self:
+        """The operator of action values that are all multiplied by a positive factor per lane."""
+        return self
+
     def level(self: Self, start: int, stop: int) -> Self:
         """The operator of a range of states."""
         return jax.tree.map(lambda x: x[:, start:stop], self)

@@ -8,10 +8,11 @@ as long as each try lowers the certified bound by a tenth. Both kinds of step ca
 left alone. A few sweeps of value iteration then shrink what is left.
 
 A linear solve costs as much as hundreds of sweeps. So every lane begins with roughly as many sweeps as its solves would
-cost, and those that this was enough for are spared the solves.
+cost (`methods.py`), and those that this was enough for are spared the solves.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +24,7 @@ from jaxcliff.solvers import bounds, sweeps
 from jaxcliff.solvers.batch import Batch
 from jaxcliff.solvers.linear import policy_values
 from jaxcliff.solvers.loop import Clock, iterate, repeat
-from jaxcliff.solvers.value_iteration import value_iteration
+from jaxcliff.solvers.value_iteration import begin, go_on
 
 FINISHING_SWEEPS = 16
 GUESSED_IMPROVEMENTS = 10  # of a policy, for how long a group of lanes will take
@@ -52,12 +53,10 @@ def sweeps_first(num_states: int) -> int:
 
 
 def policy_iteration(
-    batch: Batch, h: Values, tolerance: LaneScalars, limit: int, clock: Clock | None = None
+    batch: Batch, h: Values, finished: LaneFlags, tolerance: LaneScalars, limit: Any, clock: Clock | None = None
 ) -> tuple[Values, LaneFlags, LaneStatus]:
-    """Sweeps from h, then iterates from its greedy policy; returns h, which lanes finished, and their improvements."""
-    states = batch.mdp.num_states
-    h, finished, _ = value_iteration(batch, h, tolerance, sweeps_first(states), clock)
-    lanes, size = len(h), lanes_at_a_time(states)
+    """Iterates from the greedy policy of h; returns h, which lanes finished, and their improvements."""
+    lanes, size = len(h), lanes_at_a_time(batch.mdp.num_states)
     count = batch.status.astype(jnp.int32) * 0
     if lanes <= size:
         return _solves(batch, h, finished, tolerance, limit, clock)
@@ -77,7 +76,7 @@ def policy_iteration(
 
 
 def _solves(
-    batch: Batch, h: Values, finished: LaneFlags, tolerance: LaneScalars, limit: int, clock: Clock | None = None
+    batch: Batch, h: Values, finished: LaneFlags, tolerance: LaneScalars, limit: Any, clock: Clock | None = None
 ) -> tuple[Values, LaneFlags, LaneStatus]:
     def evaluate(actions: jax.Array) -> tuple[Columns, LaneFlags]:
         policy = jax.nn.one_hot(actions.T, batch.mdp.num_actions, dtype=h.dtype)
@@ -85,19 +84,25 @@ def _solves(
         return policy_values(batch.mdp, batch.discount, policy, received).T, ~batch.failed
 
     better, done, count = improve_policies(batch, h, finished, evaluate, limit, clock)
-    better, _, _ = value_iteration(batch, better, tolerance, FINISHING_SWEEPS, clock)
-    return jnp.where(finished[:, None], h, better), done, count
+    return polished(batch, better, finished, tolerance, clock), done, count
+
+
+def polished(
+    batch: Batch, h: Values, finished: LaneFlags, tolerance: LaneScalars, clock: Clock | None = None
+) -> Values:
+    """A few sweeps, which shrink what a linear solve has left of its rounding."""
+    limit = FINISHING_SWEEPS
+    return go_on(batch, begin(batch, h, finished, tolerance, limit), finished, tolerance, limit, clock)[0].h.T
 
 
 def evaluation(
-    batch: Batch, h: Values, tolerance: LaneScalars, limit: int, clock: Clock | None = None
+    batch: Batch, h: Values, finished: LaneFlags, tolerance: LaneScalars, limit: Any, clock: Clock | None = None
 ) -> tuple[Values, LaneFlags, LaneStatus]:
     """The values of one given policy per lane: a single linear solve."""
     policy = batch.operator.policy(batch.reward, batch.mdp.legal)
     received = contract("bsa,bsa->bs", policy, batch.reward)
-    h = batch.centred(policy_values(batch.mdp, batch.discount, policy, received))
-    h, _, _ = value_iteration(batch, h, tolerance, FINISHING_SWEEPS, clock)
-    return h, ~batch.failed, (~batch.failed).astype(jnp.int32)
+    h = jnp.where(finished[:, None], h, batch.centred(policy_values(batch.mdp, batch.discount, policy, received)))
+    return polished(batch, h, finished, tolerance, clock), ~batch.failed, (~finished).astype(jnp.int32)
 
 
 def improve_policies(
@@ -105,7 +110,7 @@ def improve_policies(
     h: Values,
     finished: LaneFlags,
     evaluate: Evaluate,
-    limit: int,
+    limit: Any,
     clock: Clock | None = None,
     cost: float | None = None,
 ) -> tuple[Values, LaneFlags, LaneStatus]:

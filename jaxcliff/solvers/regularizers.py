@@ -83,6 +83,10 @@ class Regularizer(Operator):
         safe = jnp.where(sound[:, None], self.strength, 1)
         return self.replace(**{next(iter(self.trailing)): safe}), lanes & sound  # type: ignore[attr-defined]
 
+    def scaled(self, factor: LaneScalars) -> Any:
+        """op_α(cq) = c·op_{α/c}(q)."""
+        return self.replace(**{next(iter(self.trailing)): self.strength * factor[:, None]})  # type: ignore[attr-defined]
+
     @property
     def _positive(self) -> Values:
         return jnp.where(self.strength > 0, self.strength, 1)

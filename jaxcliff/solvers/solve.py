@@ -11,13 +11,13 @@ from jaxcliff import _checks, _memory
 from jaxcliff._numerics import promoted
 from jaxcliff._records import is_concrete
 from jaxcliff.mdp import MDP, check_one
+from jaxcliff.solvers.blocks import in_hand, solve_lanes
 from jaxcliff.solvers.derivatives import attach
 from jaxcliff.solvers.factorize import Factorization, check_factorable, factor
 from jaxcliff.solvers.lanes import compiled
-from jaxcliff.solvers.methods import DEFAULT_LIMIT, SHARED, check_method, choose_method
+from jaxcliff.solvers.methods import DEFAULT_LIMIT, SHARED, check_method, choose_method, plan
 from jaxcliff.solvers.operators import Greedy, Operator, first_best
 from jaxcliff.solvers.regularizers import Regularizer
-from jaxcliff.solvers.slices import in_hand, solve_lanes
 from jaxcliff.solvers.solution import Solution, default_tie_tolerance
 
 
@@ -184,9 +184,12 @@ def run(
                 "method 'shared' needs base=jc.factorize(mdp, regularizer=…) where strengths differ by lane"
             )
         base = factorize(mdp, regularizer=single if operator.kind == "regularized" else None)
-    arguments = jax.lax.stop_gradient(((mdp, base), operator, reward, tolerance, init))
+    steps = plan(method, operator.kind, mdp.num_states, limit)
+    stages, limits = tuple(steps), tuple(np.int32(n) for n in steps.values())
+    search = max_iterations is None
+    arguments = jax.lax.stop_gradient(((mdp, base, limits), operator, reward, tolerance, init))
     now = in_hand(arguments)
-    solver = functools.partial(solve_lanes, method, limit) if now else compiled(method, limit)
+    solver = functools.partial(solve_lanes, method, stages, search) if now else compiled(method, stages, search)
     solution = solver(*arguments)
     q, v = attach(mdp, operator, reward, solution)
     regularizer = operator if operator.kind == "regularized" else None

@@ -2,9 +2,12 @@
 
     h ← v − mid(v),   v = op(r̃ + γPh)
 
-A lane has finished when its error bound is within the tolerance; or when the change of one sweep is below
-the noise of one sweep; or when 2L sweeps have not halved the change, which exact arithmetic would have done
-(γ^{2L} ≤ e⁻²; at γ = 1, P(more than 2H steps) ≤ ½): both are the rounding floor.
+After every few sweeps a lane looks whether it has finished: because its error bound is within the tolerance; or the
+change of one sweep is below the noise of one sweep; or 2L sweeps have not halved the change, which exact arithmetic
+would have done (γ^{2L} ≤ e⁻²; at γ = 1, P(more than 2H steps) ≤ ½): the last two are the rounding floor.
+
+The certificate asks nothing of where h came from. So a large batch in float64 that starts from nowhere is swept in
+float32 first, at half the cost, as far as float32 reaches.
 
 Where the inverse M = (I − γP_π₀)⁻¹ of a nearby policy is at hand, the step h ← h + M(v − h) goes to the fixed point
 at once where π₀ is the policy, and nearly so where it is near: a *chord* step, Newton's with an old derivative. A lane
@@ -13,7 +16,6 @@ takes such steps as long as they at least halve its change; two that did not, an
 When only an eighth of the lanes is left, these go on by themselves.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -27,12 +29,16 @@ from jaxcliff.solvers.batch import Batch
 from jaxcliff.solvers.loop import Clock, iterate
 from jaxcliff.transitions import Dense
 
+STRIDE = 4  # sweeps between two looks, which cost about half a sweep
 SMALLEST_REST = 8  # lanes; fewer are not worth a second loop
 FAILURES = 2  # of chord steps, before a lane sweeps
+SEARCH_WORK = 2**20  # multiplications of one sweep, from which a search in float32 pays for its compilation
 
 
 @record
-class _Sweep:
+class Sweep:
+    """Where a lane stands: enough to go on with the same bits, in whatever company."""
+
     h: Columns
     change: LaneScalars  # of the last step
     mark: LaneScalars  # the change at the last milestone
@@ -41,38 +47,89 @@ class _Sweep:
 
 
 def value_iteration(
-    batch: Batch, h: Values, tolerance: LaneScalars, limit: int, clock: Clock | None = None, inverse: Any = None
+    batch: Batch,
+    h: Values,
+    finished: LaneFlags,
+    tolerance: LaneScalars,
+    limit: Any,
+    clock: Clock | None = None,
+    *,
+    inverse: Any = None,
+    search: bool = False,
 ) -> tuple[Values, LaneFlags, LaneStatus]:
-    """Iterates from h, [B, S]; returns the last h, which lanes finished, and sweeps per lane."""
-    never, none = jnp.full_like(batch.span, jnp.inf), batch.status.astype(jnp.int32) * 0
-    start = _Sweep(h=batch.centred(h).T, change=never, mark=never, failures=none, count=none)
-    # The bits of a matrix product depend on its shape, so that a lane that needs one stays in its batch.
-    products = isinstance(batch.mdp.transitions, Dense) or inverse is not None
-    spare = 0 if products or len(batch.span) < 8 * SMALLEST_REST else len(batch.span) // 8
-    step = _step(batch, tolerance, inverse)
-    state, finished, count = iterate(
-        step, start, batch.failed, limit, lane_axis=-1, spare=spare, clock=clock, cost=batch.sweep_cost
-    )
+    """Iterates from h, [B, S], to the end; returns the last h, which lanes finished, and sweeps per lane."""
+    state = begin(batch, h, finished, tolerance, limit, clock, search)
+    spare = spare_lanes(batch, inverse)
+    state, done = go_on(batch, state, finished, tolerance, limit, clock, spare=spare, inverse=inverse)
     if spare:
-        rest = jnp.argsort(finished, stable=True)[:spare]
-        own, done, had = jax.tree.map(lambda x: x[..., rest], (state, finished, count))
-        few = batch.take(rest)
-        step = _step(few, tolerance[rest], inverse)
-        found = iterate(step, own, done, limit, lane_axis=-1, count=had, clock=clock, cost=few.sweep_cost)
-        state, finished, count = jax.tree.map(
-            lambda whole, some: whole.at[..., rest].set(some), (state, finished, count), found
-        )
-    return state.h.T, finished, count
+        rest = jnp.argsort(done, stable=True)[:spare]
+        own = jax.tree.map(lambda x: x[..., rest], state)
+        found = go_on(batch.take(rest), own, done[rest], tolerance[rest], limit, clock)
+        state, done = jax.tree.map(lambda whole, some: whole.at[..., rest].set(some), (state, done), found)
+    return state.h.T, done, state.count
 
 
-def _step(batch: Batch, tolerance: LaneScalars, inverse: Any) -> Callable[[_Sweep], tuple[_Sweep, LaneFlags]]:
+def begin(
+    batch: Batch,
+    h: Values,
+    finished: LaneFlags,
+    tolerance: LaneScalars,
+    limit: Any,
+    clock: Clock | None = None,
+    search: bool = False,
+) -> Sweep:
+    """The start from h. If that is worth nothing (`search`), a large batch in float64 looks for a better one first."""
+    h = batch.centred(h).T
+    if search and h.dtype == jnp.float64 and batch.sweep_cost >= SEARCH_WORK:
+        coarse, unit = batch.coarse()
+        state = _start(coarse, (h / unit).astype(jnp.float32))
+        state, _ = go_on(coarse, state, finished, tolerance.astype(jnp.float32), limit, clock)
+        found = state.h.astype(h.dtype) * unit
+        h = jnp.where(jnp.all(jnp.isfinite(found), axis=0), found, h)
+    return _start(batch, h)
+
+
+def _start(batch: Batch, h: Columns) -> Sweep:
+    never, none = jnp.full_like(batch.span, jnp.inf), batch.status.astype(jnp.int32) * 0
+    return Sweep(h=h, change=never, mark=never, failures=none, count=none)
+
+
+def spare_lanes(batch: Batch, inverse: Any = None) -> int:
+    """How many lanes may go on by themselves. A lane that needs a product, whose bits depend on its shape, may not."""
+    if isinstance(batch.mdp.transitions, Dense) or inverse is not None or len(batch.span) < 8 * SMALLEST_REST:
+        return 0
+    return len(batch.span) // 8
+
+
+def go_on(
+    batch: Batch,
+    state: Sweep,
+    finished: LaneFlags,
+    tolerance: LaneScalars,
+    limit: Any,
+    clock: Clock | None = None,
+    *,
+    spare: int = 0,
+    inverse: Any = None,
+) -> tuple[Sweep, LaneFlags]:
+    """Sweeps until no more than `spare` lanes are left; which lanes finished by themselves."""
+    stride = jnp.minimum(STRIDE if inverse is None else 1, limit)
     milestone = jnp.minimum(2 * batch.steps + 1, 2.0**30).astype(jnp.int32)
     backup = sweeps.backup(batch)
+    closed = jax.eval_shape(backup, state.h)[1] is None  # an operator that measures no error of its own
 
-    def step(state: _Sweep) -> tuple[_Sweep, LaneFlags]:
-        v, measured = backup(state.h)
-        bound = bounds.certify(batch, state.h, v, measured, axis=0)
-        at_milestone = state.count % milestone == milestone - 1
+    def sweep(_: Any, state: Any) -> Any:
+        _, v, _ = state
+        return v, *backup(v)
+
+    def step(state: Sweep) -> tuple[Sweep, LaneFlags]:
+        if inverse is None:
+            nothing = None if closed else state.h * 0
+            h, v, measured = jax.lax.fori_loop(0, stride, sweep, (state.h, state.h, nothing))
+        else:
+            h, (v, measured) = state.h, backup(state.h)
+        bound = bounds.certify(batch, h, v, measured, axis=0)
+        at_milestone = state.count // milestone < (state.count + stride) // milestone
         finished = (
             (bound.error_bound <= tolerance * batch.span)
             | ~(bound.change > bound.noise)
@@ -80,14 +137,26 @@ def _step(batch: Batch, tolerance: LaneScalars, inverse: Any) -> Callable[[_Swee
         )
         failures = jnp.where(bound.change > 0.5 * state.change, state.failures + 1, state.failures)
         if inverse is not None:
-            chord = state.h + contract("st,tb->sb", inverse, v - state.h)
+            chord = h + contract("st,tb->sb", inverse, v - h)
             v = batch.pin(jnp.where(failures < FAILURES, chord, v), axis=0)
-        return _Sweep(
-            h=jnp.where(finished, state.h, batch.centred(v, axis=0)),
+        return Sweep(
+            h=batch.centred(jnp.where(finished, h, v), axis=0),
             change=bound.change,
             mark=jnp.where(at_milestone, bound.change, state.mark),
             failures=failures,
-            count=state.count + 1,
+            count=state.count + stride,
         ), finished
 
-    return step
+    state, finished, _ = iterate(
+        step,
+        state,
+        finished,
+        limit,
+        lane_axis=-1,
+        count=state.count,
+        spare=spare,
+        stride=stride,
+        clock=clock,
+        cost=batch.sweep_cost * (STRIDE if inverse is None else 1),
+    )
+    return state, finished

@@ -19,7 +19,7 @@ from jaxcliff.mdp import MDP
 from jaxcliff.solvers.lanes import compiled
 from jaxcliff.solvers.linear import policy_system, solve_system
 from jaxcliff.solvers.loop import iterate
-from jaxcliff.solvers.methods import DEFAULT_LIMIT, choose_method
+from jaxcliff.solvers.methods import DEFAULT_LIMIT, choose_method, plan
 from jaxcliff.solvers.operators import Average
 from jaxcliff.solvers.solution import default_tie_tolerance
 from jaxcliff.transitions import Dense, Successors
@@ -102,7 +102,9 @@ def _evaluate(mdp: MDP, policy: Policies, received: Values) -> Values:
     method = choose_method(mdp)
     tolerance = jnp.full_like(received[:, 0], default_tie_tolerance(received.dtype) / 4)
     rewards = jnp.broadcast_to(received[..., None], policy.shape)
-    return compiled(method, DEFAULT_LIMIT[method])((mdp, None), Average(policy), rewards, tolerance, None).values
+    steps = plan(method, "evaluation", mdp.num_states, DEFAULT_LIMIT[method])
+    limits = tuple(jnp.int32(n) for n in steps.values())
+    return compiled(method, tuple(steps))((mdp, None, limits), Average(policy), rewards, tolerance, None).values
 
 
 @jax.jit

@@ -1,0 +1,254 @@
+"""A solve with numbers in hand: blocks of lanes over the cores of a processor, stage after stage.
+
+Blocks are as large whatever the number of cores, and every lane carries its own state, so that no bit of an answer
+depends on either, or on a lane's company. Lanes that a block of sweeps does not finish go on with those that other
+blocks have left, then with the next stage. An accelerator works on as many lanes at once as fit, through all stages.
+"""
+
+import concurrent.futures
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcliff._records import is_concrete
+from jaxcliff._types import LaneScalars, Rewards
+from jaxcliff.solvers import methods, slices
+from jaxcliff.solvers.batch import prepare
+from jaxcliff.solvers.lanes import Problem, block_size, compiled
+from jaxcliff.solvers.loop import Clock
+from jaxcliff.solvers.solution import Solution
+from jaxcliff.solvers.value_iteration import STRIDE, begin, go_on, spare_lanes
+
+PADDED = 256  # lanes; up to here a batch is filled up to a power of two
+QUANTA = 8  # the steps in which the size of larger blocks grows: few sizes are few programs
+LEFT = (32, 128)  # sizes of a block of lanes that others have left
+SMALL = 2**17  # numbers in the rewards of a block; the programs of smaller ones are compiled with less effort
+
+
+def in_hand(*trees: Any) -> bool:
+    """Whether there are numbers to compute with here and now: nothing is traced."""
+    return is_concrete(*trees, jnp.zeros(()))
+
+
+def solve_lanes(
+    method: str,
+    stages: methods.Stages,
+    search: bool,
+    problem: Problem,
+    operator: Any,
+    rewards: Rewards,
+    tolerance: LaneScalars,
+    init: Any,
+) -> Solution:
+    """What `lanes.compiled(method, stages, search)` computes, block by block."""
+    arguments = (operator, rewards, tolerance, init)
+    arrays = [leaf for leaf in jax.tree.leaves((problem, arguments)) if isinstance(leaf, jax.Array)]
+    devices = {device for leaf in arrays for device in leaf.devices()}
+    if not tolerance.size or len(devices) > 1:
+        return compiled(method, stages, search)(problem, *arguments)
+    lead, lanes = tolerance.shape, tolerance.size
+    host = all(device.platform == "cpu" for device in devices)
+    flat = jax.tree.map(lambda x: (np.asarray(x) if host else x).reshape(lanes, *x.shape[len(lead) :]), arguments)
+    size = block_size(stages, operator.kind, problem[0])
+    place = next(iter(devices)) if any(leaf.committed for leaf in arrays) else None
+    with slices.held_interrupts() as check:
+        whole = (_in_stages if host else _at_once)(method, stages, search, problem, flat, size, check)
+    whole = jax.tree.map(lambda x: x.reshape(*lead, *x.shape[1:]), whole)
+    return jax.device_put(whole, place) if host else whole
+
+
+def _block(
+    method: str,
+    stages: methods.Stages,
+    search: bool,
+    stop: bool,
+    problem: Problem,
+    lanes: Any,
+    state: Any,
+    work: Any,
+    saved: Any,
+) -> Any:
+    """The solution of some lanes, which of them finished by themselves, and where the others stand in their sweeps.
+
+    If it may `stop`, it is one stage of sweeps, and does when few lanes are left.
+    """
+    (mdp, base, limits), (operator, rewards, tolerance, init) = problem, lanes
+    clock = Clock(work, saved)
+    batch = prepare(mdp, operator, rewards, one_pass=not stages)
+    if stop:
+        search, (limit,) = search and init is None, limits
+        if state is None:
+            h = methods.start_values(batch, base, init)
+            state = begin(batch, h, batch.failed, tolerance, limit, clock, search)
+        state, done = go_on(batch, state, batch.failed, tolerance, limit, clock, spare=spare_lanes(batch))
+        solution = methods.certified(method, batch, state.h, done, state.count, tolerance)
+    else:
+        solution, done = methods.apply(method, stages, batch, base, tolerance, init, limits, clock, search)
+    return (solution, done, state), clock.finished, clock.kept
+
+
+PROGRAMS = slices.Programs(_block, statics=4)
+
+
+def _at_once(
+    method: str,
+    stages: methods.Stages,
+    search: bool,
+    problem: Problem,
+    lanes: Any,
+    size: int,
+    check: Callable[[], None],
+) -> Solution:
+    """All stages in one program."""
+
+    def some(start: int) -> Solution:
+        own = jax.tree.map(lambda x: x[start : start + size], lanes)
+
+        def program(work: Any, saved: Any) -> Any:
+            return PROGRAMS(method, stages, search, False, problem, own, None, work, saved)
+
+        return slices.run(program, check)[0]
+
+    parts = [some(start) for start in range(0, len(lanes[2]), size)]
+    return parts[0] if len(parts) == 1 else jax.tree.map(lambda *x: jnp.concatenate(x), *parts)
+
+
+def _in_stages(
+    method: str,
+    stages: methods.Stages,
+    search: bool,
+    problem: Problem,
+    lanes: Any,
+    size: int,
+    check: Callable[[], None],
+) -> Solution:
+    """One stage after the other, each a program of its own, for the lanes that the one before has left."""
+    mdp, base, limits = problem
+    if not stages:
+        return _over_cores((method, (), False, False), (mdp, None, ()), lanes, None, size, check)[0]
+    whole, left = None, np.arange(len(lanes[2]))
+    for name, limit in zip(stages, limits, strict=True):
+        stop = name == "sweeps" and min(size, len(left)) * mdp.reward.size > SMALL
+        statics = (method, (name,), search and whole is None, stop)
+        own, state, at = _taken(lanes, left), None, left
+        if whole is not None:
+            own = (*own[:3], whole.centred_values[left])
+        while True:
+            fixed = whole is not None
+            solution, done, state = _over_cores(statics, (mdp, base, (limit,)), own, state, size, check, fixed)
+            whole = _put(whole, at, solution) if fixed else solution
+            on = ~done & (state.count <= limit - min(STRIDE, limit)) if stop else done & False
+            if not on.any():
+                break
+            at, own, state = at[on], _taken(own, on), _taken(state, on, axis=-1)
+        left = np.flatnonzero(whole.status == methods.Status.ITERATION_LIMIT)
+        if not len(left):
+            break
+    return whole
+
+
+def _over_cores(
+    statics: tuple[Any, ...],
+    problem: Problem,
+    lanes: Any,
+    state: Any,
+    size: int,
+    check: Callable[[], None],
+    fixed: bool = False,
+) -> Any:
+    """What one program answers for all lanes, in blocks of a size, on as many cores as there are."""
+    count = len(lanes[2])
+    size = _sized(count, size, fixed)
+    small = size * problem[0].reward.size <= SMALL
+    starts = range(0, count, size) if count < size else [*range(0, count - size, size), count - size]
+
+    def one(start: int) -> Any:
+        own, at = _filled(lanes, start, size), _filled(state, start, size, axis=-1)
+
+        def program(work: Any, saved: Any) -> Any:
+            return PROGRAMS(*statics, problem, own, at, work, saved, small=small)
+
+        return slices.run(program, check)
+
+    if len(starts) == 1:
+        answer = jax.tree.map(np.asarray, one(0))
+        if count == size:
+            return answer
+        solution, done, state = answer
+        return (*jax.tree.map(lambda x: x[:count], (solution, done)), jax.tree.map(lambda x: x[..., :count], state))
+
+    room: list[tuple[np.ndarray, bool]] = []  # the whole answer, and whether a leaf has its lanes last
+    structure, lock = [], threading.Lock()
+
+    def put(start: int) -> None:
+        answer = one(start)
+        parts, shape = jax.tree.flatten(answer)
+        with lock:
+            if not room:
+                last = [False] * len(jax.tree.leaves(answer[:2])) + [True] * len(jax.tree.leaves(answer[2]))
+                room.extend((_room(part, count, axis), axis) for part, axis in zip(parts, last, strict=True))
+                structure.append(shape)
+        for (whole, last), part in zip(room, parts, strict=True):
+            whole[(..., slice(start, start + size)) if last else slice(start, start + size)] = np.asarray(part)
+
+    with concurrent.futures.ThreadPoolExecutor(_cores()) as pool:
+        for done in [pool.submit(put, start) for start in starts]:
+            done.result()
+    return jax.tree.unflatten(structure[0], [whole for whole, _ in room])
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _sized(count: int, size: int, fixed: bool) -> int:
+    """The lanes of a block: few different numbers, for they are compiled in."""
+    if fixed:
+        return next((n for n in LEFT if count <= n < size), size)
+    if count <= PADDED:
+        return 1 << (count - 1).bit_length()
+    quantum = max(32, size // QUANTA)
+    return quantum * -(-count // (quantum * -(-count // size)))
+
+
+def _room(part: jax.Array, count: int, last: bool) -> np.ndarray:
+    """Memory for so many lanes of what a block answers, which JAX can take over without a copy."""
+    shape = (*part.shape[:-1], count) if last else (count, *part.shape[1:])
+    needed = int(np.prod(shape)) * part.dtype.itemsize
+    raw = np.empty(needed + 64, np.uint8)
+    skip = -raw.ctypes.data % 64
+    return raw[skip : skip + needed].view(part.dtype).reshape(shape)
+
+
+def _filled(tree: Any, start: int, size: int, axis: int = 0) -> Any:
+    """So many lanes from a first one; where there are fewer, the last one again and again."""
+
+    def cut(x: np.ndarray) -> np.ndarray:
+        own = x[start : start + size] if axis == 0 else x[..., start : start + size]
+        missing = size - own.shape[axis]
+        if not missing:
+            return own
+        return np.concatenate([own, np.repeat(own[-1:] if axis == 0 else own[..., -1:], missing, axis)], axis)
+
+    return jax.tree.map(cut, tree)
+
+
+def _taken(tree: Any, lanes: np.ndarray, axis: int = 0) -> Any:
+    return jax.tree.map(lambda x: x[lanes] if axis == 0 else x[..., lanes], tree)
+
+
+def _put(whole: Solution, at: np.ndarray, part: Solution) -> Solution:
+    """The whole with some lanes solved further."""
+
+    def put(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+        old = old if old.flags.writeable else old.copy()
+        old[at] = new
+        return old
+
+    return jax.tree.map(put, whole, part)
