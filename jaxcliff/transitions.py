@@ -167,8 +167,8 @@ class Successors:
         total = add(term(rows[0][0], rows[1][0]), (rows[0][1:short], rows[1][1:short]))
         if short == self.states.shape[-1]:
             return total
-        blocks = tuple(x[short:].reshape(-1, UNROLLED, self.num_states) for x in rows)
-        return jax.lax.scan(lambda total, some: (add(total, some), None), total, blocks)[0]
+        states, probabilities = (x[short:].reshape(-1, UNROLLED, self.num_states) for x in rows)
+        return jax.lax.scan(lambda total, some: (add(total, some), None), total, (states, probabilities))[0]
 
     def under(self, policy: Policies) -> jax.Array:
         """P_π, [..., S, S]."""

@@ -39,10 +39,10 @@ def from_arrays(
         discount: γ.
         axes: the order of the axes of dense arrays, "SAS" (state, action, next state) or "ASS" (action first).
         layout: how transitions are stored: as one array ("dense"), as lists of K successors per pair ("successors"), or
-            as what is faster ("auto": successors for sparse matrices, and for an array where K ≤ S / 4; an array that
-            is traced stays one). K is the most successors of a pair, as the next power of two and at most S. Measured
-            on a CPU with S = 64 to 1024 and 1 to 2,048 rewards, successors take 0.05 to 0.7 of the time of a dense
-            array at K = S / 64, 0.6 to 1 at S / 4, and 1 to 2 at S / 2; with 16 states there is no difference.
+            as what is faster ("auto": successors for sparse matrices, and for an array where K ≤ S / 4; inside a JAX
+            transformation an array stays one). K is the most successors of a pair, as the next power of two and at most
+            S. Measured on a CPU with 64 to 1,024 states and 1 to 2,048 rewards, successors take 0.06 to 0.9 of the time
+            of a dense array at K = S / 64, 0.6 to 1 at S / 4, and 1 to 1.8 at S / 2; with 16 states they cost the same.
             Problems are stacked (`jax.tree.map(lambda *x: jnp.stack(x), *problems)`, for `jax.vmap`) if they are stored
             alike: give all of them layout="dense", which always fits, or "successors" where their K is the same.
         legal, terminal, initial, labels: as in `MDP`; terminal states are declared, never inferred.
@@ -71,7 +71,6 @@ def from_arrays(
 
 def _from_dense(probabilities: Any, reward: Any, axes: str, layout: str) -> tuple[Dense | Successors, Any]:
     p, r = _checks.array(probabilities, "probabilities"), _checks.array(reward, "the reward")
-    p = np.asarray(p) if is_concrete(p) else p
     if p.ndim != 3:
         raise ValueError(f"probabilities must have shape [S, A, S], [A, S, S] or be sparse, not {list(p.shape)}")
     fits = {"SAS": p.shape[0] == p.shape[2], "ASS": p.shape[1] == p.shape[2]}
@@ -88,7 +87,7 @@ def _from_dense(probabilities: Any, reward: Any, axes: str, layout: str) -> tupl
             total != 0, total, 1
         )
         r = r if axes == "SAS" else r.T
-    return layouts.of_array(p if axes == "SAS" else p.swapaxes(0, 1), layout), r
+    return layouts.of_array(p if axes == "SAS" else jnp.swapaxes(p, 0, 1), layout), r
 
 
 def _is_sparse_list(probabilities: Any) -> bool:
