@@ -28,7 +28,7 @@ from jaxcliff._types import Expected, Policies, Values
 
 ROW_SUM_TOLERANCE = 1e-5
 MOST_LEVELS = 10_000  # of a tree
-UNROLLED = 16  # successors summed in one expression; longer rows are summed in a loop
+UNROLLED = 16  # successors summed in one expression; longer rows are summed in a loop over so many at a time
 
 
 @record
@@ -158,12 +158,17 @@ class Successors:
         def term(states: jax.Array, probabilities: jax.Array) -> jax.Array:
             return probabilities[:, None] * values[states]
 
-        if self.states.shape[-1] <= UNROLLED:
-            total = term(rows[0][0], rows[1][0])
-            for k in range(1, self.states.shape[-1]):
-                total = total + term(rows[0][k], rows[1][k])
+        def add(total: jax.Array, some: tuple[jax.Array, jax.Array]) -> jax.Array:
+            for k in range(len(some[0])):
+                total = total + term(some[0][k], some[1][k])
             return total
-        return jax.lax.scan(lambda total, row: (total + term(*row), None), jnp.zeros_like(values), rows)[0]
+
+        short = (self.states.shape[-1] - 1) % UNROLLED + 1
+        total = add(term(rows[0][0], rows[1][0]), (rows[0][1:short], rows[1][1:short]))
+        if short == self.states.shape[-1]:
+            return total
+        states, probabilities = (x[short:].reshape(-1, UNROLLED, self.num_states) for x in rows)
+        return jax.lax.scan(lambda total, some: (add(total, some), None), total, (states, probabilities))[0]
 
     def under(self, policy: Policies) -> jax.Array:
         """P_π, [..., S, S]."""

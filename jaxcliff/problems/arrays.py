@@ -10,6 +10,7 @@ from jaxcliff import _checks
 from jaxcliff._records import is_concrete
 from jaxcliff.labels import Labels
 from jaxcliff.mdp import MDP
+from jaxcliff.problems import layouts
 from jaxcliff.transitions import Dense, Successors
 
 AXES = ("SAS", "ASS")
@@ -21,6 +22,7 @@ def from_arrays(
     discount: Any,
     *,
     axes: Any = "SAS",
+    layout: Any = "auto",
     legal: Any = None,
     terminal: Any = None,
     initial: Any = None,
@@ -29,14 +31,20 @@ def from_arrays(
     """The problem with transitions P(s'|s, a) and a reward per action, or per action and next state.
 
     Args:
-        probabilities: [S, A, S], or [A, S, S] with axes="ASS"; or a list of A scipy-sparse matrices [S, S], which stay
-            sparse. Rows must sum to 1 within 1e-5 and are divided by their sums. Zeros in the row of an illegal action,
-            or of a terminal state, are fine.
+        probabilities: [S, A, S], or [A, S, S] with axes="ASS"; or a list of A scipy-sparse matrices [S, S]. Rows must
+            sum to 1 within 1e-5 and are divided by their sums. Zeros in the row of an illegal action, or of a terminal
+            state, are fine.
         reward: [S, A]; or of the shape of the probabilities (a list of sparse matrices for a list), R(s, a, s'), of
-            which
-            the expectation is taken.
+            which the expectation is taken.
         discount: γ.
         axes: the order of the axes of dense arrays, "SAS" (state, action, next state) or "ASS" (action first).
+        layout: how transitions are stored: as one array ("dense"), as lists of K successors per pair ("successors"), or
+            as what is faster ("auto": successors for sparse matrices, and for an array where K ≤ S / 4; inside a JAX
+            transformation an array stays one). K is the most successors of a pair, as the next power of two and at most
+            S. Measured on a CPU with 64 to 1,024 states and 1 to 2,048 rewards, successors take 0.06 to 0.9 of the time
+            of a dense array at K = S / 64, 0.6 to 1 at S / 4, and 1 to 1.8 at S / 2; with 16 states they cost the same.
+            Problems are stacked (`jax.tree.map(lambda *x: jnp.stack(x), *problems)`, for `jax.vmap`) if they are stored
+            alike: give all of them layout="dense", which always fits, or "successors" where their K is the same.
         legal, terminal, initial, labels: as in `MDP`; terminal states are declared, never inferred.
 
         >>> import jaxcliff as jc
@@ -45,11 +53,11 @@ def from_arrays(
     """
     if axes not in AXES:
         raise ValueError(f"axes must be 'SAS' or 'ASS', not {axes!r}")
-    transitions: Dense | Successors
+    layouts.check_layout(layout)
     if _is_sparse_list(probabilities):
-        transitions, reward = _from_sparse(probabilities, reward)
+        transitions, reward = _from_sparse(probabilities, reward, layout)
     else:
-        transitions, reward = _from_dense(probabilities, reward, axes)
+        transitions, reward = _from_dense(probabilities, reward, axes, layout)
     return MDP(
         transitions,
         reward,
@@ -61,7 +69,7 @@ def from_arrays(
     )
 
 
-def _from_dense(probabilities: Any, reward: Any, axes: str) -> tuple[Dense, Any]:
+def _from_dense(probabilities: Any, reward: Any, axes: str, layout: str) -> tuple[Dense | Successors, Any]:
     p, r = _checks.array(probabilities, "probabilities"), _checks.array(reward, "the reward")
     if p.ndim != 3:
         raise ValueError(f"probabilities must have shape [S, A, S], [A, S, S] or be sparse, not {list(p.shape)}")
@@ -79,7 +87,7 @@ def _from_dense(probabilities: Any, reward: Any, axes: str) -> tuple[Dense, Any]
             total != 0, total, 1
         )
         r = r if axes == "SAS" else r.T
-    return Dense(p if axes == "SAS" else jnp.swapaxes(p, 0, 1)), r
+    return layouts.of_array(p if axes == "SAS" else jnp.swapaxes(p, 0, 1), layout), r
 
 
 def _is_sparse_list(probabilities: Any) -> bool:
@@ -88,8 +96,8 @@ def _is_sparse_list(probabilities: Any) -> bool:
     return False
 
 
-def _from_sparse(matrices: Any, reward: Any) -> tuple[Successors, Any]:
-    """Padded successor lists from one matrix per action."""
+def _from_sparse(matrices: Any, reward: Any, layout: str) -> tuple[Dense | Successors, Any]:
+    """The model of one matrix per action."""
     rows = [x.tocsr().copy() for x in matrices]
     states = rows[0].shape[0]
     for a, row in enumerate(rows):
@@ -100,14 +108,11 @@ def _from_sparse(matrices: Any, reward: Any) -> tuple[Successors, Any]:
         _checks.array(row.data[:1], f"the matrix of action {a}")
         row.sum_duplicates()
         row.eliminate_zeros()
-    width = max(1, max(int(np.diff(row.indptr).max(initial=0)) for row in rows))
-    successors = np.zeros((states, len(rows), width), np.int32)
-    probabilities = np.zeros(successors.shape, np.result_type(*(row.dtype for row in rows), np.float32))
-    for a, row in enumerate(rows):
-        owner = np.repeat(np.arange(states), np.diff(row.indptr))
-        slot = np.arange(len(row.indices)) - row.indptr[owner]
-        successors[owner, a, slot] = row.indices
-        probabilities[owner, a, slot] = row.data
+    entries = [row.tocoo() for row in rows]
+    pair = np.concatenate([entry.row.astype(np.int64) * len(rows) + a for a, entry in enumerate(entries)])
+    state = np.concatenate([entry.col for entry in entries])
+    probability = np.concatenate([entry.data for entry in entries])
+    probability = probability.astype(np.result_type(probability, np.float32))
     if _is_sparse_list(reward):
         if len(reward) != len(rows):
             raise ValueError(f"there are {len(rows)} matrices of probabilities and {len(reward)} of rewards")
@@ -120,4 +125,4 @@ def _from_sparse(matrices: Any, reward: Any) -> tuple[Successors, Any]:
         raise ValueError(
             f"with sparse probabilities the reward is [S, A] or a list of sparse matrices, not {np.shape(reward)}"
         )
-    return Successors(successors, probabilities), reward
+    return layouts.of_entries(states, len(rows), pair, state, probability, layout), reward

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxcliff.labels import Labels, brief
 from jaxcliff.mdp import MDP
+from jaxcliff.problems import layouts
 from jaxcliff.transitions import Dense, Successors, Tree
 
 FORMAT = 1
@@ -63,6 +64,7 @@ def load(path: Any) -> MDP:
     Transitions are `probabilities` [S, A, S], or `probabilities` and `successors` [S, A, K], or `tree` (vocabulary,
     depth, end token), or none of them (a bandit). Optional: `initial`, `legal`, `terminal`, `state_names`,
     `action_names`, `positions`. Nothing else may be there: an entry that is not understood is not left out.
+    Probabilities [S, A, S] that `save` did not write (there is no `format`) are stored as by `from_arrays`.
     """
     path = pathlib.Path(path)
     arrays = _arrays(path)
@@ -75,7 +77,7 @@ def load(path: Any) -> MDP:
     elif "successors" in arrays:
         transitions = Successors(arrays["successors"], arrays.get("probabilities"))
     elif "probabilities" in arrays:
-        transitions = Dense(arrays["probabilities"])
+        transitions = layouts.of_array(arrays["probabilities"], "dense" if "format" in arrays else "auto")
     labels = Labels(
         [str(x) for x in arrays.get("state_names", ())],
         _action_names(arrays.get("action_names", np.zeros(0, str))),

@@ -9,10 +9,10 @@ import numpy as np
 
 from jaxcliff.labels import Labels
 from jaxcliff.mdp import MDP
-from jaxcliff.transitions import Successors
+from jaxcliff.problems import layouts
 
 
-def from_gymnasium(env: Any, discount: Any, *, labels: Any = None) -> MDP:
+def from_gymnasium(env: Any, discount: Any, *, layout: Any = "auto", labels: Any = None) -> MDP:
     """The problem of an environment with a table `P[s][a] = [(probability, next state, reward, done), …]`.
 
     Gymnasium marks transitions as the end, jaxcliff states. A state that is entered only by ending transitions becomes
@@ -22,8 +22,10 @@ def from_gymnasium(env: Any, discount: Any, *, labels: Any = None) -> MDP:
     Args:
         env: a Gymnasium environment such as `gymnasium.make("FrozenLake-v1")`, or the table itself.
         discount: γ; the table knows none.
+        layout: "auto" or "successors" (lists of next states, as in the table), or "dense", as in `from_arrays`.
         labels: names of states and actions; states are numbered as in the table if not given.
     """
+    layouts.check_layout(layout)
     unwrapped = getattr(env, "unwrapped", env)
     table = unwrapped if isinstance(unwrapped, dict) else getattr(unwrapped, "P", None)
     if not isinstance(table, dict) or not table:
@@ -55,17 +57,14 @@ def from_gymnasium(env: Any, discount: Any, *, labels: Any = None) -> MDP:
             row = rows.setdefault((s, a), {})
             row[target] = row.get(target, 0.0) + p
             reward[s, a] += p * r
-    width = max((len(row) for row in rows.values()), default=1)
-    successors = np.zeros((size, num_actions, width), np.int32)
-    probabilities = np.zeros(successors.shape)
     for (s, a), row in rows.items():
-        successors[s, a, : len(row)] = list(row)
-        probabilities[s, a, : len(row)] = list(row.values())
         reward[s, a] /= sum(row.values())
+    listed = [(s * num_actions + a, t, p) for (s, a), row in rows.items() for t, p in row.items()]
+    pair, state, probability = np.array(listed, float).reshape(-1, 3).T
     ends = np.append(terminal, True) if added else terminal
     first = None if start is None else np.append(np.asarray(start, float), [0.0] * added)
     return MDP(
-        Successors(successors, probabilities),
+        layouts.of_entries(size, num_actions, pair.astype(int), state.astype(int), probability, layout),
         reward,
         discount,
         initial=first,

@@ -203,6 +203,13 @@ TRACED = named(
             lambda: traced(lambda r: jc.studies.ray(mdp(), r, y()), x()),
             says("ray is a study on the host: numpy reads its numbers"),
         ),
+        (
+            "successors",
+            lambda: traced(
+                lambda p: jc.problems.from_arrays(p, x(), 0.9, layout="successors"), jnp.ones((S, A, S)) / S
+            ),
+            says("layout='successors' looks for zeros, so that probabilities cannot be traced"),
+        ),
         ("max_iterations", lambda: traced(lambda n: jc.solve(mdp(), max_iterations=n), 5), says("a whole number")),
     ],
 )
@@ -316,6 +323,18 @@ NUMBERS = named(
         ("discount", lambda: mdp().replace(discount="0.9"), says("the discount must be an array of numbers")),
         ("reward", lambda: jc.MDP(None, [["high"]]), says("the reward must be an array of numbers")),
         ("layout", lambda: jc.problems.gridworld([[0, 1], [2]]), says("the layout is a sequence of rows")),
+        *(
+            (
+                f"stored as {layout!r}",
+                lambda read=read, layout=layout: read(layout=layout),
+                says("layout must be 'auto', 'dense' or 'successors', not "),
+            )
+            for layout in ("sparse", "Dense", None, 1, ["dense"], np.array(["auto", "dense"]))
+            for read in (
+                functools.partial(jc.problems.from_arrays, np.eye(S)[:, None], np.ones((S, 1)), 0.9),
+                functools.partial(jc.problems.from_gymnasium, {0: {0: [(1.0, 0, 0.0, False)]}}, 0.9),
+            )
+        ),
         ("slip", lambda: jc.problems.gridworld(slip="0.2"), says("slip must be real numbers, not '0.2'")),
         ("probabilities", lambda: jc.Dense("uniform"), says("probabilities must be an array of numbers")),
         ("policies of two sizes", lambda: jc.metrics.total_variation(half(), half()[:2]), says("two policies [..., S")),
