@@ -147,6 +147,11 @@ def test_a_hard_gate_has_no_constant():
         assert float(jc.metrics.largest_total_variation(*policies)) > 0.99
 
 
+def test_a_gate_with_a_score_that_is_no_number_chooses_nothing():
+    weights = jc.aggregate.hard_gate(jnp.asarray([[jnp.nan, 1.0], [0.0, 0.0]], F))
+    np.testing.assert_array_equal(weights, [[np.nan, 1], [np.nan, 0]])
+
+
 def test_mixtures_move_by_half_the_change_of_weights_times_the_span(rng):
     rewards = np.asarray(components(rng), float)
     span = (rewards.max(0) - rewards.min(0)).max()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jaxcliff as jc
-from tests.cases import KINDS, STRUCTURE_METHODS, STRUCTURES, lanes
+from tests.cases import ITERATIVE, KINDS, STRUCTURE_METHODS, STRUCTURES, lanes
 from tests.oracle import Problem
 
 
@@ -95,6 +95,16 @@ def test_occupancy_counts_visits(name, rng):
     values = np.asarray(jc.evaluate(mdp, policy, rewards).values) @ np.asarray(mdp.initial)
     np.testing.assert_allclose(gained, values, rtol=2e-3, atol=1e-3)
     np.testing.assert_allclose(jc.occupancy(mdp, policy, normalized=True).sum((-2, -1)), 1, rtol=1e-5)
+
+
+def test_what_follows_an_end_does_not_count():
+    """The row of a terminal state may say anything: this one leads back to the start."""
+    rows = jnp.asarray([[[0.0, 1.0]], [[1.0, 0.0]]])
+    mdp = jc.MDP(jc.Dense(rows), jnp.asarray([[1.0], [0.0]]), 0.5, terminal=[False, True])
+    policy = jnp.ones((2, 1))
+    assert jc.occupancy(mdp, policy).ravel().tolist() == [1, 0]
+    for method in ITERATIVE:
+        assert jc.evaluate(mdp, policy, method=method).values.tolist() == [1, 0]
 
 
 def test_visits_are_the_same_solved_and_followed(rng):

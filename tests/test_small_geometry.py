@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 import jaxcliff as jc
 from jaxcliff.cliffs.beside import Ties
@@ -140,3 +141,41 @@ def test_a_potential_moves_no_gap_whatever_the_rounding(rng):
     near = jc.nearest_cliff(mdp, family=jc.family.features(shaping[None]))
     assert np.isinf(near.radius)
     assert near.state == -1
+
+
+def test_weights_that_keep_their_sum_have_a_norm_of_their_own():
+    """The first of three weights decides; half of ½ goes to each of the others, or all to one of them."""
+    family = jc.family.weights([[[1.0, 0.0]], [[0.0, 0.0]], [[0.0, 0.0]]])
+    for norm, radius in (("inf", 0.5), ("2", np.sqrt(0.25 + 2 * 0.0625)), ("1", 1.0)):
+        assert jc.nearest_cliff(bandit(0.5, 0.0), norm=norm, family=family).radius == pytest.approx(radius)
+
+
+def test_the_guarantee_counts_how_far_a_family_reaches():
+    near = jc.nearest_cliff(bandit(1.0, 0.0), family=jc.family.component([[0.25], [0.75]], 0, 2))
+    assert (near.radius, near.guarantee) == pytest.approx((2.0, 2.0))
+
+
+def test_two_arms_flip_as_their_difference_does():
+    """N(0, 2σ²); and of three arms two can get ahead."""
+    chance = float(scipy.stats.norm.sf(np.sqrt(2)))
+    found = jc.flip_probability(bandit(1.0, 0.0), sigma=0.5, draws=20_000)
+    assert (found.lower, found.upper) == pytest.approx((chance, chance))
+    assert abs(found.estimate - chance) <= 5 * found.standard_error
+    three = jc.flip_probability(bandit(1.0, 0.0, 0.0), sigma=0.5, draws=0)
+    assert (three.lower, three.upper) == pytest.approx((chance, 2 * chance))
+
+
+def test_ties_of_rays_and_maps_are_in_units_of_the_span():
+    """A gap of .01 in a reward of a million; a gap of 1e-8 in a reward of 1 where an episode can end, worth 0."""
+    large = bandit(1e6, 1e6 - 1e-2, 0.0)
+    ending = jc.MDP(
+        jc.Successors(np.ones((2, 2, 1), int)),
+        jnp.asarray([[1.0, 1 - 1e-8], [0.0, 0.0]], F64),
+        0.9,
+        terminal=np.array([False, True]),
+    )
+    for mdp in (large, ending):
+        direction = np.zeros(mdp.reward.shape)
+        direction[0, 1] = 1.0
+        for tolerance, tied in ((1e-6, True), (1e-9, False)):
+            assert jc.cliffs_along(mdp, None, direction, stop=1.0, tie_tolerance=tolerance).tied_start is tied
