@@ -143,9 +143,11 @@ def test_reachable_follows_every_policy():
 
 
 def test_gaps_of_an_averaged_bandit_stay_within_their_bound():
-    bandit = jc.problems.bandit(np.float32([1e4, 1e4 + 1, 1e4 + 2]))
-    sol = jc.evaluate(bandit, jnp.full((1, 3), 1 / 3, jnp.float32))
-    assert (jnp.abs(sol.gaps - jnp.asarray([[1.0, 0.0, -1.0]], jnp.float32)) <= sol.gap_bound).all()
+    for values in ([1e4, 1e4 + 1, 1e4 + 2], [1.1, 2.3, 3.7], [0.1, 0.2, 0.4]):
+        rewards = np.asarray(values, np.float32)
+        sol = jc.evaluate(jc.problems.bandit(rewards), jnp.full((1, 3), 1 / 3, jnp.float32))
+        gaps = rewards.astype(float).mean() - rewards.astype(float)
+        assert (np.abs(np.asarray(sol.gaps, float) - gaps) <= np.asarray(sol.gap_bound)).all()
 
 
 def test_occupancy_refuses_what_evaluate_refuses():

@@ -195,6 +195,15 @@ def test_equal_rows_are_found_in_any_order_and_others_are_not(rng):
     assert spent > 0
 
 
+def test_what_differs_in_its_last_bit_is_no_exact_tie():
+    """Now nothing, and later 1 for ever or an ulp more: the rewards of the choice are equal, what follows is not."""
+    states = np.array([[1, 2], [1, 1], [2, 2], [3, 3]])[..., None]
+    reward = np.array([[0.0, 0.0], [1.0, 1.0], [1 + 2.0**-52] * 2, [0.0, 0.0]])
+    acts = jc.optimal_actions(jc.solve(jc.MDP(jc.Successors(states), reward, 0.9999)), 0.0)
+    assert acts.undecided[0].all()
+    assert acts.optimal[1:].all()
+
+
 def test_a_solution_keeps_its_origin_by_hand_and_loses_it_in_transformations():
     mdp = jc.problems.gridworld(GRID, slip=0.0, discount=0.9999)
     sol = jc.solve(mdp, jnp.stack([mdp.reward, 2 * mdp.reward]))

@@ -233,8 +233,8 @@ DECISIONS = (
     Mutant(
         "jaxcliff.policies._sort",
         "the only action of a state is optimal in a lane that failed",
-        "& jnp.isfinite(bound)",
-        "& ~jnp.isnan(bound)",
+        " & jnp.isfinite(bound)",
+        "",
         "verdicts.py::test_nothing_is_decided_in_a_lane_that_failed",
     ),
     Mutant(
@@ -249,7 +249,7 @@ DECISIONS = (
         "whatever is undecided is an exact tie",
         "candidates & ((highest == lowest) | twin)",
         "candidates",
-        "verdicts.py::test_undecided_ties_are_named_wherever_ties_are",
+        "verdicts.py::test_what_differs_in_its_last_bit_is_no_exact_tie",
     ),
     Mutant(
         "jaxcliff.exact.equal_actions",
@@ -270,7 +270,7 @@ DECISIONS = (
         "states are told apart by what they offer once, not until nothing changes",
         "if finer.max() + 1 == count:",
         "if True:",
-        "verdicts.py::test_exact_ties_are_exact[tree]",
+        "verdicts.py::test_what_differs_in_its_last_bit_is_no_exact_tie",
     ),
 )
 
