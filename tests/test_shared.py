@@ -63,10 +63,12 @@ def test_policies_near_the_base_are_evaluated_through_it(name, rng):
     legal = np.ones(mdp.reward.shape, bool) if mdp.legal is None else np.asarray(mdp.legal)
     for lane in range(lanes):
         for s in rng.choice(states, size=lane, replace=False):
-            chosen[lane, s] = rng.choice(np.flatnonzero(legal[s]))
+            others = legal[s] & (np.arange(mdp.num_actions) != chosen[lane, s])
+            chosen[lane, s] = rng.choice(np.flatnonzero(others if others.any() else legal[s]))
     differ = (chosen != np.asarray(base.actions)).sum(axis=1)
     h, able = evaluate_nearby(base, prepare(mdp, Greedy(), rewards))(jnp.asarray(chosen.T))
     np.testing.assert_array_equal(able, differ <= capacity)
+    assert (differ > capacity).any()
     true = jc.evaluate(mdp, np.eye(mdp.num_actions)[chosen].astype(mdp.dtype), rewards).values
     level = np.asarray(h.T - true)[np.asarray(able)]
     np.testing.assert_allclose(level, level[:, -1:] * np.ones_like(level), atol=CLOSE * float(np.abs(true).max()))

@@ -25,6 +25,7 @@ from tests.mutants.table import MUTANTS
 QUICK = ("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false")
 HEAVY = ("pytest", "scipy.optimize", "scipy.stats", "scipy.sparse.linalg", "matplotlib.figure", "xarray", "flint")
 LIMIT = 600  # seconds of one test
+BROKEN = 99  # the status of a fork that raised
 KILLED, SURVIVED, KNOWN = "killed", "SURVIVED", "survives"
 
 
@@ -93,12 +94,15 @@ def _verdict(test: str, module: str, folder: pathlib.Path) -> str:
     """Runs one test in the folder; killed is who makes it fail, not who cannot be imported or collected."""
     import pytest
 
-    options = ["-q", "-x", "-n", "0", "-p", "no:cacheprovider", f"tests/test_{test}"]
+    def work() -> int:
+        code = pytest.main(["-q", "-x", "-n", "0", "-p", "no:cacheprovider", f"tests/test_{test}"])
+        importlib.import_module(module)
+        return code
+
     with tempfile.TemporaryFile("w+") as said:
-        if _forked(lambda: importlib.import_module(module) and 0, folder, said):
-            return f"NO IMPORT: {_last(said)}"
-        code = _forked(lambda: pytest.main(options), folder, said)
-        last = _last(said)
+        code = _forked(work, folder, said)
+        said.seek(0)
+        last = said.read().strip().rpartition("\n")[2]
     if code == pytest.ExitCode.TESTS_FAILED and " failed" in last:
         return KILLED
     if code == pytest.ExitCode.OK and " passed" in last:
@@ -113,7 +117,7 @@ def _forked(work: Callable[[], int], folder: pathlib.Path, said: IO[str]) -> int
         child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    status = 99
+    status = BROKEN
     try:
         signal.alarm(LIMIT)
         os.chdir(folder)
@@ -129,12 +133,6 @@ def _forked(work: Callable[[], int], folder: pathlib.Path, said: IO[str]) -> int
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
-
-
-def _last(said: IO[str]) -> str:
-    """The last line that was said."""
-    said.seek(0)
-    return said.read().strip().rpartition("\n")[2]
 
 
 if __name__ == "__main__":
