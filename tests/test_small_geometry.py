@@ -53,6 +53,17 @@ def test_a_map_with_a_hole_is_not_complete(monkeypatch):
     assert not plan.complete
 
 
+def test_a_map_with_a_hole_too_small_for_its_area_is_not_complete(monkeypatch):
+    """The third arm wins in a corner of 1e-4 × 1e-4."""
+    plain, arms = bandit(0.0, 0.0, 1e-4 - 1), ([[1.0, 0, 0]], [[0, 1.0, 0]])
+    assert len(jc.policy_map(plain, None, *arms)) == 3
+    monkeypatch.setattr("jaxcliff.cliffs.walk.THINNEST", 1e-6)
+    plan = jc.policy_map(plain, None, *arms)
+    assert len(plan) == 2
+    assert abs(plan.covered - 1) < 1e-7
+    assert not plan.complete
+
+
 def test_a_census_counts_rewards_on_a_cliff(rng):
     rewards = rng.normal(size=(512, 1, 2))
     rewards[:128, 0, 1] = rewards[:128, 0, 0]

@@ -315,7 +315,7 @@ METHODS = (
         "a lane that has finished goes on with its neighbours",
         "jnp.where(along(finished, old), old, new)",
         "jnp.where(along(finished & False, old), old, new)",
-        "soft_transformations.py::test_a_lane_never_depends_on_its_neighbours[garnet-entropy-policy_iteration]",
+        "transformations.py::test_a_lane_that_has_finished_stands_still",
     ),
     Mutant(
         "jaxcliff.solvers.methods._assemble",

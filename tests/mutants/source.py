@@ -70,9 +70,15 @@ def changed(symbol: str, old: str, new: str) -> tuple[pathlib.Path, str]:
 
 def has_test(node_id: str) -> bool:
     """Whether the function of a test's node id is there, and takes parameters if the id has some."""
-    name, _, function = f"tests/test_{node_id}".partition("::")
+    name, _, function = node_id.partition("::")
     function, _, parameters = function.partition("[")
-    for node in ast.parse((ROOT / name).read_text()).body:
-        if isinstance(node, ast.FunctionDef) and node.name == function:
-            return not parameters or bool(node.decorator_list) or "dtype" in [a.arg for a in node.args.args]
-    return False
+    test = _functions(f"tests/test_{name}").get(function)
+    if test is None:
+        return False
+    return not parameters or bool(test.decorator_list) or "dtype" in [argument.arg for argument in test.args.args]
+
+
+@functools.cache
+def _functions(name: str) -> dict[str, ast.FunctionDef]:
+    body = ast.parse((ROOT / name).read_text()).body
+    return {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
