@@ -83,10 +83,8 @@ def hatched(figure):
 def test_what_is_not_certain_is_hatched():
     """A row of pixels on the border of a map, and a point of a scan; not what lies outside of a triangle."""
     three = bandit(0.0, 0.0, 0.0)
-    for x, uncertain in (([[1.0, 0, 0]], True), ([[1.0, 0.1, 0]], False)):
-        ds = jc.studies.phase_diagram(
-            bandit(0.0, 0.0, -9.0), None, x, [[0.0, 0, 0]], (-1, 1 + uncertain, 0, 1), pixels=3
-        )
+    for right, uncertain in ((1, True), (2, False)):
+        ds = jc.studies.phase_diagram(bandit(0.0, 0.0), None, [[1.0, 0]], [[0.0, 0]], (-1, right, 0, 1), pixels=3)
         assert ds.certain.values.all() != uncertain
         assert hatched(jc.figures.phase_diagram(ds)) == uncertain
     arms = np.diag([1.0, 1.3, 1.7])[:, None]

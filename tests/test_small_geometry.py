@@ -85,6 +85,13 @@ def test_sampled_weights_of_four_arms_are_known():
     assert (found.weights**2).mean() == pytest.approx(2 / (4 * 5), abs=0.005)  # uniform on the simplex
 
 
+def test_sampled_weights_keep_their_sum():
+    """One reward pays 1 for the first arm, three pay ½ for the second: the border is at w₁ = ⅓."""
+    rewards = np.array([[[1.0, 0.0]], *[[[0.0, 0.5]]] * 3])
+    found = jc.weight_map(bandit(0.0, 0.0), rewards, samples=64)
+    np.testing.assert_allclose(found.radius, np.abs(found.weights[:, 0] - 1 / 3), atol=1e-12)
+
+
 def test_states_that_cannot_be_reached_need_no_mending():
     model = jc.Successors(np.array([[[0], [1]], [[1], [0]], [[0], [1]]]))
     reward = jnp.asarray([[1.0, 0.0], [0.0, 0.3], [0.5, 0.0]], F64)

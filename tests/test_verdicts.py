@@ -9,6 +9,7 @@ import pytest
 
 import jaxcliff as jc
 from jaxcliff import exact, verdict
+from jaxcliff.cliffs.cones import Cones
 from jaxcliff.solvers.batch import SMALL
 from tests.conftest import needs_x64
 from tests.geometry import bandit, by_set, draw, kinds
@@ -327,14 +328,23 @@ def test_the_interval_of_a_radius_holds_the_exact_one(discount, rng):
 
 
 def test_norms_of_a_badly_inverted_matrix_say_so():
-    """Three states that hardly ever end: the visits are a million, their differences of the size of 1."""
+    """Three states that hardly ever end: the visits are a hundred thousand, their differences of the size of 1."""
     states = np.array([[[1, 3], [0, 3]], [[2, 3], [0, 3]], [[0, 3], [1, 3]], [[3, 3], [3, 3]]])
-    chances = np.broadcast_to([1 - 3e-7, 3e-7], states.shape)
+    chances = np.broadcast_to([1 - 3e-6, 3e-6], states.shape)
     reward = np.array([[1.0, 0.3], [0.5, 0.2], [0.1, 0.0], [0.0, 0.0]])
-    mdp = jc.MDP(jc.Successors(states, chances), reward, 1 - 7e-7, terminal=np.arange(4) == 3)
+    mdp = jc.MDP(jc.Successors(states, chances), reward, 1 - 7e-6, terminal=np.arange(4) == 3)
     walls = jc.walls(mdp)
     for s, a, _, size in exact_walls(mdp, walls.actions):
         assert abs(fractions.Fraction(float(walls.norm[s, a])) - size) <= walls.norm_bound[0, 0] < 1e-3
+
+
+def test_gaps_of_two_rooms_with_a_narrow_door_say_how_wrong_they_are():
+    """Upstream swimmers hardly ever drift: values of the two rooms are far apart, and how far is known least."""
+    mdp = jc.problems.river_swim(10, discount=0.9999)
+    actions = (np.arange(10) >= 4).astype(int)
+    gaps, error = Cones.of(mdp).gaps(actions[None], np.asarray(mdp.reward)[None, None])
+    for s, a, gap, _ in exact_walls(mdp, actions):
+        assert abs(fractions.Fraction(float(gaps[0, 0, s, a])) - gap) <= error[0, 0]
 
 
 def test_errors_of_gaps_and_norms_are_in_the_interval_of_a_margin():

@@ -17,7 +17,7 @@ GAPS_AND_NORMS = (
         "host gaps are certain whatever the solve left",
         "width = self.discount * self.steps * (highest - lowest + 2 * noise)",
         "width = 0 * noise",
-        "radius.py::test_errors_of_host_gaps_stay_within_their_bounds",
+        "verdicts.py::test_gaps_of_two_rooms_with_a_narrow_door_say_how_wrong_they_are",
     ),
     Mutant(
         f"{CONES}.Episodes.gaps",
@@ -439,7 +439,7 @@ MAPS = (
         "the nearest cliff of sampled weights may change their sum",
         "family=family.weights(each)",
         "family=family.features(each)",
-        FOUR_ARMS,
+        "small_geometry.py::test_sampled_weights_keep_their_sum",
     ),
     Mutant(
         "jaxcliff.cliffs.weights.weight_map",
