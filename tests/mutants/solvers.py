@@ -301,7 +301,7 @@ METHODS = (
         "actions are switched to what is worse",
         "advantage = (best - own) * (1 - 4 * u)",
         "advantage = (own - best) * (1 - 4 * u)",
-        "extremes.py::test_slow_rings_are_decided_in_float32[16]",
+        "shared.py::test_sweeps_that_do_not_suffice_are_followed_by_solves",
     ),
     Mutant(
         "jaxcliff.solvers.newton.newton",
