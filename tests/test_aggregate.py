@@ -169,6 +169,13 @@ def test_mixtures_move_by_half_the_change_of_weights_times_the_span(rng):
     )
 
 
+def test_the_soft_minimum_of_two_numbers():
+    """−τ log((1 + e^{−1/τ})/2) of 0 and 1, where the temperature is above their distance and below it."""
+    for temperature in (0.1, 0.9, 1.1, 10.0):
+        found = jc.aggregate.soft_min(jnp.asarray([[[0.0]], [[1.0]]], F), temperature)
+        assert float(found[0, 0]) == pytest.approx(-temperature * np.log((1 + np.exp(-1 / temperature)) / 2), rel=1e-5)
+
+
 def test_soft_minimum_and_lexicographic_order(rng):
     rewards = components(rng)
     worst, mean = jc.aggregate.worst_case(rewards), jnp.mean(rewards, 0)

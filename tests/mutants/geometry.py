@@ -289,7 +289,7 @@ RAYS = (
         "the place of a wall is as exact as its gaps",
         "return error + away[:, None]",
         "return error + 0 * away[:, None]",
-        "maps.py::test_walls_that_coincide_up_to_rounding_are_crossed_at_a_time",
+        "rays.py::test_walls_that_meet_at_a_breakpoint_up_to_rounding_are_crossed_at_a_time",
     ),
     Mutant(
         "jaxcliff.cliffs.ray._follow",
@@ -297,6 +297,13 @@ RAYS = (
         "following = np.maximum(hits.min(axis=(-2, -1)), now)",
         "following = np.maximum(np.where(falls, hits, -np.inf).max(axis=(-2, -1)), now)",
         DEGENERATE,
+    ),
+    Mutant(
+        "jaxcliff.cliffs.ray._follow",
+        "a breakpoint is exact, however small the slope of its wall",
+        "point(t[going]), onward[going], blur)",
+        "point(t[going]), onward[going], 0 * blur)",
+        "rays.py::test_walls_that_meet_at_a_breakpoint_up_to_rounding_are_crossed_at_a_time",
     ),
     Mutant(
         "jaxcliff.cliffs.ray._follow",

@@ -269,7 +269,7 @@ AGGREGATED = (
         "a soft minimum is a sum and no mean",
         "near = jnp.log1p(jnp.mean(",
         "near = jnp.log1p(jnp.sum(",
-        "aggregate.py::test_soft_minimum_and_lexicographic_order",
+        "aggregate.py::test_the_soft_minimum_of_two_numbers",
     ),
     Mutant(
         f"{AGGREGATE}.soft_min",
