@@ -49,8 +49,7 @@ def main(words: Sequence[str]) -> int:
 def prepare() -> None:
     """What `make test` sets with 64-bit mode on, and what every test imports: anything but the package itself."""
     os.environ["JAX_ENABLE_X64"] = "1"
-    if "XLA_FLAGS" not in os.environ:
-        os.environ["XLA_FLAGS"] = " ".join(xla_flags.known(list(QUICK)))
+    os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *xla_flags.known(list(QUICK))])
     for module in ("tests.conftest", *HEAVY):
         importlib.import_module(module)
     assert not any(name.startswith(source.PACKAGE) for name in sys.modules)
