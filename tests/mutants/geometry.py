@@ -415,9 +415,9 @@ MAPS = (
     ),
     Mutant(
         "jaxcliff.cliffs.polygons.precision",
-        "vertices far out are placed as exactly as those near by",
+        "vertices are placed to a ten-millionth of the extent",
         "return ROUNDING + EPSILON * np.abs(points).max(axis=-1)",
-        "return ROUNDING + EPSILON + 0 * np.abs(points).max(axis=-1)",
+        "return 1e-7 + EPSILON * np.abs(points).max(axis=-1)",
         "verdicts.py::test_no_region_vanishes_as_the_extent_grows[proper]",
     ),
     Mutant(

@@ -496,7 +496,7 @@ REGULARIZERS = (
         "the policy of an α-divergence has the power of another order",
         "** (1 / self.power)",
         "** self.power",
-        f"{EARNS_AND_PAYS}[contexts-forward_kl]",
+        f"{EARNS_AND_PAYS}[masked-hellinger]",
     ),
     Mutant(
         f"{DIVERGENCES}.JensenShannon.slope",
