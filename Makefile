@@ -25,7 +25,8 @@ test-certificates: $(DEV)
 		tests/test_transformations.py
 	JAX_ENABLE_X64=0 $(BIN)/python -m pytest -n 2 tests/test_bounds.py tests/test_certainty.py tests/test_architecture.py
 
-# The wide sweeps of random instances: ten thousand certificates, a hundred thousand decisions; then all with 64-bit off.
+# The wide sweeps of random instances: ten thousand certificates, a hundred thousand decisions; and the mutants; then all
+# with 64-bit off.
 test-wide: $(DEV)
 	JAX_ENABLE_X64=1 $(BIN)/python -m pytest -n 2 -m slow -rP
 	JAX_ENABLE_X64=0 $(BIN)/python -m pytest -n 2

@@ -147,6 +147,11 @@ def test_a_hard_gate_has_no_constant():
         assert float(jc.metrics.largest_total_variation(*policies)) > 0.99
 
 
+def test_a_gate_with_a_score_that_is_no_number_chooses_nothing():
+    weights = jc.aggregate.hard_gate(jnp.asarray([[jnp.nan, 1.0], [0.0, 0.0]], F))
+    np.testing.assert_array_equal(weights, [[np.nan, 1], [np.nan, 0]])
+
+
 def test_mixtures_move_by_half_the_change_of_weights_times_the_span(rng):
     rewards = np.asarray(components(rng), float)
     span = (rewards.max(0) - rewards.min(0)).max()
@@ -162,6 +167,13 @@ def test_mixtures_move_by_half_the_change_of_weights_times_the_span(rng):
     assert np.abs(np.tensordot([0.2, -0.2], two, 1)).max() == pytest.approx(
         float(jc.theory.mixture_bound(np.array([0.6, 0.4]), np.array([0.4, 0.6]), 2.0))
     )
+
+
+def test_the_soft_minimum_of_two_numbers():
+    """−τ log((1 + e^{−1/τ})/2) of 0 and 1, where the temperature is above their distance and below it."""
+    for temperature in (0.1, 0.9, 1.1, 10.0):
+        found = jc.aggregate.soft_min(jnp.asarray([[[0.0]], [[1.0]]], F), temperature)
+        assert float(found[0, 0]) == pytest.approx(-temperature * np.log((1 + np.exp(-1 / temperature)) / 2), rel=1e-5)
 
 
 def test_soft_minimum_and_lexicographic_order(rng):

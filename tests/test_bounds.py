@@ -136,6 +136,17 @@ def test_the_defect_of_traced_rows_is_counted():
     assert np.abs(np.asarray(sol.q_values, float) - q)[1:].max() <= float(sol.error_bound)
 
 
+def test_the_defect_of_a_row_is_counted():
+    """A row of one number that is an ulp below 1, for ever: V is off in the same direction at every step."""
+    rows = np.array([[[1 - 2.0**-24, 0]], [[0, 1]]], np.float32)
+    mdp = jc.MDP(jc.Dense(rows), np.zeros((2, 1), np.float32), np.float32(0.99), terminal=[False, True])
+    rewards = np.zeros((4096, 2, 1), np.float32)
+    rewards[:, 0, 0] = np.random.default_rng(0).uniform(1, 2, size=4096)
+    sol = jc.solve(mdp, rewards, method="value_iteration")
+    truth = rewards[:, 0, 0].astype(float) / (1 - float(np.float32(0.99)))
+    assert (np.abs(np.asarray(sol.values, float)[:, 0] - truth) <= np.asarray(sol.error_bound)).all()
+
+
 def test_the_non_zeros_of_a_row_are_counted():
     """A thousand small terms vanish beside a large one in a float32 sum, and 1/(1 − γ) such sums add up."""
     states = 1024
@@ -161,3 +172,17 @@ def test_leaving_out_the_rounding_terms_breaks_the_bound(rng):
         exact_part = 0.5 * 0.9 / 0.1 * (change.max() - change.min())
         exceeded += np.abs(np.asarray(sol.q_values) - q).max() > exact_part
     assert exceeded > 10
+
+
+def test_gaps_pay_for_the_sweeps_that_were_left_out(dtype, rng):
+    mdp = KINDS["garnet"].draw(rng, dtype).replace(discount=jnp.asarray(0.9).astype(dtype))
+    rewards = lanes(rng, mdp)
+    sol = jc.solve(mdp, rewards, method="value_iteration", max_iterations=2)
+    for i in range(LANES):
+        check_lane(sol, i, mdp, *Problem(mdp, rewards[i]).solve_exact())
+
+
+def test_rounding_adds_up_along_a_tree(dtype):
+    """Eighty tenths, one after the other, are off by more than the last sum."""
+    mdp = jc.MDP(jc.Tree(1, 80), jnp.full((80, 1), 0.1, dtype), 1.0)
+    check_lane(jc.solve(mdp, mdp.reward[None]), 0, mdp, *Problem(mdp, mdp.reward).solve_exact())

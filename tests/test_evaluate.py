@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jaxcliff as jc
-from tests.cases import KINDS, STRUCTURE_METHODS, STRUCTURES, lanes
+from tests.cases import ITERATIVE, KINDS, STRUCTURE_METHODS, STRUCTURES, lanes
 from tests.oracle import Problem
 
 
@@ -97,6 +97,16 @@ def test_occupancy_counts_visits(name, rng):
     np.testing.assert_allclose(jc.occupancy(mdp, policy, normalized=True).sum((-2, -1)), 1, rtol=1e-5)
 
 
+def test_what_follows_an_end_does_not_count():
+    """The row of a terminal state may say anything: this one leads back to the start."""
+    rows = jnp.asarray([[[0.0, 1.0]], [[1.0, 0.0]]])
+    mdp = jc.MDP(jc.Dense(rows), jnp.asarray([[1.0], [0.0]]), 0.5, terminal=[False, True])
+    policy = jnp.ones((2, 1))
+    assert jc.occupancy(mdp, policy).ravel().tolist() == [1, 0]
+    for method in ITERATIVE:
+        assert jc.evaluate(mdp, policy, method=method).values.tolist() == [1, 0]
+
+
 def test_visits_are_the_same_solved_and_followed(rng):
     """Small chains are solved, long ones followed; for starts of any sign."""
     from jaxcliff.solvers.visits import _by_following, _by_solving
@@ -133,9 +143,11 @@ def test_reachable_follows_every_policy():
 
 
 def test_gaps_of_an_averaged_bandit_stay_within_their_bound():
-    bandit = jc.problems.bandit(np.float32([1e4, 1e4 + 1, 1e4 + 2]))
-    sol = jc.evaluate(bandit, jnp.full((1, 3), 1 / 3, jnp.float32))
-    assert (jnp.abs(sol.gaps - jnp.asarray([[1.0, 0.0, -1.0]], jnp.float32)) <= sol.gap_bound).all()
+    for values in ([1e4, 1e4 + 1, 1e4 + 2], [1.1, 2.3, 3.7], [0.1, 0.2, 0.4]):
+        rewards = np.asarray(values, np.float32)
+        sol = jc.evaluate(jc.problems.bandit(rewards), jnp.full((1, 3), 1 / 3, jnp.float32))
+        gaps = rewards.astype(float).mean() - rewards.astype(float)
+        assert (np.abs(np.asarray(sol.gaps, float) - gaps) <= np.asarray(sol.gap_bound)).all()
 
 
 def test_occupancy_refuses_what_evaluate_refuses():

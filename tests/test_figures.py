@@ -4,15 +4,18 @@ import io
 import warnings
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from matplotlib.cbook import is_math_text
+from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 
 import jaxcliff as jc
-from jaxcliff.figures import style
+from jaxcliff.figures import phase, style
 from tests.conftest import needs_x64
-from tests.geometry import draw
+from tests.geometry import F64, bandit, draw
+from tests.test_scan import later
 
 pytestmark = needs_x64
 KEY = jax.random.key(0)
@@ -71,6 +74,48 @@ def test_a_figure_fits_its_page(figure, rng):
         if axes.axison:
             assert axes.get_ylabel()
     assert drawn.axes[0].get_xlabel() or not drawn.axes[0].axison or figure in ("ray", "soft")
+
+
+def hatched(figure):
+    return any(isinstance(x, ContourSet) and any(x.hatches) for x in figure.axes[0].collections)
+
+
+def test_what_is_not_certain_is_hatched():
+    """A row of pixels on the border of a map, and a point of a scan; not what lies outside of a triangle."""
+    three = bandit(0.0, 0.0, 0.0)
+    for right, uncertain in ((1, True), (2, False)):
+        ds = jc.studies.phase_diagram(bandit(0.0, 0.0), None, [[1.0, 0]], [[0.0, 0]], (-1, right, 0, 1), pixels=3)
+        assert ds.certain.values.all() != uncertain
+        assert hatched(jc.figures.phase_diagram(ds)) == uncertain
+    arms = np.diag([1.0, 1.3, 1.7])[:, None]
+    assert not hatched(jc.figures.phase_diagram(jc.studies.phase_diagram(three, weights_of=arms, pixels=4)))
+    scan = jc.studies.phase_scan(three, None, [[1.0, 0, 0]], [0.5, 1.0, 1.5], temperatures=[0.1, 0.2, 0.3])
+    assert not hatched(jc.figures.phase_scan(scan))
+    scan.certain[1, 1] = False
+    assert hatched(jc.figures.phase_scan(scan))
+
+
+def test_cliffs_that_a_scan_missed_are_counted_in_its_title():
+    mdp, direction = later(2)
+    ds = jc.studies.phase_scan(mdp, None, direction, [0.5, 1.0], discounts=[0.4, 0.5], tolerance=0.1)
+    ds = ds.assign(missed=("discount", [1, 2]), exact=("discount", [2, 3]))
+    assert jc.figures.phase_scan(ds).axes[0].get_title() == "best actions (3 of 5 cliffs not seen)"
+
+
+def test_the_highest_border_is_the_thickest():
+    """Two contexts of different weight: the border of the heavier one."""
+    mdp = jc.problems.contextual_bandit(jnp.asarray([[1.0, 0.6], [1.0, 0.6]], F64), initial=[0.7, 0.3])
+    x, y = np.zeros((2, 2, 2))
+    x[0, 1] = y[1, 1] = 1.0
+    ds = jc.studies.phase_diagram(mdp, None, x, y, pixels=2)
+    heights, weights = ds.visited_tv.values, phase._weights(ds)
+    assert sorted(set(heights.round(12))) == [0.3, 0.7]
+    assert weights[heights > 0.5].min() > weights[heights < 0.5].max()
+
+
+def test_every_count_has_a_colour_of_its_own():
+    look = style.counted([0, 3])
+    assert len({look["cmap"](look["norm"](count)) for count in range(4)}) == 4
 
 
 def test_words_that_are_not_ours_are_drawn_as_they_are(monkeypatch):

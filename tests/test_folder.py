@@ -73,6 +73,14 @@ def test_a_terminal_of_another_encoding_ends_no_atlas(atlas, monkeypatch):
     assert said == ["\\u6e29\\u5ea6 \\u03b1"]
 
 
+def test_an_interrupted_command_says_so(atlas, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(report, "write", interrupt)
+    assert atlas("fork") == (130, "\njaxcliff: interrupted; what was finished is kept\n")
+
+
 def test_a_fingerprint_belongs_to_every_number_and_name():
     mdp = jc.problems.bandit(jnp.asarray([1.0, 0.5]))
     own = folder.fingerprint(mdp.labels, ("x",), mdp)

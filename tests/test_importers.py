@@ -232,6 +232,12 @@ def test_a_saved_problem_comes_back_bit_for_bit(name, rng, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["problem.npz"]
 
 
+def test_a_file_keeps_where_episodes_begin(tmp_path):
+    mdp = jc.problems.contextual_bandit([[1.0, 0.0], [0.0, 1.0]], initial=[0.25, 0.75])
+    jc.problems.save(mdp, tmp_path / "problem.npz")
+    assert jc.problems.load(tmp_path / "problem.npz").initial.tolist() == [0.25, 0.75]
+
+
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [

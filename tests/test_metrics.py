@@ -111,6 +111,17 @@ def test_hausdorff_distance_brackets_every_way_to_decide(rng):
                 assert float(high[0]) == pytest.approx(truths[0], abs=1e-6)
 
 
+def test_an_action_that_becomes_optimal_is_a_flip_too():
+    """And one of which that is undecided is none, but unsure."""
+    assert [x.tolist() for x in jc.metrics.flips(sets_of([0]), sets_of([0, 1]))] == [[True], [False]]
+    assert [x.tolist() for x in jc.metrics.flips(sets_of([0, 1]), sets_of([1], [0]))] == [[False], [True]]
+
+
+def test_a_policy_that_moves_though_nothing_changes_is_infinitely_sensitive():
+    one, two = jnp.asarray([[1.0, 0.0]], F), jnp.asarray([[0.5, 0.5]], F)
+    assert float(jc.metrics.sensitivity(one, two, 0.0)) == np.inf
+
+
 def test_flips_and_hausdorff_agree_on_certain_changes():
     before, after = sets_of([0, 1]), sets_of([1])
     assert jc.metrics.flips(before, after)[0].all()

@@ -64,6 +64,13 @@ def test_planted_preferences_are_recovered(hidden, planted, rng):
         assert float(jnp.mean(agree.all(-1))) >= 0.8
 
 
+def test_losses_are_those_of_their_definitions():
+    reward = jnp.asarray([[1.0, 2.0]], F)
+    two, less = (models.Trajectories(np.zeros((1, 2), int), np.array([[0, a]]), np.array([[1.0, 0.5]])) for a in (1, 0))
+    assert float(models.preference_loss(reward, two, less)) == pytest.approx(np.log1p(np.exp(-0.5)))
+    assert float(models.return_loss(reward, two, np.array([3.0]))) == pytest.approx(1.0)
+
+
 def test_planted_returns_are_recovered(planted):
     _, features, reward, walks = planted
     model = models.RewardModel(5, (), rngs=nnx.Rngs(1))

@@ -45,6 +45,11 @@ def test_selections_differ_where_actions_tie():
     assert np.asarray(per_state).argmax(-1).tolist() == [1, 1, 2]
 
 
+def test_an_order_of_preference_begins_with_the_best():
+    acts = jc.optimal_actions(jc.solve(jc.problems.bandit([1.0, 1.0, 1.0])))
+    assert jc.policies.preferred(acts, [1, 2, 0]).tolist() == [[0, 1, 0]]
+
+
 def test_random_selection_is_uniform_over_ties():
     mdp = jc.problems.contextual_bandit(jnp.tile(jnp.asarray([1.0, 0.0, 1.0, 1.0]), (3000, 1)))
     acts = jc.optimal_actions(jc.solve(mdp))

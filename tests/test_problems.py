@@ -164,6 +164,24 @@ def test_self_return_is_tied_and_its_bump_is_cheap(probability):
     np.testing.assert_allclose(bump.realised, bump.sharp, atol=2e-6)
 
 
+def test_no_episode_begins_at_its_end():
+    mdp = jc.MDP(jc.Successors(np.ones((2, 1, 1), int)), np.zeros((2, 1)), 0.5, terminal=np.array([False, True]))
+    assert mdp.initial.tolist() == [1, 0]
+
+
+def test_planted_rivals_are_behind_by_the_margin():
+    _, q = jc.problems.tie_planted(KEY, states=64, actions=4, ties=2, margin=0.5)
+    behind = np.sort(np.asarray(q.max(-1, keepdims=True) - q), axis=-1)
+    assert (behind[:, :2] == 0).all()
+    assert behind[:, 2:].min() >= 0.499
+
+
+def test_terminal_states_are_worth_nothing_in_the_inverse_of_bellmans_equation():
+    """Whatever they are given for their action values."""
+    mdp = jc.MDP(jc.Successors(np.ones((2, 1, 1), int)), np.zeros((2, 1)), 0.5, terminal=np.array([False, True]))
+    assert jc.inverse_bellman(mdp, [[1.0], [5.0]]).tolist() == [[1], [0]]
+
+
 def test_bandits_are_their_rewards():
     mdp = jc.problems.contextual_bandit([[1.0, 3.0], [2.0, 2.0]], initial=[0.25, 0.75])
     sol = jc.solve(mdp)

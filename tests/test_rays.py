@@ -246,3 +246,14 @@ def test_rewards_that_cancel_on_the_way(rng):
     plain = jc.cliffs_along(mdp, None, direction, stop=3.0)
     shifted = jc.cliffs_along(mdp, reward + 1e6, direction - 1e6, stop=3.0)
     np.testing.assert_allclose(shifted.breakpoints, plain.breakpoints, rtol=1e-6)
+
+
+def test_walls_that_meet_at_a_breakpoint_up_to_rounding_are_crossed_at_a_time(rng):
+    """Where R − tcR is nothing: the wall with the smallest slope is placed least exactly, and found first."""
+    mdp = draw("garnet", rng, 0.9)
+    for _ in range(20):
+        reward = np.where(mdp.decisions, rng.normal(size=mdp.reward.shape), 0)
+        reward = jc.nearest_cliff(mdp, reward).beyond(1 - 1e-3)
+        shrink = rng.uniform(1.1, 3)
+        path = jc.cliffs_along(mdp, reward, -shrink * reward, stop=1.0)
+        assert path.breakpoints == pytest.approx([1 / shrink])

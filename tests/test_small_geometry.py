@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 import jaxcliff as jc
 from jaxcliff.cliffs.beside import Ties
@@ -52,6 +53,17 @@ def test_a_map_with_a_hole_is_not_complete(monkeypatch):
     assert not plan.complete
 
 
+def test_a_map_with_a_hole_too_small_for_its_area_is_not_complete(monkeypatch):
+    """The third arm wins in a corner of 1e-4 × 1e-4."""
+    plain, arms = bandit(0.0, 0.0, 1e-4 - 1), ([[1.0, 0, 0]], [[0, 1.0, 0]])
+    assert len(jc.policy_map(plain, None, *arms)) == 3
+    monkeypatch.setattr("jaxcliff.cliffs.walk.THINNEST", 1e-6)
+    plan = jc.policy_map(plain, None, *arms)
+    assert len(plan) == 2
+    assert abs(plan.covered - 1) < 1e-7
+    assert not plan.complete
+
+
 def test_a_census_counts_rewards_on_a_cliff(rng):
     rewards = rng.normal(size=(512, 1, 2))
     rewards[:128, 0, 1] = rewards[:128, 0, 0]
@@ -71,6 +83,13 @@ def test_sampled_weights_of_four_arms_are_known():
     np.testing.assert_allclose(found.radius, (best[:, 0] - best[:, 1]) / 2, atol=1e-12)
     np.testing.assert_array_equal(found.returns, np.eye(4)[found.actions[:, 0]])
     assert (found.weights**2).mean() == pytest.approx(2 / (4 * 5), abs=0.005)  # uniform on the simplex
+
+
+def test_sampled_weights_keep_their_sum():
+    """One reward pays 1 for the first arm, three pay ½ for the second: the border is at w₁ = ⅓."""
+    rewards = np.array([[[1.0, 0.0]], *[[[0.0, 0.5]]] * 3])
+    found = jc.weight_map(bandit(0.0, 0.0), rewards, samples=64)
+    np.testing.assert_allclose(found.radius, np.abs(found.weights[:, 0] - 1 / 3), atol=1e-12)
 
 
 def test_states_that_cannot_be_reached_need_no_mending():
@@ -140,3 +159,41 @@ def test_a_potential_moves_no_gap_whatever_the_rounding(rng):
     near = jc.nearest_cliff(mdp, family=jc.family.features(shaping[None]))
     assert np.isinf(near.radius)
     assert near.state == -1
+
+
+def test_weights_that_keep_their_sum_have_a_norm_of_their_own():
+    """The first of three weights decides; half of ½ goes to each of the others, or all to one of them."""
+    family = jc.family.weights([[[1.0, 0.0]], [[0.0, 0.0]], [[0.0, 0.0]]])
+    for norm, radius in (("inf", 0.5), ("2", np.sqrt(0.25 + 2 * 0.0625)), ("1", 1.0)):
+        assert jc.nearest_cliff(bandit(0.5, 0.0), norm=norm, family=family).radius == pytest.approx(radius)
+
+
+def test_the_guarantee_counts_how_far_a_family_reaches():
+    near = jc.nearest_cliff(bandit(1.0, 0.0), family=jc.family.component([[0.25], [0.75]], 0, 2))
+    assert (near.radius, near.guarantee) == pytest.approx((2.0, 2.0))
+
+
+def test_two_arms_flip_as_their_difference_does():
+    """N(0, 2σ²); and of three arms two can get ahead."""
+    chance = float(scipy.stats.norm.sf(np.sqrt(2)))
+    found = jc.flip_probability(bandit(1.0, 0.0), sigma=0.5, draws=20_000)
+    assert (found.lower, found.upper) == pytest.approx((chance, chance))
+    assert abs(found.estimate - chance) <= 5 * found.standard_error
+    three = jc.flip_probability(bandit(1.0, 0.0, 0.0), sigma=0.5, draws=0)
+    assert (three.lower, three.upper) == pytest.approx((chance, 2 * chance))
+
+
+def test_ties_of_rays_and_maps_are_in_units_of_the_span():
+    """A gap of .01 in a reward of a million; a gap of 1e-8 in a reward of 1 where an episode can end, worth 0."""
+    large = bandit(1e6, 1e6 - 1e-2, 0.0)
+    ending = jc.MDP(
+        jc.Successors(np.ones((2, 2, 1), int)),
+        jnp.asarray([[1.0, 1 - 1e-8], [0.0, 0.0]], F64),
+        0.9,
+        terminal=np.array([False, True]),
+    )
+    for mdp in (large, ending):
+        direction = np.zeros(mdp.reward.shape)
+        direction[0, 1] = 1.0
+        for tolerance, tied in ((1e-6, True), (1e-9, False)):
+            assert jc.cliffs_along(mdp, None, direction, stop=1.0, tie_tolerance=tolerance).tied_start is tied

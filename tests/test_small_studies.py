@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import jaxcliff as jc
+from jaxcliff.studies.flips import _flip_shares, _smallest_gaps
+from jaxcliff.studies.learner import learn
 from jaxcliff.studies.scan import most_probable
 from tests.conftest import needs_x64
 from tests.geometry import F64, bandit, decide, draw
@@ -122,3 +124,38 @@ def test_ties_that_the_base_has_already_are_no_change():
     ds = jc.studies.phase_diagram(mdp, None, [[0.0, 0], [0, 1.0]], np.zeros((2, 2)), pixels=4)
     assert sorted(ds.states_changed.values) == [0, 1]
     assert sorted(ds.tv_to_base.values) == [0, 1]
+
+
+def test_a_smallest_gap_is_what_it_certainly_is():
+    mdp = bandit(1.0, 0.4)
+    acts = jc.optimal_actions(jc.solve(mdp))
+    unsure = acts.replace(gap_bound=jnp.full_like(acts.gap_bound, 0.1))
+    assert _smallest_gaps(mdp, unsure).tolist() == pytest.approx([0.5])
+
+
+def test_a_reward_flips_or_is_undecided_and_never_both():
+    """Of two rewards one flips the first of two states; the second is undecided under both."""
+    mdp = jc.problems.contextual_bandit(jnp.asarray([[1.0, 0.0], [1.0, 0.0]], F64))
+    rewards = jnp.asarray([[[0.0, 1.0], [1.0, 0.0]], [[1.0, 0.0], [1.0, 0.0]]], F64)
+    moved, second = jc.optimal_actions(jc.solve(mdp, rewards)), jnp.asarray([[False], [True]])
+    moved = moved.replace(
+        optimal=moved.optimal & ~second, suboptimal=moved.suboptimal & ~second, undecided=moved.undecided | second
+    )
+    flips, unsure, any_flip, any_unsure = _flip_shares(jc.optimal_actions(jc.solve(mdp)), moved)
+    assert (flips.tolist(), unsure.tolist()) == ([0.5, 0], [0, 1])
+    assert (float(any_flip), float(any_unsure)) == (0.5, 0.5)
+
+
+def test_the_circle_of_a_plane_touches_its_border():
+    """1 = x + y."""
+    ds = jc.studies.phase_diagram(bandit(1.0, 0.0), None, [[0.0, 1.0]], [[0.0, 1.0]], pixels=2)
+    assert ds.attrs["plane_radius"] == pytest.approx(np.sqrt(0.5))
+    assert ds.attrs["base_radius"] == pytest.approx(0.5)
+
+
+def test_a_learner_is_measured_against_what_it_learns_for_the_base():
+    def greedy(mdp, rewards, key):
+        return (rewards == rewards.max(axis=-1, keepdims=True)).astype(rewards.dtype)
+
+    found = learn(greedy, bandit(1.0, 0.0), [[1.0, 0.0]], [[[0.0, 1.0]], [[2.0, 0.0]]])
+    assert found.tv.tolist() == [1, 0]

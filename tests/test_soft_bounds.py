@@ -112,6 +112,15 @@ def test_the_operator_counts_its_own_rounding(regularizer, rng):
     assert 0 < max(values) <= 1
 
 
+def test_a_sweep_counts_the_rounding_of_its_operator(rng):
+    """At discount 0 a sweep is one log-sum-exp, here in float32 against float64."""
+    rewards = (rng.normal(size=(4096, 1, 3)) * rng.choice([1e-3, 0.1, 1], size=(4096, 1, 1))).astype(np.float32)
+    mdp = jc.MDP(jc.Dense(np.ones((1, 3, 1), np.float32)), rewards[0], np.float32(0))
+    sol = jc.solve(mdp, rewards, regularizer=jc.Entropy(1.0), method="value_iteration")
+    error = np.abs(np.asarray(sol.values, float) - np.log(np.exp(rewards.astype(float)).sum(-1)))
+    assert (error[:, 0] <= np.asarray(sol.error_bound)).all()
+
+
 @needs_x64
 @pytest.mark.slow
 @pytest.mark.parametrize("regularizer", REGULARIZERS)

@@ -13,6 +13,7 @@ from jax.sharding import AxisType, PartitionSpec
 import jaxcliff as jc
 from jaxcliff.solvers import lanes as lanes_module
 from jaxcliff.solvers import slices
+from jaxcliff.solvers.loop import iterate
 from tests.cases import KINDS, LANES, STRUCTURE_METHODS, STRUCTURES, lanes
 from tests.conftest import X64, as_users_run
 from tests.geometry import kinds
@@ -180,6 +181,12 @@ def test_a_lane_never_depends_on_its_neighbours(name, method, rng):
     assert mixed.status[0] == jc.Status.INVALID_REWARD
     assert not bool(mixed.ok[0])
     assert mixed.ok[2]
+
+
+def test_a_lane_that_has_finished_stands_still():
+    stop = jnp.asarray([2, 5])
+    state, finished, count = iterate(lambda x: (x + 1, x + 1 >= stop), 0 * stop, stop < 0, 10)
+    assert (state.tolist(), finished.tolist(), count.tolist()) == ([2, 5], [True, True], [2, 5])
 
 
 def test_a_failed_lane_says_so_everywhere(rng):

@@ -9,6 +9,7 @@ import pytest
 
 import jaxcliff as jc
 from jaxcliff import exact, verdict
+from jaxcliff.cliffs.cones import Cones
 from jaxcliff.solvers.batch import SMALL
 from tests.conftest import needs_x64
 from tests.geometry import bandit, by_set, draw, kinds
@@ -131,6 +132,14 @@ def test_undecided_ties_are_named_wherever_ties_are():
     assert jc.studies.soft_against_hard(mdp, **options).undecided.values[:2].all()
 
 
+def test_a_tie_is_no_state_near_to_flipping():
+    """It is on its cliff already, and is said to be above."""
+    mdp = jc.problems.contextual_bandit(jnp.asarray([[1.0, 1.0, 0.0], [1.0, 0.5, 0.0]]))
+    text = verdict.words(mdp, jc.nearest_cliff(mdp))
+    assert text.startswith("Ties: 1; ")
+    assert text.split("nothing else flips first):\n")[1].startswith("  0.25  state 1: from action 0 to action 1\nNoise")
+
+
 # --- exact ties ------------------------------------------------------------------------------------------------------
 
 
@@ -187,6 +196,15 @@ def test_equal_rows_are_found_in_any_order_and_others_are_not(rng):
     assert spent > 0
 
 
+def test_what_differs_in_its_last_bit_is_no_exact_tie():
+    """Now nothing, and later 1 for ever or an ulp more: the rewards of the choice are equal, what follows is not."""
+    states = np.array([[1, 2], [1, 1], [2, 2], [3, 3]])[..., None]
+    reward = np.array([[0.0, 0.0], [1.0, 1.0], [1 + 2.0**-52] * 2, [0.0, 0.0]])
+    acts = jc.optimal_actions(jc.solve(jc.MDP(jc.Successors(states), reward, 0.9999)), 0.0)
+    assert acts.undecided[0].all()
+    assert acts.optimal[1:].all()
+
+
 def test_a_solution_keeps_its_origin_by_hand_and_loses_it_in_transformations():
     mdp = jc.problems.gridworld(GRID, slip=0.0, discount=0.9999)
     sol = jc.solve(mdp, jnp.stack([mdp.reward, 2 * mdp.reward]))
@@ -225,6 +243,21 @@ def test_tiny_rewards_of_a_chain_are_in_the_bound():
     assert SMALL["float64"] < 1e-290
 
 
+def test_the_value_of_an_end_belongs_to_the_span():
+    """Rewards of 3 and 2 are 3 wide where an episode can end, and 1 wide where it cannot."""
+    rows = np.array([[[0.0, 1.0], [0.0, 1.0]]] * 2)
+    for terminal, span in (([False, True], 3.0), (None, 1.0)):
+        rewards = np.array([[3.0, 2.0], [0.0, 0.0] if terminal else [3.0, 2.0]])
+        assert float(jc.solve(jc.MDP(jc.Dense(rows), rewards, 0.5, terminal=terminal)).span) == span
+
+
+def test_nothing_is_decided_in_a_lane_that_failed():
+    """Nor where there is one action only."""
+    fork = jc.problems.fork()
+    acts = jc.optimal_actions(jc.solve(fork, fork.reward * jnp.nan))
+    np.testing.assert_array_equal(acts.undecided, fork.legal)
+
+
 BROKEN = {
     "negative": lambda s, p: (s, p.at[0, 0].set(jnp.asarray([1.5, -0.5, 0.0]))),
     "empty": lambda s, p: (s, p.at[0, 0].set(0)),
@@ -260,8 +293,8 @@ def test_rows_that_are_no_distributions_end_as_a_status_of_their_own(name):
 # --- distances -------------------------------------------------------------------------------------------------------
 
 
-def exact_radius(mdp, actions):
-    """min gap/‖n‖₁ over walls, in rationals; the gaps and the visits of one policy by Gauss's elimination."""
+def exact_walls(mdp, actions):
+    """(s, a, gap, ‖n‖₁) of every wall, in rationals; the gaps and the visits of one policy by Gauss's elimination."""
     problem, n = Problem(mdp, mdp.reward), mdp.num_states
     f = np.vectorize(lambda x: fractions.Fraction(float(x)), otypes=[object])
     p, r, gamma = f(problem.p), f(problem.reward), fractions.Fraction(float(mdp.discount))
@@ -274,16 +307,12 @@ def exact_radius(mdp, actions):
         for j in range(n):
             if j != i:
                 table[j] = table[j] - table[j, i] * table[i]
-    inverse, radius = table[:, n:], None
+    inverse, decides = table[:, n:], problem.counts.any(axis=1)
     values = inverse @ r[np.arange(n), actions]
     for s, a in np.argwhere(problem.counts):
-        if a == actions[s]:
-            continue
-        gap = values[s] - r[s, a] - gamma * (p[s, a] @ values)
-        normal = inverse[s] - gamma * (p[s, a] @ inverse)
-        size = gap / (1 + sum(abs(x) for x in normal))
-        radius = size if radius is None else min(radius, size)
-    return radius
+        if a != actions[s]:
+            normal = inverse[s] - gamma * (p[s, a] @ inverse)
+            yield s, a, values[s] - r[s, a] - gamma * (p[s, a] @ values), 1 + sum(abs(x) for x in normal[decides])
 
 
 @pytest.mark.parametrize("discount", [0.5, 0.99, 0.9999])
@@ -292,10 +321,38 @@ def test_the_interval_of_a_radius_holds_the_exact_one(discount, rng):
     for _ in range(4):
         mdp = draw("garnet", rng, discount)
         near = jc.nearest_cliff(mdp)
-        true = exact_radius(mdp, near.walls.actions)
+        true = min(gap / size for _, _, gap, size in exact_walls(mdp, near.walls.actions))
         assert near.lower <= true <= near.upper
         assert near.upper - near.lower <= 1e-6 * near.radius + 1e-12
         assert (near.walls.norm_bound > 0).all()
+
+
+def test_norms_of_a_badly_inverted_matrix_say_so():
+    """Three states that hardly ever end: the visits are a hundred thousand, their differences of the size of 1."""
+    states = np.array([[[1, 3], [0, 3]], [[2, 3], [0, 3]], [[0, 3], [1, 3]], [[3, 3], [3, 3]]])
+    chances = np.broadcast_to([1 - 3e-6, 3e-6], states.shape)
+    reward = np.array([[1.0, 0.3], [0.5, 0.2], [0.1, 0.0], [0.0, 0.0]])
+    mdp = jc.MDP(jc.Successors(states, chances), reward, 1 - 7e-6, terminal=np.arange(4) == 3)
+    walls = jc.walls(mdp)
+    for s, a, _, size in exact_walls(mdp, walls.actions):
+        assert abs(fractions.Fraction(float(walls.norm[s, a])) - size) <= walls.norm_bound[0, 0] < 1e-3
+
+
+def test_gaps_of_two_rooms_with_a_narrow_door_say_how_wrong_they_are():
+    """Upstream swimmers hardly ever drift: values of the two rooms are far apart, and how far is known least."""
+    mdp = jc.problems.river_swim(10, discount=0.9999)
+    actions = (np.arange(10) >= 4).astype(int)
+    gaps, error = Cones.of(mdp).gaps(actions[None], np.asarray(mdp.reward)[None, None])
+    for s, a, gap, _ in exact_walls(mdp, actions):
+        assert abs(fractions.Fraction(float(gaps[0, 0, s, a])) - gap) <= error[0, 0]
+
+
+def test_errors_of_gaps_and_norms_are_in_the_interval_of_a_margin():
+    """A gap of ½ ± .1 over a norm of 2 ± ¼."""
+    walls = jc.walls(bandit(1.0, 0.5)).replace(gap_bound=np.array([[0.1, 0.1]]), norm_bound=np.array([[0.25]]))
+    assert (walls.lower()[0, 1], walls.margin[0, 1], walls.upper()[0, 1]) == pytest.approx(
+        (0.4 / 2.25, 0.25, 0.6 / 1.75)
+    )
 
 
 # --- maps ------------------------------------------------------------------------------------------------------------
