@@ -10,7 +10,8 @@ import numpy as np
 
 import jaxcliff as jc
 
-LANES = 4  # one batch size nearly everywhere, so that few shapes are compiled
+LANES, STATES, ACTIONS = 4, 8, 3  # one shape nearly everywhere, so that few programs are compiled
+GARNET = {"states": STATES, "actions": ACTIONS, "branching": 3}
 ITERATIVE = ("value_iteration", "policy_iteration")
 SEARCHES = (*ITERATIVE, "shared")
 
@@ -36,26 +37,24 @@ def _cast(mdp, dtype):
 
 
 def garnet(rng, dtype):
-    return _cast(jc.problems.garnet(_key(rng), states=8, actions=3, branching=3, discount=_gamma(rng, dtype)), dtype)
+    return _cast(jc.problems.garnet(_key(rng), **GARNET, discount=_gamma(rng, dtype)), dtype)
 
 
 def dense(rng, dtype):
-    p = rng.dirichlet(np.full(7, 0.5), size=(7, 3))
-    return jc.MDP(jc.Dense(jnp.asarray(p).astype(dtype)), _normal(rng, (7, 3), dtype), _gamma(rng, dtype))
+    return jc.MDP(_rows(rng, dtype), _normal(rng, (STATES, ACTIONS), dtype), _gamma(rng, dtype))
 
 
 def masked(rng, dtype):
-    p = rng.dirichlet(np.full(7, 0.5), size=(7, 4))
-    legal = rng.random((7, 4)) < 0.6
-    legal[np.arange(7), rng.integers(4, size=7)] = True
+    legal = rng.random((STATES, ACTIONS)) < 0.6
+    legal[np.arange(STATES), rng.integers(ACTIONS, size=STATES)] = True
     legal[0, 0] = False
     legal[0, 1] = True
-    return jc.MDP(jc.Dense(jnp.asarray(p).astype(dtype)), _normal(rng, (7, 4), dtype), _gamma(rng, dtype), legal=legal)
+    return dense(rng, dtype).replace(legal=legal)
 
 
 def stopping(rng, dtype, discount=None):
     """Every action ends the episode with probability at least .02; two terminal states."""
-    states, actions, branching = 9, 3, 3
+    states, actions, branching = STATES, ACTIONS, 3
     nxt = rng.integers(2, states, size=(states, actions, branching))
     stop = rng.integers(0, 2, size=(states, actions, 1))
     ends = rng.uniform(0.02, 0.3, size=(states, actions, 1))
@@ -72,7 +71,7 @@ def proper(rng, dtype):
 
 
 def river(rng, dtype):
-    return _cast(jc.problems.river_swim(7, discount=_gamma(rng, dtype)), dtype)
+    return _cast(jc.problems.river_swim(STATES, discount=_gamma(rng, dtype)), dtype)
 
 
 def grid(rng, dtype):
@@ -81,9 +80,7 @@ def grid(rng, dtype):
 
 def tied(rng, dtype):
     gap = float(rng.choice([0.0, 1e-3, 1e-6, 1e-9]))
-    mdp, _ = jc.problems.tie_planted(
-        _key(rng), states=8, actions=3, branching=3, near_gap=gap, discount=_gamma(rng, dtype)
-    )
+    mdp, _ = jc.problems.tie_planted(_key(rng), **GARNET, near_gap=gap, discount=_gamma(rng, dtype))
     return _cast(mdp, dtype)
 
 
@@ -107,13 +104,18 @@ def ending_tree(rng, dtype):
 
 
 def bandit(rng, dtype):
-    return jc.problems.bandit(_normal(rng, (6,), dtype))
+    return jc.problems.bandit(_normal(rng, (ACTIONS,), dtype))
 
 
 def contexts(rng, dtype):
-    legal = rng.random((5, 4)) < 0.7
+    legal = rng.random((STATES, ACTIONS)) < 0.7
     legal[:, 0] = True
-    return jc.problems.contextual_bandit(_normal(rng, (5, 4), dtype), legal=legal)
+    return jc.problems.contextual_bandit(_normal(rng, (STATES, ACTIONS), dtype), legal=legal)
+
+
+def _rows(rng, dtype):
+    rows = rng.dirichlet(np.full(STATES, 0.5), size=(STATES, ACTIONS))
+    return jc.Dense(jnp.asarray(rows).astype(dtype))
 
 
 def _normal(rng, shape, dtype):

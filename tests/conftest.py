@@ -8,7 +8,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Most of the suite's time is XLA's: workers, and the runs with 64-bit mode on and off, share what they compile.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(__file__).parents[1] / ".pytest_cache/xla"))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 import jax
 import jaxtyping
@@ -24,6 +24,19 @@ import pytest
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 X64 = jax.config.jax_enable_x64
 MAPS = 40_000
+LONGEST = tuple(
+    f"test_{name}"
+    for name in (
+        "transformations",
+        "derivatives",
+        "regularizers",
+        "slices",
+        "three_maps",
+        "devices",
+        "studies",
+        "verdicts",
+    )
+)
 
 hypothesis.settings.register_profile(
     "ci", deadline=None, derandomize=True, max_examples=25, print_blob=True, database=None
@@ -82,8 +95,5 @@ def _memory_maps():
 
 
 def pytest_collection_modifyitems(items):
-    """Tests of one kind of problem run on one worker, where they share what was compiled."""
-    for item in items:
-        name = getattr(item, "callspec", None) and item.callspec.params.get("name")
-        if name:
-            item.add_marker(pytest.mark.xdist_group(name))
+    """A file runs on one worker, where its tests share what was traced; the longest first, so that both end together."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))

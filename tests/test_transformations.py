@@ -13,7 +13,7 @@ from jax.sharding import AxisType, PartitionSpec
 import jaxcliff as jc
 from jaxcliff.solvers import lanes as lanes_module
 from jaxcliff.solvers import slices
-from tests.cases import KINDS, LANES, STRUCTURE_METHODS, STRUCTURES, lanes
+from tests.cases import ACTIONS, KINDS, LANES, STATES, STRUCTURE_METHODS, STRUCTURES, lanes
 from tests.conftest import X64, as_users_run
 from tests.geometry import kinds
 
@@ -156,7 +156,7 @@ def test_sharded_loops_need_no_communication(rng):
 def test_a_second_batch_of_the_same_shape_compiles_nothing(rng):
     mdp, rewards = draw("masked", rng)
     other, more = draw("masked", rng)
-    renamed = other.replace(labels=jc.Labels([f"s{i}" for i in range(7)], list("abcd")))
+    renamed = other.replace(labels=jc.Labels([f"s{i}" for i in range(STATES)], list("abc")))
     jc.solve(mdp, rewards)
     before = slices.solve_slice._cache_size()
     assert before > 0
@@ -231,8 +231,11 @@ def test_a_broken_lane_of_a_single_pass_stays_alone(name, regularizer, rng):
 def test_many_problems_are_solved_in_groups(rng):
     """More problems than are mapped over at once, and no multiple of that number."""
     stack = [KINDS["masked"].draw(rng, F32).replace(legal=None, discount=jnp.float32(0.9)) for _ in range(3)]
-    stack = [m.replace(transitions=jc.Dense(jnp.asarray(rng.dirichlet(np.ones(7), (7, 4)), F32))) for m in stack] * 12
-    stack = [m.replace(reward=jnp.asarray(rng.normal(size=(7, 4)), F32)) for m in stack[:35]]
+    stack = [
+        m.replace(transitions=jc.Dense(jnp.asarray(rng.dirichlet(np.ones(STATES), (STATES, ACTIONS)), F32)))
+        for m in stack
+    ] * 12
+    stack = [m.replace(reward=jnp.asarray(rng.normal(size=(STATES, ACTIONS)), F32)) for m in stack[:35]]
     problems = jax.tree.map(lambda *x: jnp.stack(x), *stack)
     assert len(stack) > lanes_module.PROBLEMS
     values = jax.vmap(lambda m: jc.solve(m).values)(problems)
