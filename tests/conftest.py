@@ -1,5 +1,6 @@
 """Strict mode for every test: four CPU devices, strict dtype promotion, checked shapes, printed seeds."""
 
+import gc
 import os
 import pathlib
 
@@ -9,6 +10,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Most of the suite's time is XLA's: workers, and the runs with 64-bit mode on and off, share what they compile.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(__file__).parents[1] / ".pytest_cache/xla"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
 
 import jax
 import jaxtyping
@@ -92,6 +94,12 @@ def _memory_maps():
     maps = pathlib.Path("/proc/self/maps")
     if maps.exists() and maps.read_bytes().count(b"\n") > MAPS:
         jax.clear_caches()
+
+
+def pytest_collection_finish():
+    """What lives to the end is not looked through again and again for garbage: tracing allocates much."""
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 def pytest_collection_modifyitems(items):
