@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import jaxcliff as jc
@@ -24,12 +23,17 @@ class Kind:
     methods: tuple[str, ...] = ITERATIVE
 
 
+def put(numbers, dtype):
+    """An array on the device, cast by numpy: `jnp.asarray` compiles two programs for every shape."""
+    return jax.device_put(np.asarray(numbers).astype(dtype))
+
+
 def _key(rng):
     return jax.random.key(int(rng.integers(2**31)))
 
 
 def _gamma(rng, dtype):
-    return jnp.asarray(rng.choice([0.0, 0.5, 0.9, 0.95, 0.99, 0.999])).astype(dtype)
+    return put(rng.choice([0.0, 0.5, 0.9, 0.95, 0.99, 0.999]), dtype)
 
 
 def _cast(mdp, dtype):
@@ -61,9 +65,9 @@ def stopping(rng, dtype, discount=None):
     p = np.concatenate([ends, rng.dirichlet(np.ones(branching), (states, actions)) * (1 - ends)], axis=-1)
     terminal = np.arange(states) < 2
     reward = rng.normal(size=(states, actions)) * ~terminal[:, None]
-    model = jc.Successors(np.concatenate([stop, nxt], axis=-1), jnp.asarray(p).astype(dtype))
-    gamma = _gamma(rng, dtype) if discount is None else jnp.asarray(discount).astype(dtype)
-    return jc.MDP(model, jnp.asarray(reward).astype(dtype), gamma, terminal=terminal)
+    model = jc.Successors(np.concatenate([stop, nxt], axis=-1), put(p, dtype))
+    gamma = _gamma(rng, dtype) if discount is None else put(discount, dtype)
+    return jc.MDP(model, put(reward, dtype), gamma, terminal=terminal)
 
 
 def proper(rng, dtype):
@@ -98,7 +102,7 @@ def tree(rng, dtype):
 
 def ending_tree(rng, dtype):
     correct = None if rng.random() < 0.5 else 0.3
-    discount = jnp.asarray(rng.choice([0.5, 0.95, 1.0])).astype(dtype)
+    discount = put(rng.choice([0.5, 0.95, 1.0]), dtype)
     mdp = jc.problems.token_tree(_key(rng), vocabulary=2, depth=4, correct=correct, discount=discount, end_token=True)
     return _cast(mdp, dtype)
 
@@ -115,11 +119,11 @@ def contexts(rng, dtype):
 
 def _rows(rng, dtype):
     rows = rng.dirichlet(np.full(STATES, 0.5), size=(STATES, ACTIONS))
-    return jc.Dense(jnp.asarray(rows).astype(dtype))
+    return jc.Dense(put(rows, dtype))
 
 
 def _normal(rng, shape, dtype):
-    return jnp.asarray(rng.normal(size=shape)).astype(dtype)
+    return put(rng.normal(size=shape), dtype)
 
 
 KINDS = {
@@ -153,4 +157,4 @@ def lanes(rng, mdp, count=LANES, scales=(0.0, 1e-3, 1.0)):
     noise = size * rng.normal(size=(count, *mdp.reward.shape))
     rewards = np.asarray(mdp.reward) + noise
     rewards = np.where(np.asarray(mdp.decisions), rewards, np.nan)
-    return jnp.asarray(rewards).astype(mdp.dtype)
+    return put(rewards, mdp.dtype)

@@ -103,5 +103,5 @@ def pytest_collection_finish():
 
 
 def pytest_collection_modifyitems(items):
-    """A file runs on one worker, where its tests share what was traced; the longest first, so that both end together."""
+    """A file runs on one worker, where its tests share what was traced; the longest come first."""
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))

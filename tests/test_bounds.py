@@ -19,9 +19,10 @@ WIDE = 20  # problems of every kind in the wide version, LANES rewards each
 
 def check_lane(sol, i, mdp, q_true, v_true):
     """Exact comparison of one lane; returns error / bound for values and for gaps."""
-    q, v, gaps = np.asarray(sol.q_values[i]), np.asarray(sol.values[i]), np.asarray(sol.gaps[i])
-    bound = rational(sol.error_bound[i])
-    gap_bound = np.asarray(sol.gap_bound[i])
+    q, v, gaps, gap_bound, error_bound = (
+        np.asarray(x)[i] for x in (sol.q_values, sol.values, sol.gaps, sol.gap_bound, sol.error_bound)
+    )
+    bound = rational(error_bound)
     worst, worst_gap = flint.fmpq(0), 0.0
     for (s, a), truth in q_true.items():
         worst = max(worst, abs(rational(q[s, a]) - truth))
@@ -31,14 +32,14 @@ def check_lane(sol, i, mdp, q_true, v_true):
             worst_gap = max(worst_gap, ratio(gap_error, gap_bound[s, a]))
     for s, truth in v_true.items():
         worst = max(worst, abs(rational(v[s]) - truth))
-    assert worst <= bound, f"lane {i}: error {ratio(worst, 1):.3e} exceeds bound {float(sol.error_bound[i]):.3e}"
+    assert worst <= bound, f"lane {i}: error {ratio(worst, 1):.3e} exceeds bound {error_bound:.3e}"
     illegal = ~np.asarray(mdp.decisions)
     if mdp.terminal is not None:
         assert (v[np.asarray(mdp.terminal)] == 0).all()
         illegal &= ~np.asarray(mdp.terminal)[:, None]
     assert np.isneginf(q[illegal]).all()
     assert np.isposinf(gaps[illegal]).all()
-    return ratio(worst, float(sol.error_bound[i])) if sol.error_bound[i] > 0 else 0.0, worst_gap
+    return ratio(worst, error_bound) if error_bound > 0 else 0.0, worst_gap
 
 
 def ratio(exact, bound):
@@ -55,10 +56,10 @@ def check_kind(name, dtype, rng, problems, methods=None):
         assert mdp.dtype == dtype
         rewards = lanes(rng, mdp)
         solutions = {m: jc.solve(mdp, rewards, method=m) for m in ratios}
-        for i in range(LANES):
-            q_true, v_true = Problem(mdp, rewards[i]).solve_exact()
+        for i, reward in enumerate(np.asarray(rewards)):
+            q_true, v_true = Problem(mdp, reward).solve_exact()
             for method, sol in solutions.items():
-                assert bool(sol.ok[i]), jc.Status(int(sol.status[i])).sentence
+                assert np.asarray(sol.ok)[i], jc.Status(int(sol.status[i])).sentence
                 ratios[method].append(check_lane(sol, i, mdp, q_true, v_true))
     return ratios
 

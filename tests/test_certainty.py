@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jaxcliff as jc
-from tests.cases import ITERATIVE
+from tests.cases import ITERATIVE, put
 from tests.conftest import needs_x64
 from tests.oracle import Problem, rational
 
@@ -17,16 +17,16 @@ def check_decisions(mdp, rewards, tie_tolerance, methods=ITERATIVE):
     """Compares every certain decision with the truth; returns (decisions, undecided)."""
     sets = {m: jc.optimal_actions(jc.solve(mdp, rewards, method=m), tie_tolerance) for m in methods}
     decided = undecided = 0
-    for i in range(len(rewards)):
-        q, v = Problem(mdp, rewards[i]).solve_exact()
+    for i, reward in enumerate(np.asarray(rewards)):
+        q, v = Problem(mdp, reward).solve_exact()
         for method, acts in sets.items():
-            limit = rational(acts.threshold[i])
-            optimal, suboptimal = np.asarray(acts.optimal[i]), np.asarray(acts.suboptimal[i])
+            limit = rational(np.asarray(acts.threshold)[i])
+            optimal, suboptimal = np.asarray(acts.optimal)[i], np.asarray(acts.suboptimal)[i]
             for (s, a), truth in q.items():
                 gap = v[s] - truth
                 assert not (optimal[s, a] and gap > limit), (method, i, s, a)
                 assert not (suboptimal[s, a] and gap <= limit), (method, i, s, a)
-            unsure = np.asarray(jc.policies.ambiguous(acts)[i])
+            unsure = np.asarray(jc.policies.ambiguous(acts))[i]
             decided += len(unsure)
             undecided += int(unsure.sum())
     return decided, undecided
@@ -51,7 +51,7 @@ def around(rng, mdp, count):
     size = rng.choice([0.0, 1e-13, 1e-9, 1e-5], size=(count, 1, 1))
     size[0] = 0
     noisy = np.asarray(mdp.reward, np.float64) + size * rng.normal(size=(count, *mdp.reward.shape))
-    return jnp.asarray(noisy).astype(mdp.dtype)
+    return put(noisy, mdp.dtype)
 
 
 @pytest.mark.parametrize("gap", GAPS)

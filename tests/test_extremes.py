@@ -18,7 +18,7 @@ def check_exactly(mdp, rewards, methods=ITERATIVE):
     for method in methods:
         sol = jc.solve(mdp, rewards, method=method)
         for i in range(len(rewards)):
-            assert sol.ok[i], jc.Status(int(sol.status[i])).sentence
+            assert np.asarray(sol.ok)[i], jc.Status(int(sol.status[i])).sentence
             check_lane(sol, i, mdp, *Problem(mdp, rewards[i]).solve_exact())
 
 

@@ -23,12 +23,12 @@ F32 = jnp.dtype(jnp.float32)
 def check_agree(one, other):
     """Same statuses up to converged/floor, bounds that overlap, no decision certain in two ways."""
     np.testing.assert_array_equal(one.ok, other.ok)
-    reach = np.asarray(one.error_bound + other.error_bound)[..., None]
+    reach = (np.asarray(one.error_bound) + np.asarray(other.error_bound))[..., None]
     ok = np.asarray(one.ok)
-    assert (np.abs(np.asarray(one.values - other.values)) <= reach)[ok].all()
+    assert (np.abs(np.asarray(one.values) - np.asarray(other.values)) <= reach)[ok].all()
     a, b = jc.optimal_actions(one), jc.optimal_actions(other)
-    assert not (a.optimal & b.suboptimal).any()
-    assert not (a.suboptimal & b.optimal).any()
+    assert not (np.asarray(a.optimal) & np.asarray(b.suboptimal)).any()
+    assert not (np.asarray(a.suboptimal) & np.asarray(b.optimal)).any()
 
 
 def draw(name, rng, dtype=F32, count=LANES):
