@@ -7,7 +7,7 @@ import pytest
 
 import jaxcliff as jc
 from tests.cases import ITERATIVE, put
-from tests.conftest import needs_x64
+from tests.conftest import any_mode, needs_x64
 from tests.oracle import Problem, rational
 
 GAPS = (0.0, *(10.0**-k for k in range(1, 13)))
@@ -89,6 +89,7 @@ def test_float64_decides_planted_ties_and_gaps_at_default_settings(method, rng):
             np.testing.assert_array_equal(acts.optimal, np.asarray(q) == np.asarray(q).max(-1, keepdims=True))
 
 
+@any_mode
 @pytest.mark.parametrize(("states", "actions", "discount", "share"), [(256, 8, 0.99, 0.05), (64, 4, 0.999, 0.10)])
 @pytest.mark.parametrize("method", ITERATIVE)
 @pytest.mark.parametrize("dense", [False, True])
@@ -110,6 +111,7 @@ def mixed_precision_near_tie(discount):
     return jc.MDP(jc.Dense(p), np.array([[1, -8], [2, 2]], np.float32), discount)
 
 
+@any_mode
 @pytest.mark.parametrize("method", ITERATIVE)
 def test_near_tie_in_float32_is_tied_or_undecided(method):
     mdp = mixed_precision_near_tie(0.900000000001)

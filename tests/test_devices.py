@@ -93,7 +93,7 @@ def test_the_reader_of_programs_sees_such_calls():
 
 
 PROGRAM = """
-    import threading, jax, jax.numpy as jnp, jaxcliff as jc
+    import sys, threading, jax, jax.numpy as jnp, jaxcliff as jc
     from jax.sharding import AxisType, PartitionSpec
 
     mdp = jc.problems.garnet(jax.random.key(0), states=16, branching=4)
@@ -109,6 +109,7 @@ PROGRAM = """
         "regret": (lambda p: jc.metrics.regret(mdp, p), policies),
         "gradient": (jax.grad(lambda r: jc.solve(mdp, r, regularizer=soft, **direct).values.sum()), rewards),
     }
+    questions = {name: questions[name] for name in sys.argv[1:]}
     mesh = jax.make_mesh((jax.device_count(),), ("lanes",), axis_types=(AxisType.Auto,))
     spec = PartitionSpec("lanes")
     alone = {name: jax.jit(f)(x) for name, (f, x) in questions.items()}
@@ -130,13 +131,19 @@ PROGRAM = """
 
 
 @needs_x64
-@pytest.mark.parametrize("devices", [2, pytest.param(8, marks=pytest.mark.slow)])
-def test_solves_on_several_devices_and_threads_come_back(devices):
+@pytest.mark.parametrize(
+    ("devices", "questions"),
+    [
+        (2, ("soft", "evaluate", "gradient")),  # Newton's systems, a policy's, and the transposed ones
+        pytest.param(8, ("soft", "hard", "evaluate", "occupancy", "regret", "gradient"), marks=pytest.mark.slow),
+    ],
+)
+def test_solves_on_several_devices_and_threads_come_back(devices, questions):
     flags = re.sub(r"--xla_force_host_platform_device_count=\d+", "", os.environ["XLA_FLAGS"])
     environment = os.environ | {
         "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count={devices}",
         "JAX_ENABLE_X64": "1",
     }
-    program = [sys.executable, "-c", textwrap.dedent(PROGRAM)]
+    program = [sys.executable, "-c", textwrap.dedent(PROGRAM), *questions]
     done = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False)
     assert done.stdout == "all came back\n", done.stderr

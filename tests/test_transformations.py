@@ -13,7 +13,7 @@ from jax.sharding import AxisType, PartitionSpec
 import jaxcliff as jc
 from jaxcliff.solvers import lanes as lanes_module
 from jaxcliff.solvers import slices
-from tests.cases import ACTIONS, KINDS, LANES, STATES, STRUCTURE_METHODS, STRUCTURES, lanes
+from tests.cases import ACTIONS, GARNET, KINDS, LANES, STATES, STRUCTURE_METHODS, STRUCTURES, lanes
 from tests.conftest import X64, as_users_run
 from tests.geometry import kinds
 
@@ -81,7 +81,7 @@ def test_vmap_over_problems_and_over_discounts(rng):
 
 
 def test_a_traced_discount_outside_its_range_is_a_status():
-    mdp = jc.problems.garnet(jax.random.key(0), states=5, branching=3)
+    mdp = jc.problems.garnet(jax.random.key(0), **GARNET)
     sol = jax.vmap(lambda g: jc.solve(mdp.replace(discount=g)))(jnp.asarray([0.9, 1.0, -0.1, jnp.nan], mdp.dtype))
     assert sol.status.tolist() == [jc.Status.CONVERGED, *[jc.Status.NOT_A_CONTRACTION] * 3]
     assert jnp.isnan(sol.values[1:]).all()
@@ -111,7 +111,7 @@ def test_a_horizon_never_outlives_its_transitions():
 
 
 def test_a_traced_model_that_is_no_distribution_is_a_status():
-    mdp = jc.problems.garnet(jax.random.key(0), states=5, branching=3, dense=True)
+    mdp = jc.problems.garnet(jax.random.key(0), **GARNET, dense=True)
     p = mdp.transitions.probabilities
     solve = jax.jit(lambda p: jc.solve(jc.MDP(jc.Dense(p), mdp.reward, mdp.discount)))
     assert solve(p).ok

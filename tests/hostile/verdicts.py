@@ -7,15 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxcliff as jc
+from tests.cases import ACTIONS, GARNET, STATES
 from tests.hostile import Row
 
 GRID = ("S...", "....", "...G")
-PLANE = np.random.default_rng(0).normal(size=(2, 5, 3))
+PLANE = np.random.default_rng(0).normal(size=(2, STATES, ACTIONS))
 
 
 @functools.cache
 def mdp():
-    return jc.problems.garnet(jax.random.key(0), states=5, actions=3, branching=2)
+    return jc.problems.garnet(jax.random.key(0), **GARNET)
 
 
 def bandit(*values, dtype=np.float64):
@@ -76,7 +77,7 @@ ROWS: list[Row] = [
     ),
     Row(
         "a row of negative chances",
-        lambda: traced(lambda s, p: (s, p.at[0, 0].set(jnp.asarray([1.5, -0.5])))),
+        lambda: traced(lambda s, p: (s, p.at[0, 0].set(jnp.asarray([1.5, -0.5, 0.0])))),
         status=jc.Status.INVALID_TRANSITIONS,
     ),
     Row("an empty row", lambda: traced(lambda s, p: (s, p.at[1, 1].set(0))), status=jc.Status.INVALID_TRANSITIONS),
