@@ -88,7 +88,7 @@ needs_x64 = pytest.mark.skipif(not X64, reason="needs 64-bit mode")
 any_mode = pytest.mark.skipif(not X64, reason="in float32 in either mode: seen with 64-bit mode on")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _memory_maps():
     """Every compiled program holds a few memory maps, and XLA crashes where Linux allows no more (65,530 a process)."""
     yield
