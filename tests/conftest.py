@@ -26,19 +26,8 @@ import pytest
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 X64 = jax.config.jax_enable_x64
 MAPS = 40_000
-LONGEST = tuple(
-    f"test_{name}"
-    for name in (
-        "transformations",
-        "derivatives",
-        "regularizers",
-        "slices",
-        "three_maps",
-        "devices",
-        "studies",
-        "verdicts",
-    )
-)
+LONGEST = """transformations derivatives verdicts three_maps regularizers slices studies notebooks hostile readme maps
+    radius rays scan soft_bounds""".split()
 
 hypothesis.settings.register_profile(
     "ci", deadline=None, derandomize=True, max_examples=25, print_blob=True, database=None
@@ -105,4 +94,5 @@ def pytest_collection_finish():
 
 def pytest_collection_modifyitems(items):
     """A file runs on one worker, where its tests share what was traced; the longest come first."""
-    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+    rank = {f"test_{name}": i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
