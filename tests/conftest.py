@@ -26,8 +26,12 @@ import pytest
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 X64 = jax.config.jax_enable_x64
 MAPS = 40_000
-LONGEST = """transformations derivatives verdicts three_maps regularizers slices studies notebooks hostile readme maps
-    radius rays scan soft_bounds""".split()
+# fmt: off
+LONGEST = (
+    "transformations", "derivatives", "verdicts", "three_maps", "regularizers", "slices", "studies", "notebooks",
+    "hostile", "readme", "maps", "radius", "rays", "scan", "soft_bounds",
+)
+# fmt: on
 
 hypothesis.settings.register_profile(
     "ci", deadline=None, derandomize=True, max_examples=25, print_blob=True, database=None
