@@ -184,7 +184,7 @@ def test_soft_minimum_and_lexicographic_order(rng):
     ("call", "sentence"),
     [
         (lambda r: jc.aggregate.linear(r[0], jc.aggregate.constant([1.0])), "several rewards have shape"),
-        (lambda r: jc.aggregate.linear(r, jnp.ones((2, 1))), r"weights of 3 rewards must have shape \[..., 3, 5\]"),
+        (lambda r: jc.aggregate.linear(r, jnp.ones((2, 1))), r"weights of 3 rewards must have shape \[..., 3, 8\]"),
         (lambda r: jc.aggregate.constant([0.5, 0.6]), "sum to between 1.1 and 1.1"),
         (lambda r: jc.aggregate.constant([1.5, -0.5]), "the smallest is -0.5"),
         (lambda r: jc.aggregate.per_state([0.5, 0.5]), r"must have shape \[..., N, S\]"),
