@@ -10,9 +10,11 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 .PHONY: test test-wide test-certificates atlas notebooks bench lint clean
 
 # Everything with 64-bit mode on; and off, in float32, what depends on the dtype or on the switch itself. Most of the
-# time is XLA's compiling, so its last optimisations are off here, and on in test-wide and test-certificates. JAX 0.12
-# has dropped one of the flags, and XLA aborts on a flag it does not know.
-QUICK    := --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false
+# time is XLA's compiling, so its last optimisations are off here, and on in test-wide and test-certificates; and a
+# program is not split among threads, which costs a quarter more where every core is busy. JAX 0.12 has dropped one of
+# the flags, and XLA aborts on a flag it does not know.
+QUICK    := --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false \
+	--xla_cpu_parallel_codegen_split_count=1
 SWITCHED := architecture bounds builders certainty evaluate extremes importers models problems scores shared
 test: $(DEV)
 	flags="$$($(BIN)/python tests/xla_flags.py $(QUICK))"; \

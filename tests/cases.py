@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import jaxcliff as jc
 
-LANES = 4  # one batch size nearly everywhere, so that few shapes are compiled
+LANES, STATES, ACTIONS = 4, 8, 3  # one shape nearly everywhere, so that few programs are compiled
+GARNET = {"states": STATES, "actions": ACTIONS, "branching": 3}
 ITERATIVE = ("value_iteration", "policy_iteration")
 SEARCHES = (*ITERATIVE, "shared")
 
@@ -23,12 +23,17 @@ class Kind:
     methods: tuple[str, ...] = ITERATIVE
 
 
+def put(numbers, dtype):
+    """An array on the device, cast by numpy: `jnp.asarray` compiles two programs for every shape."""
+    return jax.device_put(np.asarray(numbers).astype(dtype))
+
+
 def _key(rng):
     return jax.random.key(int(rng.integers(2**31)))
 
 
 def _gamma(rng, dtype):
-    return jnp.asarray(rng.choice([0.0, 0.5, 0.9, 0.95, 0.99, 0.999])).astype(dtype)
+    return put(rng.choice([0.0, 0.5, 0.9, 0.95, 0.99, 0.999]), dtype)
 
 
 def _cast(mdp, dtype):
@@ -36,35 +41,33 @@ def _cast(mdp, dtype):
 
 
 def garnet(rng, dtype):
-    return _cast(jc.problems.garnet(_key(rng), states=8, actions=3, branching=3, discount=_gamma(rng, dtype)), dtype)
+    return _cast(jc.problems.garnet(_key(rng), **GARNET, discount=_gamma(rng, dtype)), dtype)
 
 
 def dense(rng, dtype):
-    p = rng.dirichlet(np.full(7, 0.5), size=(7, 3))
-    return jc.MDP(jc.Dense(jnp.asarray(p).astype(dtype)), _normal(rng, (7, 3), dtype), _gamma(rng, dtype))
+    return jc.MDP(_rows(rng, dtype), _normal(rng, (STATES, ACTIONS), dtype), _gamma(rng, dtype))
 
 
 def masked(rng, dtype):
-    p = rng.dirichlet(np.full(7, 0.5), size=(7, 4))
-    legal = rng.random((7, 4)) < 0.6
-    legal[np.arange(7), rng.integers(4, size=7)] = True
+    legal = rng.random((STATES, ACTIONS)) < 0.6
+    legal[np.arange(STATES), rng.integers(ACTIONS, size=STATES)] = True
     legal[0, 0] = False
     legal[0, 1] = True
-    return jc.MDP(jc.Dense(jnp.asarray(p).astype(dtype)), _normal(rng, (7, 4), dtype), _gamma(rng, dtype), legal=legal)
+    return dense(rng, dtype).replace(legal=legal)
 
 
 def stopping(rng, dtype, discount=None):
     """Every action ends the episode with probability at least .02; two terminal states."""
-    states, actions, branching = 9, 3, 3
+    states, actions, branching = STATES, ACTIONS, 3
     nxt = rng.integers(2, states, size=(states, actions, branching))
     stop = rng.integers(0, 2, size=(states, actions, 1))
     ends = rng.uniform(0.02, 0.3, size=(states, actions, 1))
     p = np.concatenate([ends, rng.dirichlet(np.ones(branching), (states, actions)) * (1 - ends)], axis=-1)
     terminal = np.arange(states) < 2
     reward = rng.normal(size=(states, actions)) * ~terminal[:, None]
-    model = jc.Successors(np.concatenate([stop, nxt], axis=-1), jnp.asarray(p).astype(dtype))
-    gamma = _gamma(rng, dtype) if discount is None else jnp.asarray(discount).astype(dtype)
-    return jc.MDP(model, jnp.asarray(reward).astype(dtype), gamma, terminal=terminal)
+    model = jc.Successors(np.concatenate([stop, nxt], axis=-1), put(p, dtype))
+    gamma = _gamma(rng, dtype) if discount is None else put(discount, dtype)
+    return jc.MDP(model, put(reward, dtype), gamma, terminal=terminal)
 
 
 def proper(rng, dtype):
@@ -72,7 +75,7 @@ def proper(rng, dtype):
 
 
 def river(rng, dtype):
-    return _cast(jc.problems.river_swim(7, discount=_gamma(rng, dtype)), dtype)
+    return _cast(jc.problems.river_swim(STATES, discount=_gamma(rng, dtype)), dtype)
 
 
 def grid(rng, dtype):
@@ -81,9 +84,7 @@ def grid(rng, dtype):
 
 def tied(rng, dtype):
     gap = float(rng.choice([0.0, 1e-3, 1e-6, 1e-9]))
-    mdp, _ = jc.problems.tie_planted(
-        _key(rng), states=8, actions=3, branching=3, near_gap=gap, discount=_gamma(rng, dtype)
-    )
+    mdp, _ = jc.problems.tie_planted(_key(rng), **GARNET, near_gap=gap, discount=_gamma(rng, dtype))
     return _cast(mdp, dtype)
 
 
@@ -101,23 +102,28 @@ def tree(rng, dtype):
 
 def ending_tree(rng, dtype):
     correct = None if rng.random() < 0.5 else 0.3
-    discount = jnp.asarray(rng.choice([0.5, 0.95, 1.0])).astype(dtype)
+    discount = put(rng.choice([0.5, 0.95, 1.0]), dtype)
     mdp = jc.problems.token_tree(_key(rng), vocabulary=2, depth=4, correct=correct, discount=discount, end_token=True)
     return _cast(mdp, dtype)
 
 
 def bandit(rng, dtype):
-    return jc.problems.bandit(_normal(rng, (6,), dtype))
+    return jc.problems.bandit(_normal(rng, (ACTIONS,), dtype))
 
 
 def contexts(rng, dtype):
-    legal = rng.random((5, 4)) < 0.7
+    legal = rng.random((STATES, ACTIONS)) < 0.7
     legal[:, 0] = True
-    return jc.problems.contextual_bandit(_normal(rng, (5, 4), dtype), legal=legal)
+    return jc.problems.contextual_bandit(_normal(rng, (STATES, ACTIONS), dtype), legal=legal)
+
+
+def _rows(rng, dtype):
+    rows = rng.dirichlet(np.full(STATES, 0.5), size=(STATES, ACTIONS))
+    return jc.Dense(put(rows, dtype))
 
 
 def _normal(rng, shape, dtype):
-    return jnp.asarray(rng.normal(size=shape)).astype(dtype)
+    return put(rng.normal(size=shape), dtype)
 
 
 KINDS = {
@@ -151,4 +157,4 @@ def lanes(rng, mdp, count=LANES, scales=(0.0, 1e-3, 1.0)):
     noise = size * rng.normal(size=(count, *mdp.reward.shape))
     rewards = np.asarray(mdp.reward) + noise
     rewards = np.where(np.asarray(mdp.decisions), rewards, np.nan)
-    return jnp.asarray(rewards).astype(mdp.dtype)
+    return put(rewards, mdp.dtype)

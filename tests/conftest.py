@@ -1,5 +1,6 @@
 """Strict mode for every test: four CPU devices, strict dtype promotion, checked shapes, printed seeds."""
 
+import gc
 import os
 import pathlib
 
@@ -8,7 +9,8 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Most of the suite's time is XLA's: workers, and the runs with 64-bit mode on and off, share what they compile.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(__file__).parents[1] / ".pytest_cache/xla"))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
 
 import jax
 import jaxtyping
@@ -24,6 +26,12 @@ import pytest
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 X64 = jax.config.jax_enable_x64
 MAPS = 40_000
+# fmt: off
+LONGEST = (
+    "transformations", "derivatives", "verdicts", "three_maps", "regularizers", "slices", "studies", "notebooks",
+    "hostile", "readme", "maps", "radius", "rays", "scan", "soft_bounds",
+)
+# fmt: on
 
 hypothesis.settings.register_profile(
     "ci", deadline=None, derandomize=True, max_examples=25, print_blob=True, database=None
@@ -70,9 +78,10 @@ as_users_run = pytest.mark.skipif(
     reason="with XLA's optimisations off an exponential may round differently in batches of other sizes",
 )
 needs_x64 = pytest.mark.skipif(not X64, reason="needs 64-bit mode")
+any_mode = pytest.mark.skipif(not X64, reason="in float32 in either mode: seen with 64-bit mode on")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _memory_maps():
     """Every compiled program holds a few memory maps, and XLA crashes where Linux allows no more (65,530 a process)."""
     yield
@@ -81,9 +90,13 @@ def _memory_maps():
         jax.clear_caches()
 
 
+def pytest_collection_finish():
+    """What lives to the end is not looked through again and again for garbage: tracing allocates much."""
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+
+
 def pytest_collection_modifyitems(items):
-    """Tests of one kind of problem run on one worker, where they share what was compiled."""
-    for item in items:
-        name = getattr(item, "callspec", None) and item.callspec.params.get("name")
-        if name:
-            item.add_marker(pytest.mark.xdist_group(name))
+    """A file runs on one worker, where its tests share what was traced; the longest come first."""
+    rank = {f"test_{name}": i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))

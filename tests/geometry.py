@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jaxcliff as jc
-from tests.cases import KINDS
+from tests.cases import KINDS, put
 
 F64 = jnp.dtype(jnp.float64)
 FIRST = ("garnet", "proper", "ending_tree", "contexts")  # one of every arithmetic; the others are slow tests
@@ -21,14 +21,14 @@ def draw(name, rng, discount=None):
     """A problem of one kind, with a reward drawn for it: of span about 1, everywhere."""
     mdp = KINDS[name].draw(rng, F64)
     if discount is not None and mdp.transitions is not None:
-        mdp = mdp.replace(discount=jnp.asarray(discount, F64))
+        mdp = mdp.replace(discount=put(discount, F64))
     reward = rng.normal(size=mdp.reward.shape)
-    return mdp.replace(reward=jnp.where(mdp.decisions, jnp.asarray(reward), 0))
+    return mdp.replace(reward=put(np.where(mdp.decisions, reward, 0), F64))
 
 
 def decide(mdp, rewards):
     """(certainly optimal, certainly suboptimal) by `solve`, as numpy arrays."""
-    acts = jc.optimal_actions(jc.solve(mdp, jnp.asarray(rewards)))
+    acts = jc.optimal_actions(jc.solve(mdp, put(rewards, F64)))
     return np.asarray(acts.optimal), np.asarray(acts.suboptimal)
 
 
@@ -56,7 +56,7 @@ def families(mdp, rng):
 
 
 def bandit(*values):
-    return jc.problems.bandit(jnp.asarray(values, F64))
+    return jc.problems.bandit(put(values, F64))
 
 
 def by_set(plan):

@@ -1,10 +1,10 @@
 """One table of regularisers; every contract of a soft optimum meets every one."""
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import jaxcliff as jc
+from tests.cases import put
 
 REGULARIZERS = {
     "entropy": lambda strength, base: jc.Entropy(strength),
@@ -33,7 +33,7 @@ def draw_base(rng, mdp, count=None, sparse=False):
         first = legal.argmax(-1)[..., None]
         np.put_along_axis(mass, first, np.take_along_axis(mass, first, -1) + 0.1, -1)
     mass = np.where(legal, mass, 0)
-    return jnp.asarray(mass / mass.sum(-1, keepdims=True)).astype(mdp.dtype)
+    return put(mass / mass.sum(-1, keepdims=True), mdp.dtype)
 
 
 def draw_strength(rng, mdp, count):
@@ -44,4 +44,4 @@ def draw_strength(rng, mdp, count):
     )
     strength = np.where(rng.random((count, 1)) < 0.7, one, own)
     strength[0] = 10 ** rng.uniform(-2, 0)
-    return jnp.asarray(strength).astype(mdp.dtype)
+    return put(strength, mdp.dtype)

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 import jaxcliff as jc
+from tests.cases import ACTIONS, STATES
 from tests.conftest import X64, needs_x64
 
 F = jnp.dtype(jnp.float64 if X64 else jnp.float32)
 N = 3
 
 
-def components(rng, shape=(5, 4), count=()):
+def components(rng, shape=(STATES, ACTIONS), count=()):
     return jnp.asarray(rng.normal(size=(*count, N, *shape)), F)
 
 
@@ -75,7 +76,7 @@ def gated(rewards):
     return jc.aggregate.linear(rewards, jc.aggregate.softmax_gate(LIP * jnp.tanh(jnp.mean(rewards, axis=-1)), ETA))
 
 
-WEIGHTS = np.random.default_rng(0).dirichlet(np.ones(N), size=5).T
+WEIGHTS = np.random.default_rng(0).dirichlet(np.ones(N), size=STATES).T
 AGGREGATORS = {
     "constant": (lambda r: jc.aggregate.linear(r, jc.aggregate.constant([0.5, 0.3, 0.2])), lambda r: 1.0),
     "per state": (lambda r: jc.aggregate.linear(r, jc.aggregate.per_state(jnp.asarray(WEIGHTS, F))), lambda r: 1.0),
@@ -102,7 +103,8 @@ def test_lipschitz_constants_hold_and_are_attained(name, rng):
     moved = np.abs(after - before).max((-2, -1))
     norm = np.abs(np.asarray((rewards + step) - rewards, float)).max((-3, -2, -1))
     # The constants of the last two are convex along a segment: its ends are the worst.
-    bound = [max(constant(np.asarray(x, float)) for x in pair) for pair in zip(rewards, rewards + step, strict=True)]
+    ends = [np.asarray(x, float) for x in (rewards, rewards + step)]
+    bound = [max(map(constant, pair)) for pair in zip(*ends, strict=True)]
     noise = 1e-5 if jnp.float32 == F else 1e-12
     assert (moved <= np.asarray(bound) * norm + noise * (1 + np.abs(before).max() + np.abs(after).max())).all()
 
@@ -194,7 +196,7 @@ def test_soft_minimum_and_lexicographic_order(rng):
     ("call", "sentence"),
     [
         (lambda r: jc.aggregate.linear(r[0], jc.aggregate.constant([1.0])), "several rewards have shape"),
-        (lambda r: jc.aggregate.linear(r, jnp.ones((2, 1))), r"weights of 3 rewards must have shape \[..., 3, 5\]"),
+        (lambda r: jc.aggregate.linear(r, jnp.ones((2, 1))), r"weights of 3 rewards must have shape \[..., 3, 8\]"),
         (lambda r: jc.aggregate.constant([0.5, 0.6]), "sum to between 1.1 and 1.1"),
         (lambda r: jc.aggregate.constant([1.5, -0.5]), "the smallest is -0.5"),
         (lambda r: jc.aggregate.per_state([0.5, 0.5]), r"must have shape \[..., N, S\]"),

@@ -10,8 +10,8 @@ import jaxcliff as jc
 from jaxcliff.solvers.batch import prepare
 from jaxcliff.solvers.bounds import certify
 from jaxcliff.solvers.operators import Greedy
-from tests.cases import COMBINATIONS, KINDS, LANES, lanes
-from tests.conftest import needs_x64
+from tests.cases import KINDS, LANES, lanes
+from tests.conftest import any_mode, needs_x64
 from tests.oracle import Problem, rational
 
 WIDE = 20  # problems of every kind in the wide version, LANES rewards each
@@ -19,9 +19,10 @@ WIDE = 20  # problems of every kind in the wide version, LANES rewards each
 
 def check_lane(sol, i, mdp, q_true, v_true):
     """Exact comparison of one lane; returns error / bound for values and for gaps."""
-    q, v, gaps = np.asarray(sol.q_values[i]), np.asarray(sol.values[i]), np.asarray(sol.gaps[i])
-    bound = rational(sol.error_bound[i])
-    gap_bound = np.asarray(sol.gap_bound[i])
+    q, v, gaps, gap_bound, error_bound = (
+        np.asarray(x)[i] for x in (sol.q_values, sol.values, sol.gaps, sol.gap_bound, sol.error_bound)
+    )
+    bound = rational(error_bound)
     worst, worst_gap = flint.fmpq(0), 0.0
     for (s, a), truth in q_true.items():
         worst = max(worst, abs(rational(q[s, a]) - truth))
@@ -31,14 +32,14 @@ def check_lane(sol, i, mdp, q_true, v_true):
             worst_gap = max(worst_gap, ratio(gap_error, gap_bound[s, a]))
     for s, truth in v_true.items():
         worst = max(worst, abs(rational(v[s]) - truth))
-    assert worst <= bound, f"lane {i}: error {ratio(worst, 1):.3e} exceeds bound {float(sol.error_bound[i]):.3e}"
+    assert worst <= bound, f"lane {i}: error {ratio(worst, 1):.3e} exceeds bound {error_bound:.3e}"
     illegal = ~np.asarray(mdp.decisions)
     if mdp.terminal is not None:
         assert (v[np.asarray(mdp.terminal)] == 0).all()
         illegal &= ~np.asarray(mdp.terminal)[:, None]
     assert np.isneginf(q[illegal]).all()
     assert np.isposinf(gaps[illegal]).all()
-    return ratio(worst, float(sol.error_bound[i])) if sol.error_bound[i] > 0 else 0.0, worst_gap
+    return ratio(worst, error_bound) if error_bound > 0 else 0.0, worst_gap
 
 
 def ratio(exact, bound):
@@ -55,15 +56,19 @@ def check_kind(name, dtype, rng, problems, methods=None):
         assert mdp.dtype == dtype
         rewards = lanes(rng, mdp)
         solutions = {m: jc.solve(mdp, rewards, method=m) for m in ratios}
-        for i in range(LANES):
-            q_true, v_true = Problem(mdp, rewards[i]).solve_exact()
+        for i, reward in enumerate(np.asarray(rewards)):
+            q_true, v_true = Problem(mdp, reward).solve_exact()
             for method, sol in solutions.items():
-                assert bool(sol.ok[i]), jc.Status(int(sol.status[i])).sentence
+                assert np.asarray(sol.ok)[i], jc.Status(int(sol.status[i])).sentence
                 ratios[method].append(check_lane(sol, i, mdp, q_true, v_true))
     return ratios
 
 
-@pytest.mark.parametrize("name", KINDS)
+# Kinds that no other shares a shape with, and that differ from others in numbers only: met in the wide version.
+ALONE = ("river", "grid", "fork", "self_return")
+
+
+@pytest.mark.parametrize("name", [pytest.param(k, marks=pytest.mark.slow) if k in ALONE else k for k in KINDS])
 def test_error_never_exceeds_its_bound(name, dtype, rng):
     check_kind(name, dtype, rng, problems=2)
 
@@ -82,10 +87,6 @@ def test_error_never_exceeds_its_bound_wide(name, dtype, rng):
         )
 
 
-def test_number_of_wide_instances():
-    assert len(COMBINATIONS) * 2 * WIDE * LANES >= 2000
-
-
 @pytest.mark.parametrize("name", ["garnet", "dense", "masked", "stopping", "proper", "tree"])
 def test_values_agree_with_a_linear_programme(name, dtype, rng):
     mdp = KINDS[name].draw(rng, dtype)
@@ -97,6 +98,7 @@ def test_values_agree_with_a_linear_programme(name, dtype, rng):
     assert np.abs(np.asarray(sol.values) - reference).max() <= allowed
 
 
+@any_mode
 @pytest.mark.parametrize("name", ["dense", "stopping", "proper", "ending_tree"])
 def test_the_certificate_asks_nothing_of_the_values_it_is_given(name, rng):
     """For arbitrary h, near and far, with and without the 0 of an episode's end in the measured range."""
@@ -122,6 +124,7 @@ def slow_ending(row, states):
     return rows, np.where(terminal, 0, 1).astype(np.float32)[:, None], terminal
 
 
+@any_mode
 def test_the_defect_of_traced_rows_is_counted():
     """Inside a transformation rows are not divided by their sums; truth is what division would give."""
     rows, reward, terminal = slow_ending(lambda s: np.array([1e-4, 0.5, 0.4999]) * (1 - 8e-6), 3)
@@ -147,6 +150,7 @@ def test_the_defect_of_a_row_is_counted():
     assert (np.abs(np.asarray(sol.values, float)[:, 0] - truth) <= np.asarray(sol.error_bound)).all()
 
 
+@any_mode
 def test_the_non_zeros_of_a_row_are_counted():
     """A thousand small terms vanish beside a large one in a float32 sum, and 1/(1 − γ) such sums add up."""
     states = 1024
@@ -160,6 +164,7 @@ def test_the_non_zeros_of_a_row_are_counted():
     assert np.abs(np.asarray(sol.q_values, float) - q)[1:].max() <= float(sol.error_bound)
 
 
+@any_mode
 def test_leaving_out_the_rounding_terms_breaks_the_bound(rng):
     """The certificate's rounding terms are needed: without them float32 errors do exceed the bound."""
     exceeded = 0

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import jaxcliff as jc
-from tests.cases import ITERATIVE
-from tests.conftest import needs_x64
+from tests.cases import ITERATIVE, put
+from tests.conftest import any_mode, needs_x64
 from tests.oracle import Problem, rational
 
 GAPS = (0.0, *(10.0**-k for k in range(1, 13)))
@@ -17,16 +17,16 @@ def check_decisions(mdp, rewards, tie_tolerance, methods=ITERATIVE):
     """Compares every certain decision with the truth; returns (decisions, undecided)."""
     sets = {m: jc.optimal_actions(jc.solve(mdp, rewards, method=m), tie_tolerance) for m in methods}
     decided = undecided = 0
-    for i in range(len(rewards)):
-        q, v = Problem(mdp, rewards[i]).solve_exact()
+    for i, reward in enumerate(np.asarray(rewards)):
+        q, v = Problem(mdp, reward).solve_exact()
         for method, acts in sets.items():
-            limit = rational(acts.threshold[i])
-            optimal, suboptimal = np.asarray(acts.optimal[i]), np.asarray(acts.suboptimal[i])
+            limit = rational(np.asarray(acts.threshold)[i])
+            optimal, suboptimal = np.asarray(acts.optimal)[i], np.asarray(acts.suboptimal)[i]
             for (s, a), truth in q.items():
                 gap = v[s] - truth
                 assert not (optimal[s, a] and gap > limit), (method, i, s, a)
                 assert not (suboptimal[s, a] and gap <= limit), (method, i, s, a)
-            unsure = np.asarray(jc.policies.ambiguous(acts)[i])
+            unsure = np.asarray(jc.policies.ambiguous(acts))[i]
             decided += len(unsure)
             undecided += int(unsure.sum())
     return decided, undecided
@@ -51,7 +51,7 @@ def around(rng, mdp, count):
     size = rng.choice([0.0, 1e-13, 1e-9, 1e-5], size=(count, 1, 1))
     size[0] = 0
     noisy = np.asarray(mdp.reward, np.float64) + size * rng.normal(size=(count, *mdp.reward.shape))
-    return jnp.asarray(noisy).astype(mdp.dtype)
+    return put(noisy, mdp.dtype)
 
 
 @pytest.mark.parametrize("gap", GAPS)
@@ -89,6 +89,7 @@ def test_float64_decides_planted_ties_and_gaps_at_default_settings(method, rng):
             np.testing.assert_array_equal(acts.optimal, np.asarray(q) == np.asarray(q).max(-1, keepdims=True))
 
 
+@any_mode
 @pytest.mark.parametrize(("states", "actions", "discount", "share"), [(256, 8, 0.99, 0.05), (64, 4, 0.999, 0.10)])
 @pytest.mark.parametrize("method", ITERATIVE)
 @pytest.mark.parametrize("dense", [False, True])
@@ -110,6 +111,7 @@ def mixed_precision_near_tie(discount):
     return jc.MDP(jc.Dense(p), np.array([[1, -8], [2, 2]], np.float32), discount)
 
 
+@any_mode
 @pytest.mark.parametrize("method", ITERATIVE)
 def test_near_tie_in_float32_is_tied_or_undecided(method):
     mdp = mixed_precision_near_tie(0.900000000001)

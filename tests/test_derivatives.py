@@ -212,7 +212,7 @@ def test_a_failed_lane_leaves_the_gradients_of_what_is_shared_finite(rng):
         )
         values = jnp.where(soft.ok[:, None], soft.values, 0) * mask[:, None]
         policy = jnp.where(soft.ok[:, None, None], soft.policy, 0) * mask[:, None, None]
-        return jnp.sum(values) + jnp.sum(policy * jnp.arange(4.0))
+        return jnp.sum(values) + jnp.sum(policy * jnp.arange(3.0))
 
     shared = (jnp.asarray(0.5), base, mdp.discount, jnp.zeros(mdp.reward.shape))
     mask = jnp.asarray([1.0, 0.0, 0.0, 1.0])

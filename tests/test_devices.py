@@ -1,17 +1,19 @@
 """Several devices, several threads: nothing waits for itself, and what would make it wait is in no program."""
 
+import functools
 import os
 import re
 import subprocess
 import sys
 import textwrap
+import types
 
 import jax
 import jax.numpy as jnp
 import pytest
 
 import jaxcliff as jc
-from tests.conftest import X64
+from tests.conftest import needs_x64
 
 LIMIT = 240  # seconds; what hangs never ends
 
@@ -27,39 +29,59 @@ def garnet(**options):
     return jc.problems.garnet(jax.random.key(0), states=6, actions=3, branching=3, **options)
 
 
-def programs():
-    mdp, proper = garnet(), jc.problems.gambler(6)
-    rewards = jnp.stack([mdp.reward] * 3)
-    policy = jnp.full((3, 6, 3), 1 / 3, mdp.dtype)
-    base, soft = jc.factorize(mdp), jc.Entropy(0.1)
-    smooth = jc.factorize(mdp, regularizer=soft)
-    stack = jax.tree.map(lambda x: jnp.stack([x] * 3), mdp)
-    return {
-        "hard": (lambda r: jc.solve(mdp, r, method="policy_iteration").values, rewards),
-        "pinned": (lambda r: jc.solve(proper, r, method="policy_iteration").values, proper.reward[None]),
-        "dense": (lambda r: jc.solve(garnet(dense=True), r, method="policy_iteration").values, rewards),
-        "soft": (lambda r: jc.solve(mdp, r, regularizer=soft, method="policy_iteration").values, rewards),
-        "around a base": (lambda r: jc.solve(mdp, r, base=base).values, rewards),
-        "soft around a base": (lambda r: jc.solve(mdp, r, regularizer=soft, base=smooth).values, rewards),
-        "mapped": (jax.vmap(lambda r: jc.solve(mdp, r, regularizer=soft, method="policy_iteration").values), rewards),
-        "mapped problems": (jax.vmap(lambda m: jc.solve(m, method="policy_iteration").values), stack),
-        "mapped bases": (jax.vmap(lambda m: jc.solve(m, base=jc.factorize(m)).values), stack),
-        "evaluation": (lambda p: jc.evaluate(mdp, p, method="policy_iteration").values, policy),
-        "occupancy": (lambda p: jc.occupancy(mdp, p), policy),
-        "regret": (lambda p: jc.metrics.regret(mdp, p), policy),
-        "gradient": (jax.grad(lambda r: jc.solve(mdp, r, regularizer=soft).policy[..., 0].sum()), rewards),
-        "mapped gradient": (jax.vmap(jax.grad(lambda r: jc.solve(mdp, r).values.sum())), rewards),
-        "forward": (jax.jacfwd(lambda g: jc.solve(mdp.replace(discount=g), rewards).values), mdp.discount),
-        "slopes": (jax.vmap(lambda r: jc.soft_jacobian(mdp, jc.solve(mdp, r, regularizer=soft)).apply(r)), rewards),
-    }
+@functools.cache
+def problems():
+    mdp, soft = garnet(), jc.Entropy(0.1)
+    return types.SimpleNamespace(
+        mdp=mdp,
+        soft=soft,
+        proper=jc.problems.gambler(6),
+        rewards=jnp.stack([mdp.reward] * 3),
+        policy=jnp.full((3, 6, 3), 1 / 3, mdp.dtype),
+        base=jc.factorize(mdp),
+        smooth=jc.factorize(mdp, regularizer=soft),
+        stack=jax.tree.map(lambda x: jnp.stack([x] * 3), mdp),
+    )
 
 
-PROGRAMS = programs() if X64 else {}
+DIRECT = {"method": "policy_iteration"}
+# Of some problems: a function, and what it is called with.
+PROGRAMS = {
+    "hard": lambda p: (lambda r: jc.solve(p.mdp, r, **DIRECT).values, p.rewards),
+    "pinned": lambda p: (lambda r: jc.solve(p.proper, r, **DIRECT).values, p.proper.reward[None]),
+    "dense": lambda p: (lambda r: jc.solve(garnet(dense=True), r, **DIRECT).values, p.rewards),
+    "soft": lambda p: (lambda r: jc.solve(p.mdp, r, regularizer=p.soft, **DIRECT).values, p.rewards),
+    "around a base": lambda p: (lambda r: jc.solve(p.mdp, r, base=p.base).values, p.rewards),
+    "soft around a base": lambda p: (
+        lambda r: jc.solve(p.mdp, r, regularizer=p.soft, base=p.smooth).values,
+        p.rewards,
+    ),
+    "mapped": lambda p: (jax.vmap(lambda r: jc.solve(p.mdp, r, regularizer=p.soft, **DIRECT).values), p.rewards),
+    "mapped problems": lambda p: (jax.vmap(lambda m: jc.solve(m, **DIRECT).values), p.stack),
+    "mapped bases": lambda p: (jax.vmap(lambda m: jc.solve(m, base=jc.factorize(m)).values), p.stack),
+    "evaluation": lambda p: (lambda pi: jc.evaluate(p.mdp, pi, **DIRECT).values, p.policy),
+    "occupancy": lambda p: (lambda pi: jc.occupancy(p.mdp, pi), p.policy),
+    "regret": lambda p: (lambda pi: jc.metrics.regret(p.mdp, pi), p.policy),
+    "gradient": lambda p: (
+        jax.grad(lambda r: jc.solve(p.mdp, r, regularizer=p.soft).policy[..., 0].sum()),
+        p.rewards,
+    ),
+    "mapped gradient": lambda p: (jax.vmap(jax.grad(lambda r: jc.solve(p.mdp, r).values.sum())), p.rewards),
+    "forward": lambda p: (
+        jax.jacfwd(lambda g: jc.solve(p.mdp.replace(discount=g), p.rewards).values),
+        p.mdp.discount,
+    ),
+    "slopes": lambda p: (
+        jax.vmap(lambda r: jc.soft_jacobian(p.mdp, jc.solve(p.mdp, r, regularizer=p.soft)).apply(r)),
+        p.rewards,
+    ),
+}
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_no_cpu_program_holds_a_batched_lapack_call(name):
-    function, *args = PROGRAMS[name]
+@needs_x64
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_no_cpu_program_holds_a_batched_lapack_call(program):
+    function, *args = PROGRAMS[program](problems())
     assert batched_calls(function, *args) == []
 
 
@@ -71,7 +93,7 @@ def test_the_reader_of_programs_sees_such_calls():
 
 
 PROGRAM = """
-    import threading, jax, jax.numpy as jnp, jaxcliff as jc
+    import sys, threading, jax, jax.numpy as jnp, jaxcliff as jc
     from jax.sharding import AxisType, PartitionSpec
 
     mdp = jc.problems.garnet(jax.random.key(0), states=16, branching=4)
@@ -87,6 +109,7 @@ PROGRAM = """
         "regret": (lambda p: jc.metrics.regret(mdp, p), policies),
         "gradient": (jax.grad(lambda r: jc.solve(mdp, r, regularizer=soft, **direct).values.sum()), rewards),
     }
+    questions = {name: questions[name] for name in sys.argv[1:]}
     mesh = jax.make_mesh((jax.device_count(),), ("lanes",), axis_types=(AxisType.Auto,))
     spec = PartitionSpec("lanes")
     alone = {name: jax.jit(f)(x) for name, (f, x) in questions.items()}
@@ -107,14 +130,20 @@ PROGRAM = """
 """
 
 
-@pytest.mark.skipif(not X64, reason="the same programs")
-@pytest.mark.parametrize("devices", [2, 8])
-def test_solves_on_several_devices_and_threads_come_back(devices):
+@needs_x64
+@pytest.mark.parametrize(
+    ("devices", "questions"),
+    [
+        (2, ("soft", "evaluate", "gradient")),  # Newton's systems, a policy's, and the transposed ones
+        pytest.param(8, ("soft", "hard", "evaluate", "occupancy", "regret", "gradient"), marks=pytest.mark.slow),
+    ],
+)
+def test_solves_on_several_devices_and_threads_come_back(devices, questions):
     flags = re.sub(r"--xla_force_host_platform_device_count=\d+", "", os.environ["XLA_FLAGS"])
     environment = os.environ | {
         "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count={devices}",
         "JAX_ENABLE_X64": "1",
     }
-    program = [sys.executable, "-c", textwrap.dedent(PROGRAM)]
+    program = [sys.executable, "-c", textwrap.dedent(PROGRAM), *questions]
     done = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False)
     assert done.stdout == "all came back\n", done.stderr

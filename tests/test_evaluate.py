@@ -7,6 +7,7 @@ import pytest
 
 import jaxcliff as jc
 from tests.cases import ITERATIVE, KINDS, STRUCTURE_METHODS, STRUCTURES, lanes
+from tests.conftest import any_mode
 from tests.oracle import Problem
 
 
@@ -30,6 +31,7 @@ def reference(mdp, policy, reward):
     return v + np.linalg.solve(system, received - system @ v), pi, chain
 
 
+@any_mode
 @pytest.mark.parametrize(("name", "method"), [pair for pair in STRUCTURE_METHODS if pair[1] != "shared"])
 def test_evaluation_stays_within_its_bound(name, method, rng):
     mdp = KINDS[name].draw(rng, jnp.dtype(jnp.float32))
@@ -47,6 +49,7 @@ def test_evaluation_stays_within_its_bound(name, method, rng):
         assert (error <= np.asarray(sol.gap_bound[i])[problem.counts] + slack).all()
 
 
+@any_mode
 def test_one_policy_under_many_rewards_and_many_policies_under_one(rng):
     mdp = KINDS["garnet"].draw(rng, jnp.dtype(jnp.float32))
     rewards, policy = lanes(rng, mdp), draw_policy(rng, mdp)
@@ -78,6 +81,7 @@ def test_the_optimal_policy_evaluates_to_the_optimum(rng, dtype):
     np.testing.assert_allclose(own.values, best.values, atol=float(best.error_bound + own.error_bound) + tie)
 
 
+@any_mode
 @pytest.mark.parametrize("name", STRUCTURES)
 def test_occupancy_counts_visits(name, rng):
     mdp = KINDS[name].draw(rng, jnp.dtype(jnp.float32))
@@ -142,6 +146,7 @@ def test_reachable_follows_every_policy():
     assert jc.reachable(blocked).tolist() == [True, True, True, True, False, False]
 
 
+@any_mode
 def test_gaps_of_an_averaged_bandit_stay_within_their_bound():
     for values in ([1e4, 1e4 + 1, 1e4 + 2], [1.1, 2.3, 3.7], [0.1, 0.2, 0.4]):
         rewards = np.asarray(values, np.float32)
@@ -166,6 +171,7 @@ def test_occupancy_refuses_what_evaluate_refuses():
         np.testing.assert_allclose(totals, [2, np.nan, np.nan], rtol=1e-5)
 
 
+@any_mode
 def test_a_bad_policy_is_a_status_and_a_bad_shape_a_sentence(rng):
     mdp = KINDS["masked"].draw(rng, jnp.dtype(jnp.float32))
     policy = draw_policy(rng, mdp)

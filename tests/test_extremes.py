@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import jaxcliff as jc
-from tests.cases import ITERATIVE, KINDS, lanes
-from tests.conftest import needs_x64
+from tests.cases import GARNET, ITERATIVE, KINDS, STATES, lanes
+from tests.conftest import any_mode, needs_x64
 from tests.oracle import Problem
 from tests.test_bounds import check_lane
 
@@ -18,7 +18,7 @@ def check_exactly(mdp, rewards, methods=ITERATIVE):
     for method in methods:
         sol = jc.solve(mdp, rewards, method=method)
         for i in range(len(rewards)):
-            assert sol.ok[i], jc.Status(int(sol.status[i])).sentence
+            assert np.asarray(sol.ok)[i], jc.Status(int(sol.status[i])).sentence
             check_lane(sol, i, mdp, *Problem(mdp, rewards[i]).solve_exact())
 
 
@@ -45,7 +45,7 @@ def test_the_size_of_rewards_does_not_matter(name, scale, dtype, rng):
 
 def test_a_large_constant_costs_no_certainty(dtype, rng):
     """Rewards far from 0 are centred: their level enters the offset, not the gaps."""
-    mdp = jc.problems.garnet(jax.random.key(0), states=8, actions=3, branching=3, discount=0.9).astype(dtype)
+    mdp = jc.problems.garnet(jax.random.key(0), **GARNET, discount=0.9).astype(dtype)
     level = 1e3 if dtype == jnp.float32 else 1e9
     rewards = jnp.stack([mdp.reward + level] * 4)
     check_exactly(mdp, rewards)
@@ -112,6 +112,7 @@ def test_the_gambler_in_rationals(method):
     check_lane(sol, 0, mdp, *Problem(mdp, mdp.reward).solve_exact())
 
 
+@any_mode
 @given(
     st.integers(0, 2**31 - 1),
     st.sampled_from(["dense", "masked", "stopping", "tied"]),
@@ -128,6 +129,7 @@ def test_any_drawn_instance_stays_within_its_bound(seed, name, scale, level):
         check_lane(sol, i, mdp, *Problem(mdp, rewards[i]).solve_exact())
 
 
+@any_mode
 def test_the_horizon_is_certified_for_rows_that_do_not_sum_to_one_exactly():
     """Float32 rows are off by an ulp, which at a horizon of 10⁶ is a percent: the bound must count it."""
     for chance in (1e-3, 1e-5, 1e-6):
@@ -138,13 +140,14 @@ def test_the_horizon_is_certified_for_rows_that_do_not_sum_to_one_exactly():
             check_lane(sol, 0, mdp, *Problem(mdp, mdp.reward).solve_exact())
 
 
+@any_mode
 @pytest.mark.parametrize("method", ITERATIVE)
 def test_overflow_is_a_status_and_underflow_a_bound(method):
     chain = jc.problems.chain(5, discount=0.99).astype(jnp.float32)
     huge = jc.solve(chain, (chain.reward * 2 - 1) * 1e37, method=method)
     assert huge.status == jc.Status.OUT_OF_RANGE
     assert jnp.isnan(huge.values).all()
-    tiny = jc.problems.garnet(jax.random.key(0), states=5, actions=3, branching=2, discount=0.9).astype(jnp.float32)
+    tiny = jc.problems.garnet(jax.random.key(0), **GARNET, discount=0.9).astype(jnp.float32)
     rewards = tiny.reward[None] * jnp.asarray([1e-30, 1e-34, 1e-37], jnp.float32)[:, None, None]
     sol = jc.solve(tiny, rewards, method=method)
     for i in range(len(rewards)):
@@ -153,15 +156,16 @@ def test_overflow_is_a_status_and_underflow_a_bound(method):
 
 @pytest.mark.parametrize("method", ITERATIVE)
 def test_no_start_can_spoil_a_lane(method, dtype):
-    mdp = jc.problems.garnet(jax.random.key(0), states=5, actions=3, branching=2, discount=0.9).astype(dtype)
-    ones = jnp.ones((5, 3), dtype)
-    for start in ([-3.45, 8.5, -4.9, 17.6, 2.0], [3e38, -3e38, 0, 0, 0], [jnp.nan] * 5, [1e9] * 5):
+    mdp = jc.problems.garnet(jax.random.key(0), **GARNET, discount=0.9).astype(dtype)
+    ones = jnp.ones(mdp.reward.shape, dtype)
+    for start in ([-3.45, 8.5, -4.9, 17.6] * 2, [3e38, -3e38, *[0] * 6], [jnp.nan] * STATES, [1e9] * STATES):
         tied = jc.optimal_actions(jc.solve(mdp, ones, init=jnp.asarray(start, dtype), method=method))
         assert tied.optimal.all()
         sol = jc.solve(mdp, mdp.reward[None], init=jnp.asarray(start, dtype), method=method)
         check_lane(sol, 0, mdp, *Problem(mdp, mdp.reward).solve_exact())
 
 
+@any_mode
 @pytest.mark.parametrize("states", [16, 64])
 def test_slow_rings_are_decided_in_float32(states):
     """At γ = .9999 no advantage is certain for long; policy iteration must not stop there."""

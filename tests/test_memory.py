@@ -14,8 +14,11 @@ from tests.conftest import needs_x64
 
 KEY = jax.random.key(0)
 MDP = jc.problems.chain(4)
-PLAN = jc.policy_map(jc.problems.bandit([0.0, 0.0]), None, [[1.0, 0]], [[0, 1.0]])
 MANY = 10**10
+
+
+def plan():
+    return jc.policy_map(jc.problems.bandit([0.0, 0.0]), None, [[1.0, 0]], [[0, 1.0]])
 
 
 @pytest.fixture
@@ -62,7 +65,7 @@ REFUSED = {
     "flips": (lambda: jc.studies.flip_frequency(MDP, key=KEY, count=MANY), "take a smaller count"),
     "census": (lambda: jc.census(MDP, np.broadcast_to(np.zeros((4, 2)), (10**9, 4, 2))), "look at fewer at a time"),
     "weights": (lambda: jc.weight_map(MDP, np.zeros((4, 4, 2)), samples=MANY), "take fewer samples"),
-    "raster": (lambda: PLAN.rasterize(10**6), "1,000,000 × 1,000,000 pixels"),
+    "raster": (lambda: plan().rasterize(10**6), "1,000,000 × 1,000,000 pixels"),
     "pixels": (
         lambda: jc.studies.phase_diagram(MDP, None, MDP.reward, MDP.reward, pixels=10**5),
         "100,000 × 100,000 pixels",

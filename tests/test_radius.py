@@ -56,17 +56,16 @@ def check_radius(mdp, rng, norm="inf", family=None, name=""):
 
 @pytest.mark.parametrize("name", kinds(NAMES))
 def test_nothing_flips_before_the_radius_and_the_named_pair_behind_it(name, rng):
-    for norm in ("inf", "2", "1"):
-        for _ in range(2):
-            check_radius(draw(name, rng), rng, norm)
+    ratios = [check_radius(draw(name, rng), rng, norm) for norm in ("inf", "2", "1") for _ in range(2)]
+    assert sum(ratio is not None for ratio in ratios) >= 4
 
 
 @pytest.mark.parametrize("name", ["garnet", "ending_tree", "contexts"])
 def test_every_family_has_its_radius(name, rng):
     mdp = draw(name, rng, 0.9)
     for norm in ("inf", "2", "1"):
-        for sort, family in families(mdp, rng).items():
-            check_radius(mdp, rng, norm, family, sort)
+        ratios = [check_radius(mdp, rng, norm, family, sort) for sort, family in families(mdp, rng).items()]
+        assert sum(ratio is not None for ratio in ratios) >= 5
 
 
 @pytest.mark.slow
@@ -219,6 +218,7 @@ def test_a_ranking_shows_margins_and_where_a_state_really_flips(rng):
     assert [m.margin for m in ranking] == sorted(m.margin for m in ranking)
     assert ranking[0][:3] == (near.state, near.leaves, near.enters)
     assert len(ranking) == mdp.num_states
+    first_on_its_ray = 0
     for m in ranking:
         assert m.lower == near.lower
         assert m.upper >= m.margin >= near.radius
@@ -229,6 +229,8 @@ def test_a_ranking_shows_margins_and_where_a_state_really_flips(rng):
         assert flips or len(sooner)
         if len(path.breakpoints) and path.breakpoints[0] > m.margin * (1 - 1e-9):
             assert flips[0] == pytest.approx(m.margin, rel=1e-7)
+            first_on_its_ray += 1
+    assert first_on_its_ray >= 1
     with pytest.raises(ValueError, match="rank one at a time"):
         jc.nearest_cliff(mdp, np.asarray(mdp.reward)[None]).ranking()
 

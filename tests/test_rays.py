@@ -72,7 +72,9 @@ def check_path(mdp, direction, path):
 def test_breakpoints_are_where_solve_flips(name, rng):
     mdp = draw(name, rng, 0.9 if name in ("garnet", "masked", "stopping") else None)
     directions = np.where(mdp.decisions, rng.normal(size=(2, *mdp.reward.shape)), 0)
-    for direction, path in zip(directions, jc.cliffs_along(mdp, None, directions, stop=2.0), strict=True):
+    paths = jc.cliffs_along(mdp, None, directions, stop=2.0)
+    assert any(len(path.breakpoints) for path in paths)
+    for direction, path in zip(directions, paths, strict=True):
         check_path(mdp, direction, path)
 
 

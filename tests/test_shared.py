@@ -166,7 +166,7 @@ def test_misuse_is_refused_with_a_sentence(rng):
         jc.solve(mdp, base=mdp)
     base = jc.factorize(mdp)
     with pytest.raises(ValueError, match="base belongs to another problem"):
-        jc.solve(draw("masked", rng), base=base)
+        jc.solve(draw("river", rng), base=base)
     with pytest.raises(ValueError, match="'bandit' has no use for a base"):
         jc.solve(mdp, base=base, method="bandit")
     with pytest.raises(ValueError, match="searches for an optimum"):

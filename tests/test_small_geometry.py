@@ -154,7 +154,7 @@ def test_a_gap_finer_than_the_numbers_of_the_reward_is_refused():
 
 def test_a_potential_moves_no_gap_whatever_the_rounding(rng):
     mdp = draw("dense", rng, 0.9)
-    potential = rng.normal(size=7)
+    potential = rng.normal(size=mdp.num_states)
     shaping = 0.9 * np.asarray(mdp.transitions.probabilities) @ potential - potential[:, None]
     near = jc.nearest_cliff(mdp, family=jc.family.features(shaping[None]))
     assert np.isinf(near.radius)

@@ -11,6 +11,7 @@ import jaxcliff as jc
 from jaxcliff import exact, verdict
 from jaxcliff.cliffs.cones import Cones
 from jaxcliff.solvers.batch import SMALL
+from tests.cases import ACTIONS, GARNET, STATES
 from tests.conftest import needs_x64
 from tests.geometry import bandit, by_set, draw, kinds
 from tests.oracle import Problem
@@ -21,7 +22,7 @@ GRID = ("S...", "....", "...G")
 
 def near_tie(gap, seed=0, discount=0.9):
     """Two actions of state 0 are apart by a gap that rounding hides; and a direction that leaves them so."""
-    mdp = jc.problems.garnet(jax.random.key(seed), states=6, actions=3, branching=3, discount=discount)
+    mdp = jc.problems.garnet(jax.random.key(seed), **GARNET, discount=discount)
     q = np.array(jc.solve(mdp).q_values)
     q[0, 1] = q[0].max() + 0.5
     q[0, 0] = q[0, 1] - gap
@@ -126,7 +127,7 @@ def test_undecided_ties_are_named_wherever_ties_are():
     assert jc.flip_probability(mdp, draws=10, **options).undecided == 1
     assert "it is still a tie, or cannot be told" in jc.repair(mdp, near.walls.actions, gap=0.0, **options).summary()
     ds = jc.studies.flip_frequency(mdp, key=jax.random.key(0), radii=[0.1], count=4, **options)
-    assert ds.base_undecided.values.tolist() == [True] + [False] * 5
+    assert ds.base_undecided.values.tolist() == [True] + [False] * 7
     ds = jc.studies.phase_diagram(mdp, None, away, away**2, (-1e-3, 1e-3, -1e-3, 1e-3), pixels=2, **options)
     assert ds.attrs["base_undecided"] == 1
     assert jc.studies.soft_against_hard(mdp, **options).undecided.values[:2].all()
@@ -231,7 +232,7 @@ def test_rewards_below_the_smallest_normal_number_are_in_the_bound(values, trans
 
 
 def test_tiny_rewards_of_a_chain_are_in_the_bound():
-    mdp = jc.problems.garnet(jax.random.key(0), states=5, actions=2, branching=2)
+    mdp = jc.problems.garnet(jax.random.key(0), **GARNET)
     whole = jc.solve(mdp)
     for size in (1e-310, 1e-307, 1e-300):
         sol = jc.solve(mdp, np.asarray(mdp.reward) * size)
@@ -261,7 +262,7 @@ def test_nothing_is_decided_in_a_lane_that_failed():
 BROKEN = {
     "negative": lambda s, p: (s, p.at[0, 0].set(jnp.asarray([1.5, -0.5, 0.0]))),
     "empty": lambda s, p: (s, p.at[0, 0].set(0)),
-    "outside": lambda s, p: (s.at[0, 0, 0].set(7), p),
+    "outside": lambda s, p: (s.at[0, 0, 0].set(STATES), p),
     "before the first": lambda s, p: (s.at[0, 0, 0].set(-1), p),
     "NaN": lambda s, p: (s, p * jnp.nan),
     "off": lambda s, p: (s, 1.1 * p),
@@ -270,14 +271,14 @@ BROKEN = {
 
 @pytest.mark.parametrize("name", [*BROKEN, None])
 def test_rows_that_are_no_distributions_end_as_a_status_of_their_own(name):
-    mdp = jc.problems.garnet(jax.random.key(0), states=5, branching=3)
+    mdp = jc.problems.garnet(jax.random.key(0), **GARNET)
     rows = mdp.transitions.states, mdp.transitions.probabilities
     sound = rows
     rows = rows if name is None else BROKEN[name](*rows)
 
     def ask(states, p):
         traced = jc.MDP(jc.Successors(states, p), mdp.reward, mdp.discount)
-        return jc.solve(traced), jc.occupancy(traced, jnp.full(mdp.reward.shape, 0.25))
+        return jc.solve(traced), jc.occupancy(traced, jnp.full(mdp.reward.shape, 1 / ACTIONS))
 
     sol, visits = jax.jit(ask)(*rows)
     lanes, _ = jax.vmap(ask)(*(jnp.stack([good, x]) for good, x in zip(sound, rows, strict=True)))

@@ -1,15 +1,22 @@
 """Numbers at the edges of the arithmetic, and what may be said of them."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import jaxcliff as jc
+from tests.cases import ACTIONS, GARNET, STATES
 from tests.hostile import Row
 
 GRID = ("S...", "....", "...G")
-MDP = jc.problems.garnet(jax.random.key(0), states=5, actions=3, branching=2)
-PLANE = np.random.default_rng(0).normal(size=(2, 5, 3))
+PLANE = np.random.default_rng(0).normal(size=(2, STATES, ACTIONS))
+
+
+@functools.cache
+def mdp():
+    return jc.problems.garnet(jax.random.key(0), **GARNET)
 
 
 def bandit(*values, dtype=np.float64):
@@ -22,14 +29,14 @@ def acts(mdp, tie_tolerance=None):
 
 def traced(change):
     """Solved with transitions that a trace cannot check."""
-    t = MDP.transitions
-    return jax.jit(lambda s, p: jc.solve(jc.MDP(jc.Successors(s, p), MDP.reward, MDP.discount)))(
+    t = mdp().transitions
+    return jax.jit(lambda s, p: jc.solve(jc.MDP(jc.Successors(s, p), mdp().reward, mdp().discount)))(
         *change(t.states, t.probabilities)
     )
 
 
 def plan(extent):
-    return jc.policy_map(MDP, None, *PLANE, (-extent, extent, -extent, extent))
+    return jc.policy_map(mdp(), None, *PLANE, (-extent, extent, -extent, extent))
 
 
 ROWS: list[Row] = [
@@ -42,9 +49,11 @@ ROWS: list[Row] = [
     Row("the largest numbers", lambda: jc.solve(bandit(1e308, -1e308)), status=jc.Status.INVALID_REWARD),
     Row("large numbers", lambda: acts(bandit(8e307, -8e307)), finds=lambda a: a.optimal[0].tolist() == [True, False]),
     Row(
-        "one infinite reward", lambda: jc.solve(MDP, MDP.reward.at[0, 0].set(jnp.inf)), status=jc.Status.INVALID_REWARD
+        "one infinite reward",
+        lambda: jc.solve(mdp(), mdp().reward.at[0, 0].set(jnp.inf)),
+        status=jc.Status.INVALID_REWARD,
     ),
-    Row("one NaN", lambda: jc.solve(MDP, MDP.reward.at[0, 0].set(jnp.nan)), status=jc.Status.INVALID_REWARD),
+    Row("one NaN", lambda: jc.solve(mdp(), mdp().reward.at[0, 0].set(jnp.nan)), status=jc.Status.INVALID_REWARD),
     Row("ties of float32", lambda: jc.nearest_cliff(bandit(1, 0.99995, 0, dtype=np.float32)), finds=lambda n: n.tied),
     Row(
         "the same numbers in float64",
@@ -68,7 +77,7 @@ ROWS: list[Row] = [
     ),
     Row(
         "a row of negative chances",
-        lambda: traced(lambda s, p: (s, p.at[0, 0].set(jnp.asarray([1.5, -0.5])))),
+        lambda: traced(lambda s, p: (s, p.at[0, 0].set(jnp.asarray([1.5, -0.5, 0.0])))),
         status=jc.Status.INVALID_TRANSITIONS,
     ),
     Row("an empty row", lambda: traced(lambda s, p: (s, p.at[1, 1].set(0))), status=jc.Status.INVALID_TRANSITIONS),
@@ -84,14 +93,20 @@ ROWS: list[Row] = [
     Row("a map from too far", lambda: plan(1e15), finds=lambda m: not m.complete and not m.stopped),
     Row("a map of an infinite extent", lambda: plan(np.inf), says="extent is"),
     Row("a map whose rewards overflow", lambda: plan(1e308), says="larger than float64 can hold"),
-    Row("a tolerance of NaN", lambda: jc.nearest_cliff(MDP, tie_tolerance=np.nan), says="must not be negative or NaN"),
     Row(
-        "a negative tolerance", lambda: jc.cliffs_along(MDP, None, PLANE[0], tie_tolerance=-1.0), says="not be negative"
+        "a tolerance of NaN", lambda: jc.nearest_cliff(mdp(), tie_tolerance=np.nan), says="must not be negative or NaN"
     ),
     Row(
-        "a tolerance that is a word", lambda: jc.policy_map(MDP, None, *PLANE, tie_tolerance="no"), says="tie_tolerance"
+        "a negative tolerance",
+        lambda: jc.cliffs_along(mdp(), None, PLANE[0], tie_tolerance=-1.0),
+        says="not be negative",
     ),
-    Row("a tolerance per reward", lambda: acts(MDP, [1e-3, 1e-3]), says="one number or one per lane"),
+    Row(
+        "a tolerance that is a word",
+        lambda: jc.policy_map(mdp(), None, *PLANE, tie_tolerance="no"),
+        says="tie_tolerance",
+    ),
+    Row("a tolerance per reward", lambda: acts(mdp(), [1e-3, 1e-3]), says="one number or one per lane"),
     Row(
         "exact ties of a long chain under a tolerance of 0",
         lambda: acts(jc.problems.chain(40, discount=0.999), 0.0),
