@@ -139,7 +139,7 @@ def _on_host(value: Any) -> np.ndarray | None:
         return np.asarray(value)
     if isinstance(value, list | tuple) and _plain(value):
         found = np.asarray(value)
-        wide = found.dtype.kind == "i" and not (-(2**31) <= found.min(initial=0) and found.max(initial=0) < 2**31)
+        wide = found.dtype.kind == "i" and not (found.min(initial=0) >= -(2**31) and found.max(initial=0) < 2**31)
         return None if wide or found.dtype.kind not in "bif" else found  # what may overflow is left to JAX
     return None
 
@@ -194,11 +194,18 @@ def study(ds: Any, name: str, maker: str) -> None:
         raise ValueError(f"this figure draws a dataset made by {maker}; this one is of another kind: {found!r}")
 
 
+def takes_numpy(rule: Function) -> Function:
+    """Marks a selection rule that computes with numpy's arrays what it computes with JAX's."""
+    rule.takes_numpy = True  # type: ignore[attr-defined]
+    return rule
+
+
 def selected(rule: Any, acts: Any) -> np.ndarray:
-    """The policies that a selection rule makes of action sets, of their shape."""
+    """The policies that a selection rule makes of action sets of numpy's, of their shape."""
     if not callable(rule):
         raise ValueError(f"rule must be a selection such as jc.policies.first, not {shown(rule)}")
-    found = np.asarray(rule(acts))
+    plain = getattr(rule, "takes_numpy", False)
+    found = np.asarray(rule(acts if plain else jax.tree.map(placed, acts)))
     if found.shape != acts.gap.shape:
         raise ValueError(f"rule must return policies of shape {list(acts.gap.shape)}, not {list(found.shape)}")
     return found
