@@ -230,7 +230,7 @@ def kl_limit(acts: ActionSets, mdp: MDP, base: Any, *, undecided: Any = "include
     return jnp.where(sound, _trajectory_limit(acts, mdp, base, undecided), jnp.nan)
 
 
-def _trajectory_limit(acts: ActionSets, mdp: MDP, weight: jax.Array, undecided: str) -> Policies:
+def _trajectory_limit(acts: ActionSets, mdp: MDP, weight: Any, undecided: str) -> Policies:
     """Restricted to optimal actions the reward no longer matters, and the bonus of the regulariser decides alone.
 
     H is the value of KL regularisation of strength 1 towards the restricted weights, with their lost mass as reward.

@@ -68,8 +68,8 @@ class Ties:
             optimal=optimal | settled,
             suboptimal=cones.legal & ~sets,
             undecided=sets & ~optimal & ~settled,
-            gap=np.where(cones.legal, np.where(cones.counts, gap, 0.0), np.inf),
-            gap_bound=np.broadcast_to(bound, gap.shape),
+            gap=np.where(cones.legal, np.where(cones.counts, gap, 0.0), np.inf),  # type: ignore[arg-type]
+            gap_bound=np.broadcast_to(bound, gap.shape),  # type: ignore[arg-type]
             threshold=threshold,
         )
 

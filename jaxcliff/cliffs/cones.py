@@ -114,11 +114,11 @@ class Cones(abc.ABC):
 
     @abc.abstractmethod
     def optimal_gaps(self, actions: Array, rewards: Array) -> tuple[Array, Array]:
-        """Gaps V* − Q* [F, S, A] under clean rewards [F, S, A], and their errors [F]: small if the policies are good."""
+        """Gaps V* − Q* under clean rewards, and their errors, all [F, S, A]; small errors if the policies are good."""
 
     @abc.abstractmethod
     def swept(self, rewards: Array) -> Array:
-        """Actions [F, S] that are good under clean rewards [F, S, A]: by value iteration, no longer than solves take."""
+        """Actions [F, S] that are good under clean rewards [F, S, A], by value iteration that costs a few solves."""
 
     @property
     @abc.abstractmethod
@@ -215,13 +215,14 @@ class Chains(Cones):
 
     def gaps(self, actions: Array, rewards: Array) -> tuple[Array, Array]:
         r, h, q = self._backed_up(actions, rewards)
-        return self._certified(r, h, q, np.take_along_axis(q, actions[:, None, :, None], axis=-1))
+        gaps, error = self._certified(r, h, q, np.take_along_axis(q, actions[:, None, :, None], axis=-1))
+        return gaps, error + U * np.abs(gaps).max(axis=(-2, -1))
 
     def optimal_gaps(self, actions: Array, rewards: Array) -> tuple[Array, Array]:
         r, h, q = self._backed_up(actions, rewards[:, None])
         best = np.where(self.counts, q, -np.inf).max(axis=-1, keepdims=True)
         gaps, error = self._certified(r, h, q, np.where(self.counts.any(axis=-1, keepdims=True), best, 0.0))
-        return gaps[:, 0], error[:, 0]
+        return gaps[:, 0], error[..., None] + U * gaps[:, 0]
 
     def _backed_up(self, actions: Array, rewards: Array) -> tuple[Array, Array, Array]:
         """Centred rewards r, the values h of the policies under them up to a constant, and q = r + γPh."""
@@ -237,7 +238,7 @@ class Chains(Cones):
         return r, h, r + self.discount * np.moveaxis(after, -1, 1).reshape(len(actions), -1, *self.counts.shape)
 
     def _certified(self, r: Array, h: Array, q: Array, v: Array) -> tuple[Array, Array]:
-        """Gaps v − q and how wrong they can be: v is that of a policy's actions, or of the best."""
+        """Gaps v − q and how wrong they can be, unrounded: v is that of a policy's actions, or the best."""
         gaps = np.where(self.counts, v - q, 0.0)
         g = v[..., 0] - np.moveaxis(h, 1, -1)
         lowest, highest = g.min(axis=-1), g.max(axis=-1)
@@ -247,7 +248,7 @@ class Chains(Cones):
         rho = self.drift * size + U * (2 * peak + size) + np.where(peak + size > 0, self.underflow, 0)
         noise = rho + U * np.maximum(np.abs(lowest), np.abs(highest))
         width = self.discount * self.steps * (highest - lowest + 2 * noise)
-        return gaps, (2 * rho + width) * (1 + 16 * U) + U * np.abs(gaps).max(axis=(-2, -1))
+        return gaps, (2 * rho + width) * (1 + 16 * U)
 
     def visits(self, policies: Array) -> Array:
         chains = np.einsum("fsa,sat->fst", policies, self.rows, optimize=True)

@@ -35,7 +35,7 @@ class Episodes(Cones):
         return seen[:-1]
 
     def _values(self, rewards: Array, actions: Array | None) -> tuple[Array, Array]:
-        """v [F, K, S + 1] and q of some policies, or of the best."""
+        """Values [F, K, S + 1], and q, of some policies, or of the best."""
         q = np.array(rewards)
         v = np.zeros((*q.shape[:2], self.num_states + 1))
         for level in reversed(self.levels):
@@ -47,14 +47,19 @@ class Episodes(Cones):
         return v, q
 
     def optimal_gaps(self, actions: Array, rewards: Array) -> tuple[Array, Array]:
-        gaps, error = self._certified(rewards[:, None], *self._values(rewards[:, None], None))
-        return gaps[:, 0], error[:, 0]
+        v, q = self._values(rewards[:, None], None)
+        gaps = np.where(self.counts, v[:, 0, :-1, None] - q[:, 0], 0.0)
+        # The last level is its rewards; every other rounds once more (see `solvers.passes`).
+        wrong, peak = np.zeros(len(rewards)), np.abs(rewards).max(axis=(-2, -1))
+        error = np.zeros(gaps.shape[:2])
+        for level, below in zip(self.levels[-2::-1], self.levels[:0:-1], strict=True):
+            largest = self.discount * np.abs(v[:, 0, below]).max(axis=-1)
+            wrong = (self.discount * wrong + U * (peak + 2 * largest)) * (1 + 4 * U)
+            error[:, level] = 2 * wrong[:, None]
+        return gaps, error[..., None] + U * gaps
 
     def gaps(self, actions: Array, rewards: Array) -> tuple[Array, Array]:
-        own = np.broadcast_to(rewards, (len(actions), *rewards.shape[1:]))
-        return self._certified(rewards, *self._values(own, actions))
-
-    def _certified(self, rewards: Array, v: Array, q: Array) -> tuple[Array, Array]:
+        v, q = self._values(np.broadcast_to(rewards, (len(actions), *rewards.shape[1:])), actions)
         gaps = np.where(self.counts, v[..., :-1, None] - q, 0.0)
         # No value exceeds the depth times the largest reward, and every level rounds twice.
         depth = len(self.levels)

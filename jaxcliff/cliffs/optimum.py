@@ -32,12 +32,10 @@ def _here(cones: Cones, rewards: Array, tie_tolerance: float) -> ActionSets:
     clean = cones.clean(rewards)
     lanes = clean.reshape(-1, *cones.counts.shape)
     gap, bound = cones.in_blocks(lambda some: cones.optimal_gaps(optimal_policies(cones, some), some), lanes)
-    points, parts = np.ones((len(lanes), 1)), lanes[:, None]
-    lead = clean.shape[:-2]
-    threshold = tie_tolerance * Ties(cones, 0).spans(parts, points).reshape(lead)
-    gap = np.where(cones.legal, np.where(cones.counts, gap, 0.0), np.inf).reshape(clean.shape)
-    bound = np.broadcast_to(bound.reshape(*lead, 1, 1), clean.shape)
-    acts = policies.decided(gap, bound, np.broadcast_to(cones.legal, gap.shape), threshold)
+    span = Ties(cones, 0).spans(lanes[:, None], np.ones((len(lanes), 1)))
+    gap, bound = np.where(cones.legal, gap, np.inf).reshape(clean.shape), bound.reshape(clean.shape)
+    legal = np.broadcast_to(cones.legal, clean.shape)
+    acts = policies.decided(gap, bound, legal, tie_tolerance * span.reshape(clean.shape[:-2]))
     return policies.settled(acts, cones.mdp, clean)
 
 
