@@ -54,6 +54,18 @@ def contract(subscripts: str, *operands: jax.Array) -> jax.Array:
     return jnp.einsum(subscripts, *operands, precision=jax.lax.Precision.HIGHEST)
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def norm_of(p: float, counts: jax.Array, reward: jax.Array, other: Any = 0) -> jax.Array:
+    """‖reward − other‖ in the norm p, over the last two axes and the entries that count."""
+    size = jnp.where(counts, jnp.abs(reward - other), 0)
+    largest = jnp.max(size, axis=(-2, -1))
+    if p == np.inf:
+        return largest
+    # In units of the largest entry: no power overflows or is lost below the smallest number.
+    unit = jax.lax.stop_gradient(jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1))
+    return unit * jnp.sum((size / unit[..., None, None]) ** p, axis=(-2, -1)) ** (1 / p)
+
+
 def unit_roundoff(dtype: jnp.dtype) -> float:
     """u, half an ulp of 1: |fl(x ∘ y) − (x ∘ y)| ≤ u·|x ∘ y|."""
     return float(jnp.finfo(dtype).eps) / 2

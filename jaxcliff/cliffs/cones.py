@@ -39,15 +39,20 @@ def host() -> jax.Device:
 
 @contextlib.contextmanager
 def float64() -> Iterator[None]:
-    """JAX in float64 on the host, inside this block and this thread only."""
-    with jax.enable_x64(True), jax.default_device(host()):
+    """JAX in float64 on the host, inside this block and this thread only.
+
+    Where that is how JAX is set anyway nothing changes, so that programs compiled outside are used inside.
+    """
+    plain = jax.default_backend() == "cpu" and jax.config.jax_default_device is None
+    with jax.enable_x64(True), contextlib.nullcontext() if plain else jax.default_device(host()):
         yield
 
 
 def on_host(mdp: MDP) -> MDP:
     """The problem in float64 on the host; its numbers are those it was given."""
     with float64():
-        moved = jax.device_put(mdp, host())
+        there = all(leaf.devices() == {host()} for leaf in jax.tree.leaves(mdp))
+        moved = mdp if there else jax.device_put(mdp, host())
         return moved.astype(jnp.dtype("float64"))
 
 
