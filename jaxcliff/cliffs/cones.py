@@ -176,7 +176,7 @@ class Chains(Cones):
         k, defect = int(t.support), float(t.defect)
         self.drift = self.discount * (k * U / (1 - k * U) + defect + U)
         self.underflow = (k + 8) * np.finfo(np.float64).tiny
-        self.pinned = self.mdp.pinned
+        self.pinned, self.decides = self.mdp.pinned, self.counts.any(axis=1)
         self.level = 0.0 if self.pinned else self.discount / self.num_states
 
     def _systems(self, chains: Array) -> Array:
@@ -203,7 +203,7 @@ class Chains(Cones):
         h = np.zeros((self.num_states, len(rewards)))
         for _ in range(self.num_states):
             before, h = h, np.where(self.counts[..., None], q, -np.inf).max(axis=1)
-            h = np.where(self.counts.any(axis=1)[:, None], h, 0.0)
+            h[~self.decides] = 0.0
             change = h - before
             if (change.max(axis=0) - change.min(axis=0) <= enough).all():
                 break
@@ -212,11 +212,12 @@ class Chains(Cones):
 
     def reachable(self) -> Array:
         after = (self.rows > 0).any(axis=1)
-        seen = fresh = self.initial > 0
-        while fresh.any():
-            fresh = after[fresh].any(axis=0) & ~seen
-            seen = seen | fresh
-        return seen
+        seen: Array = self.initial > 0
+        while True:
+            more = seen | after[seen].any(axis=0)
+            if (more == seen).all():
+                return seen
+            seen = more
 
     def gaps(self, actions: Array, rewards: Array) -> tuple[Array, Array]:
         r, h, q = self._backed_up(actions, rewards)
@@ -226,7 +227,7 @@ class Chains(Cones):
     def optimal_gaps(self, actions: Array, rewards: Array) -> tuple[Array, Array]:
         r, h, q = self._backed_up(actions, rewards[:, None])
         best = np.where(self.counts, q, -np.inf).max(axis=-1, keepdims=True)
-        gaps, error = self._certified(r, h, q, np.where(self.counts.any(axis=-1, keepdims=True), best, 0.0))
+        gaps, error = self._certified(r, h, q, np.where(self.decides[:, None], best, 0.0))
         return gaps[:, 0], error[..., None] + U * gaps[:, 0]
 
     def _backed_up(self, actions: Array, rewards: Array) -> tuple[Array, Array, Array]:
