@@ -109,7 +109,9 @@ def _by_tolerance(solution: Solution, tolerance: Any, unit: Any) -> ActionSets:
 
 def decided(gap: Any, bound: Any, legal: Any, threshold: Any) -> ActionSets:
     """The three answers, of gaps that are wrong by a bound at most."""
-    xp, limit = namespace(gap, bound, legal, threshold), threshold[..., None, None]
+    xp = namespace(gap, bound, legal, threshold)
+    threshold = xp.asarray(threshold)  # a number of numpy's is no array
+    limit = threshold[..., None, None]
     # Failed lanes have NaN gaps and infinite bounds: both comparisons are False, every action is undecided.
     suboptimal = legal & (gap - bound > limit)
     rivals = legal & ~suboptimal

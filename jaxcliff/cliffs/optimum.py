@@ -13,6 +13,7 @@ from jaxcliff._numerics import placed
 from jaxcliff.cliffs.beside import Ties
 from jaxcliff.cliffs.cones import Array, Cones, float64
 from jaxcliff.policies import ActionSets, optimal_actions
+from jaxcliff.solvers.batch import Status
 from jaxcliff.solvers.solve import solve
 
 WORK = 2**25  # multiplications of policies' linear solves: a tenth of a second, where compiling takes one and more
@@ -49,7 +50,8 @@ def _compiled(cones: Cones, rewards: Array, tie_tolerance: float) -> ActionSets:
     with float64():
         sol = solve(cones.mdp, placed(rewards))
         found = jax.tree.map(np.asarray, sol)
-    if not found.ok.all():
-        lane = tuple(int(i) for i in np.argwhere(~found.ok)[0])
-        raise ValueError(f"reward {lane} could not be solved: {found[lane].summary() if lane else found.summary()}")
+    failed = found.status > Status.ROUNDING_FLOOR
+    if failed.any():
+        lane = tuple(int(i) for i in np.argwhere(failed)[0])
+        raise ValueError(f"reward {lane} could not be solved: {sol[lane].summary() if lane else sol.summary()}")
     return optimal_actions(found.replace(origin=sol.origin), tie_tolerance)
