@@ -277,7 +277,7 @@ def _added(mdp: MDP, reward: Any, step: Rewards, norm: str, size: Any = 1) -> Pe
 
 
 @jax.jit
-def _sum(counts: jax.Array, base: Rewards, size: jax.Array, step: Rewards) -> Rewards:
+def _sum(counts: jax.Array, base: jax.Array, size: Any, step: jax.Array) -> jax.Array:
     return jnp.where(counts, base + size * step, base)
 
 
