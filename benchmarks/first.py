@@ -78,11 +78,11 @@ def main(question: str) -> None:
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    asked, compiled = questions()[question], []
+    asked, compiled = questions()[question], list[float]()
 
-    def listen(event: str, seconds: float, **_: Any) -> None:
+    def listen(event: str, duration_secs: float, **_: Any) -> None:
         if event.endswith("backend_compile_duration"):
-            compiled.append(seconds)
+            compiled.append(duration_secs)
 
     jax.monitoring.register_event_duration_secs_listener(listen)
     began = time.perf_counter()
