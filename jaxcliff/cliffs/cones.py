@@ -43,7 +43,7 @@ def float64() -> Iterator[None]:
 
     Where that is how JAX is set anyway nothing changes, so that programs compiled outside are used inside.
     """
-    plain = jax.default_backend() == "cpu" and jax.config.jax_default_device is None
+    plain = jax.default_backend() == "cpu" and jax.config.jax_default_device is None  # type: ignore[attr-defined]
     with jax.enable_x64(True), contextlib.nullcontext() if plain else jax.default_device(host()):
         yield
 
@@ -176,7 +176,8 @@ class Chains(Cones):
         k, defect = int(t.support), float(t.defect)
         self.drift = self.discount * (k * U / (1 - k * U) + defect + U)
         self.underflow = (k + 8) * np.finfo(np.float64).tiny
-        self.pinned, self.decides = self.mdp.pinned, self.counts.any(axis=1)
+        self.pinned = self.mdp.pinned
+        self.decides: Array = self.counts.any(axis=1)
         self.level = 0.0 if self.pinned else self.discount / self.num_states
 
     def _systems(self, chains: Array) -> Array:
