@@ -177,7 +177,7 @@ class Chains(Cones):
         self.drift = self.discount * (k * U / (1 - k * U) + defect + U)
         self.underflow = (k + 8) * np.finfo(np.float64).tiny
         self.pinned = self.mdp.pinned
-        self.decides: Array = self.counts.any(axis=1)
+        self.decides = np.asarray(self.counts.any(axis=1))
         self.level = 0.0 if self.pinned else self.discount / self.num_states
 
     def _systems(self, chains: Array) -> Array:
@@ -212,7 +212,7 @@ class Chains(Cones):
         return np.where(self.counts[..., None], q, -np.inf).argmax(axis=1).T
 
     def reachable(self) -> Array:
-        after = (self.rows > 0).any(axis=1)
+        after = np.asarray((self.rows > 0).any(axis=1))
         seen: Array = self.initial > 0
         while True:
             more = seen | after[seen].any(axis=0)
