@@ -8,13 +8,14 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from benchmarks import cases, figure, geometry, growth, measure, models
+from benchmarks import cases, cold, figure, geometry, growth, measure, models
 
 ALL: dict[str, Callable[[str], Iterator[cases.Record]]] = (
     dict.fromkeys(cases.CASES, cases.measured)
     | {"models": models.measured}
     | {f"growth_{name}": growth.measured for name in growth.AXES}
     | geometry.CASES
+    | {"cold": cold.measured}
 )
 
 
@@ -78,6 +79,7 @@ def _show(record: cases.Record) -> None:
     shown += f" {'–':>8s}" if record["error"] is None else f" {record['error']:8.1e}"
     if record["error"] is not None and not measure.right(record):
         shown += f" above {measure.ACCURACY:g}: in no ratio"
+    shown += f" {record['programs']:4d} programs" if "programs" in record else ""
     case = record["case"] + (f" {record['at']:g}" if "at" in record else "")
     print(
         f"{case:18s} {record['method']:26s} {record['lanes']:8d} {np.median(record['seconds']):10.4f} "

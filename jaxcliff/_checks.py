@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcliff._numerics import placed
 from jaxcliff._records import is_concrete, is_record
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -122,12 +123,30 @@ def array(value: Any, name: str) -> jax.Array:
     """An array of real numbers for JAX, traced or not."""
     unmasked(value, name)
     try:
-        found = jnp.asarray(value.data if np.ma.isMaskedArray(value) else value)
+        given = value.data if np.ma.isMaskedArray(value) else value
+        host = _on_host(given)
+        found = jnp.asarray(given) if host is None else placed(host)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} must be an array of numbers, not {shown(value)}") from None
     if is_key(found) or jnp.issubdtype(found.dtype, jnp.complexfloating):
         raise ValueError(f"{name} must be real, not {found.dtype}")
     return found
+
+
+def _on_host(value: Any) -> np.ndarray | None:
+    """Numbers of numpy's, or lists of Python's, as a host array that JAX takes as it is; None for all others."""
+    if isinstance(value, np.ndarray | np.generic):
+        return np.asarray(value)
+    if isinstance(value, list | tuple) and _plain(value):
+        found = np.asarray(value)
+        wide = found.dtype.kind == "i" and not (found.min(initial=0) >= -(2**31) and found.max(initial=0) < 2**31)
+        return None if wide or found.dtype.kind not in "bif" else found  # what may overflow is left to JAX
+    return None
+
+
+def _plain(value: Any) -> bool:
+    """Whether this is a number of Python's, or lists of them."""
+    return all(map(_plain, value)) if isinstance(value, list | tuple) else isinstance(value, bool | int | float)
 
 
 def scalar(value: Any, name: str) -> jax.Array:
@@ -175,11 +194,18 @@ def study(ds: Any, name: str, maker: str) -> None:
         raise ValueError(f"this figure draws a dataset made by {maker}; this one is of another kind: {found!r}")
 
 
+def takes_numpy(rule: Function) -> Function:
+    """Marks a selection rule that computes with numpy's arrays what it computes with JAX's."""
+    rule.takes_numpy = True  # type: ignore[attr-defined]
+    return rule
+
+
 def selected(rule: Any, acts: Any) -> np.ndarray:
-    """The policies that a selection rule makes of action sets, of their shape."""
+    """The policies that a selection rule makes of action sets of numpy's, of their shape."""
     if not callable(rule):
         raise ValueError(f"rule must be a selection such as jc.policies.first, not {shown(rule)}")
-    found = np.asarray(rule(acts))
+    plain = getattr(rule, "takes_numpy", False)
+    found = np.asarray(rule(acts if plain else jax.tree.map(placed, acts)))
     if found.shape != acts.gap.shape:
         raise ValueError(f"rule must return policies of shape {list(acts.gap.shape)}, not {list(found.shape)}")
     return found

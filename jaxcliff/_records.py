@@ -80,6 +80,11 @@ def is_concrete(*trees: Any) -> bool:
     return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
 
 
+def in_hand(*trees: Any) -> bool:
+    """Whether there are numbers to compute with here and now: nothing is traced, here or around."""
+    return is_concrete(*trees, jax.device_put(0.0))
+
+
 def _brief(value: Any) -> str:
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         if value.shape == () and is_concrete(value):

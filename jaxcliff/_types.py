@@ -1,7 +1,8 @@
 """Axis names and array aliases, each written once.
 
 S states, A actions, K successors of one state-action pair, *B any leading lane axes (a *lane* is one
-reward of a batch). Under jaxtyping the aliases check shapes and kinds; without it they are `jax.Array`.
+reward of a batch). Under jaxtyping the aliases check shapes and kinds; without it they are `jax.Array`. Numpy's arrays
+pass too: host geometry hands them to what computes with either.
 """
 
 from typing import TYPE_CHECKING, TypeAlias
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
     Values: TypeAlias = jax.Array
 else:
     try:
-        from jaxtyping import Array, Bool, Float, Int
+        import numpy as np
+        from jaxtyping import Bool, Float, Int
     except ImportError:
         Expected = LaneFlags = LaneScalars = LaneStatus = jax.Array
         Columns = Policies = Rewards = ActionFlags = StateFlags = Values = jax.Array
     else:
+        Array = jax.Array | np.ndarray
         Columns = Float[Array, "S B"]  # values with their lanes last, as sweeps go through them
         Expected = Float[Array, "*B S A"]  # E[V(next state)] for every state and action
         LaneFlags = Bool[Array, "*B"]

@@ -17,8 +17,8 @@ import numpy as np
 
 from jaxcliff import _checks
 from jaxcliff import horizon as _horizon
-from jaxcliff._numerics import promoted, unit_roundoff
-from jaxcliff._records import assign, is_concrete, record
+from jaxcliff._numerics import cast, namespace, placed, promoted, unit_roundoff
+from jaxcliff._records import assign, in_hand, is_concrete, record
 from jaxcliff._types import Expected, Rewards, Values
 from jaxcliff.labels import Labels, labelled
 from jaxcliff.transitions import ROW_SUM_TOLERANCE, Dense, Successors, Tree, without_empty_rows
@@ -84,9 +84,10 @@ class MDP:
     @property
     def steps(self) -> jax.Array:
         """L, the largest discounted number of steps: 1/(1 − γ) or the horizon; infinite where neither is known."""
-        gamma = self.discount
-        geometric = 1 / jnp.where(gamma < 1, 1 - gamma, 0)
-        return jnp.where((gamma >= 0) & (gamma <= 1), jnp.minimum(geometric, self.horizon), jnp.inf)
+        if not in_hand(self.discount, self.horizon):
+            return _steps(self.discount, self.horizon)
+        with np.errstate(divide="ignore"):
+            return placed(_steps(np.asarray(self.discount), np.asarray(self.horizon)))
 
     @property
     def distributions(self) -> Any:
@@ -101,6 +102,8 @@ class MDP:
     @property
     def decisions(self) -> jax.Array:
         """Boolean [S, A]: legal actions of non-terminal states, the entries of a reward that count."""
+        if in_hand(self.legal, self.terminal):
+            return placed(_deciding(self.reward.shape, self.legal, self.terminal))
         mask = jnp.ones(self.reward.shape, bool) if self.legal is None else self.legal
         return mask if self.terminal is None else mask & ~self.terminal[:, None]
 
@@ -114,9 +117,9 @@ class MDP:
         """The same problem in another dtype (transition rows are divided by their sums again)."""
         if dtype == self.dtype:
             return self
-        cast = {name: getattr(self, name).astype(dtype) for name in ("reward", "discount", "initial")}
+        same = {name: cast(getattr(self, name), dtype) for name in ("reward", "discount", "initial")}
         moved = None if self.transitions is None else self.transitions.astype(dtype)
-        new = dataclasses.replace(self, transitions=moved, **cast)
+        new = dataclasses.replace(self, transitions=moved, **same)
         if not is_concrete(new):
             assign(new, horizon=self.horizon.astype(dtype))
         return new
@@ -139,6 +142,18 @@ class MDP:
         actions = f"{self.num_actions} action" + "s" * (self.num_actions != 1)
         discount = f"{float(self.discount):.6g}" if is_concrete(self.discount) else "traced"
         return f"MDP({actions}, {states}, {kind}, discount {discount}, {self.dtype})"
+
+
+def _steps(discount: Any, horizon: Any) -> Any:
+    xp = namespace(discount, horizon)
+    geometric = 1 / xp.where(discount < 1, 1 - discount, 0)
+    return xp.where((discount >= 0) & (discount <= 1), xp.minimum(geometric, horizon), xp.inf)
+
+
+def _deciding(shape: tuple[int, ...], legal: Any, terminal: Any) -> np.ndarray:
+    """The entries of a reward that count, [S, A], of masks that hold numbers."""
+    mask = np.ones(shape, bool) if legal is None else np.asarray(legal)
+    return mask if terminal is None else mask & ~np.asarray(terminal)[:, None]
 
 
 @_checks.public
@@ -171,7 +186,7 @@ def _cast(mdp: MDP) -> None:
         raise ValueError("a problem with transitions needs a discount between 0 and 1")
     reward = _checks.array(mdp.reward, "the reward")
     if not jnp.issubdtype(reward.dtype, jnp.floating):
-        reward = reward.astype(jnp.result_type(float))
+        reward = cast(reward, jnp.result_type(float))
     discount = 0.0 if mdp.discount is None else mdp.discount
     given: dict[str, Any] = {name: getattr(mdp, name) for name in ("initial", "legal", "terminal")}
     given = {name: None if value is None else _checks.array(value, name) for name, value in given.items()}
@@ -186,9 +201,9 @@ def _cast(mdp: MDP) -> None:
     assign(
         mdp,
         transitions=None if mdp.transitions is None else mdp.transitions.astype(dtype),
-        reward=reward.astype(dtype),
-        discount=jnp.asarray(discount).astype(dtype),
-        initial=None if mdp.initial is None else given["initial"].astype(dtype),
+        reward=cast(reward, dtype),
+        discount=cast(discount, dtype),
+        initial=None if mdp.initial is None else cast(given["initial"], dtype),
         legal=given["legal"],
         terminal=given["terminal"],
     )
@@ -268,7 +283,7 @@ def _check_numbers(mdp: MDP) -> None:
         )
     counts = legal & ~terminal[:, None]
     if isinstance(mdp.transitions, Dense | Successors):
-        exists = np.asarray(mdp.transitions.probabilities != 0).any(-1)
+        exists = (np.asarray(mdp.transitions.probabilities) != 0).any(-1)
         for s, a in np.argwhere(counts & ~exists)[:1]:
             raise ValueError(
                 f"{name.state(s)}, {name.action(a, s)} is legal but has no transitions; "
@@ -282,14 +297,15 @@ def _check_numbers(mdp: MDP) -> None:
                 f"and it sums to {start.sum():g}"
             )
     steps = _steps_to_end(mdp, discount, counts, terminal)
+    horizon = np.asarray(steps, mdp.dtype)
+    if np.isfinite(steps) and not isinstance(mdp.transitions, Tree):
+        horizon = np.nextafter(horizon, np.asarray(np.inf, mdp.dtype))
     assign(
         mdp,
-        reward=jnp.where(jnp.asarray(counts), mdp.reward, 0),
-        legal=None if legal.all() else jnp.asarray(legal),
-        terminal=jnp.asarray(terminal) if terminal.any() else None,
-        horizon=jnp.asarray(np.nextafter(np.asarray(steps, mdp.dtype), np.asarray(np.inf, mdp.dtype)))
-        if np.isfinite(steps) and not isinstance(mdp.transitions, Tree)
-        else jnp.asarray(steps).astype(mdp.dtype),
+        reward=mdp.reward if counts.all() else placed(np.where(counts, reward, np.zeros((), reward.dtype))),
+        legal=None if legal.all() else placed(legal),
+        terminal=placed(terminal) if terminal.any() else None,
+        horizon=placed(horizon),
     )
 
 
@@ -322,8 +338,9 @@ def _fill(mdp: MDP) -> None:
     """The defaults that are arrays."""
     if mdp.horizon is None:
         depth = mdp.transitions.depth if isinstance(mdp.transitions, Tree) else np.inf
-        assign(mdp, horizon=jnp.asarray(depth).astype(mdp.dtype))
+        assign(mdp, horizon=cast(depth, mdp.dtype))
     if mdp.initial is None:
-        free = jnp.ones(mdp.num_states) if mdp.terminal is None else ~mdp.terminal
-        free = free.astype(mdp.dtype)
-        assign(mdp, initial=free / jnp.sum(free))
+        known = is_concrete(mdp.terminal)
+        free = np.ones(mdp.num_states, bool) if mdp.terminal is None else ~mdp.terminal
+        free = np.asarray(free, mdp.dtype) if known else free.astype(mdp.dtype)
+        assign(mdp, initial=placed(free / np.sum(free)) if known else free / jnp.sum(free))

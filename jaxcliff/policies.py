@@ -16,6 +16,7 @@ action is then NaN); `ambiguous` says where that mattered. The policy of a faile
 """
 
 import functools
+import operator
 from typing import Any
 
 import jax
@@ -23,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff import _checks, exact
+from jaxcliff._numerics import cast, namespace, one_program, placed
 from jaxcliff._records import is_concrete, record
 from jaxcliff._types import ActionFlags, LaneScalars, Policies, Rewards, StateFlags
 from jaxcliff.mdp import MDP
@@ -56,9 +58,13 @@ class ActionSets:
 
     def candidates(self, undecided: Any) -> ActionFlags:
         """The actions a selection may take."""
+        return _either(self.parts(undecided))
+
+    def parts(self, undecided: Any) -> tuple[ActionFlags, ...]:
+        """The sets which they are in."""
         if not isinstance(undecided, str) or undecided not in ("include", "exclude"):
             raise ValueError(f"undecided must be 'include' or 'exclude', not {_checks.shown(undecided)}")
-        return self.optimal | self.undecided if undecided == "include" else self.optimal
+        return (self.optimal, self.undecided) if undecided == "include" else (self.optimal,)
 
 
 @_checks.public
@@ -85,20 +91,31 @@ def optimal_actions(solution: Solution, tie_tolerance: Any = None, *, absolute: 
     lanes = solution.status.shape
     if np.shape(tie_tolerance) not in ((), lanes):
         raise ValueError(f"tie_tolerance is one number or one per lane, {lanes}, not {np.shape(tie_tolerance)}")
-    acts = _sort(solution, _checks.array(tolerance, "tie_tolerance").astype(dtype), absolute)
-    return acts if solution.origin is None or not is_concrete(acts) else _settled(acts, *solution.origin)
+    tolerance = cast(_checks.array(tolerance, "tie_tolerance"), dtype)
+    acts = _sort(solution, tolerance if namespace(solution) is jnp else np.asarray(tolerance), absolute)
+    return acts if solution.origin is None or not is_concrete(acts) else settled(acts, *solution.origin)
 
 
-@functools.partial(jax.jit, static_argnames="absolute")
-def _sort(solution: Solution, tolerance: jax.Array, absolute: bool) -> ActionSets:
-    threshold = tolerance * (jnp.ones_like(solution.span) if absolute else solution.span)
-    gap, bound = solution.gaps, solution.gap_bound
-    legal = ~jnp.isneginf(solution.centred_q)
+def _sort(solution: Solution, tolerance: Any, absolute: bool) -> ActionSets:
+    unit = np.ones(solution.span.shape, solution.span.dtype) if absolute else solution.span
+    return _by_tolerance(solution, tolerance, unit)
+
+
+@one_program
+def _by_tolerance(solution: Solution, tolerance: Any, unit: Any) -> ActionSets:
+    legal = ~namespace(solution).isneginf(solution.centred_q)
+    return decided(solution.gaps, solution.gap_bound, legal, tolerance * unit)
+
+
+def decided(gap: Any, bound: Any, legal: Any, threshold: Any) -> ActionSets:
+    """The three answers, of gaps that are wrong by a bound at most."""
+    xp = namespace(gap, bound, legal, threshold)
+    threshold = xp.asarray(threshold)  # a number of numpy's is no array
     limit = threshold[..., None, None]
     # Failed lanes have NaN gaps and infinite bounds: both comparisons are False, every action is undecided.
     suboptimal = legal & (gap - bound > limit)
     rivals = legal & ~suboptimal
-    sole = rivals & (jnp.sum(rivals, axis=-1, keepdims=True) == 1) & jnp.isfinite(bound)
+    sole = rivals & (xp.sum(rivals, axis=-1, keepdims=True) == 1) & xp.isfinite(bound)
     optimal = (legal & (gap + bound <= limit)) | sole
     return ActionSets(
         optimal=optimal,
@@ -110,33 +127,39 @@ def _sort(solution: Solution, tolerance: jax.Array, absolute: bool) -> ActionSet
     )
 
 
-def _settled(acts: ActionSets, mdp: MDP, rewards: Rewards) -> ActionSets:
+def settled(acts: ActionSets, mdp: MDP, rewards: Any) -> ActionSets:
     """The same with exact ties decided that no error bound can show."""
-    undecided = np.asarray(acts.undecided & jnp.isfinite(acts.gap_bound))
+    undecided = np.asarray(acts.undecided)
     if not undecided.any():
         return acts
     lanes, shape = (-1, *mdp.reward.shape), undecided.shape
-    optimal, unsure, given = (np.asarray(x).reshape(lanes) for x in (acts.optimal, undecided, rewards))
-    found = jnp.asarray(exact.settle(optimal, unsure, given[:, None], mdp).reshape(shape))
-    return acts.replace(optimal=acts.optimal | found, undecided=acts.undecided & ~found)  # type: ignore[attr-defined]
+    optimal, unsure = np.asarray(acts.optimal), undecided & np.isfinite(np.asarray(acts.gap_bound))
+    given = np.asarray(rewards).reshape(lanes)[:, None]
+    found = exact.settle(optimal.reshape(lanes), unsure.reshape(lanes), given, mdp).reshape(shape)
+    if not found.any():
+        return acts
+    own = placed if namespace(acts) is jnp else np.asarray
+    return acts.replace(optimal=own(optimal | found), undecided=own(undecided & ~found))  # type: ignore[attr-defined]
 
 
 @_checks.public
 def ambiguous(acts: ActionSets) -> StateFlags:
     """States whose choice rests on an undecided action, [*B, S]."""
-    return jnp.any(acts.undecided, axis=-1)
+    return namespace(acts.undecided).any(acts.undecided, axis=-1)
 
 
 @_checks.public
+@_checks.takes_numpy
 def uniform(acts: ActionSets, *, undecided: Any = "include") -> Policies:
     """Every optimal action with the same probability."""
-    return _normalized(acts, acts.candidates(undecided).astype(acts.gap.dtype))
+    return _uniform(acts.parts(undecided), acts.gap_bound)
 
 
 @_checks.public
+@_checks.takes_numpy
 def first(acts: ActionSets, *, undecided: Any = "include") -> Policies:
     """The optimal action with the lowest index: what argmax does, said aloud."""
-    return preferred(acts, jnp.arange(acts.gap.shape[-1]), undecided=undecided)
+    return _foremost(acts.parts(undecided), acts.gap_bound, np.arange(acts.gap.shape[-1]))
 
 
 @_checks.public
@@ -148,9 +171,7 @@ def preferred(acts: ActionSets, order: Any, *, undecided: Any = "include") -> Po
         raise ValueError(f"order must list all {actions} actions, [A] or [S, A], not shape {list(order.shape)}")
     if is_concrete(order) and not (np.sort(np.asarray(order), axis=-1) == np.arange(actions)).all():
         raise ValueError(f"order must list every action from 0 to {actions - 1} once")
-    rank = jnp.argsort(order, axis=-1)
-    chosen = jnp.argmin(jnp.where(acts.candidates(undecided), rank, actions), axis=-1)
-    return _normalized(acts, _one_hot(chosen, acts) * acts.candidates(undecided).astype(acts.gap.dtype))
+    return _foremost(acts.parts(undecided), acts.gap_bound, order)
 
 
 @_checks.public
@@ -160,23 +181,17 @@ def closest_to(acts: ActionSets, base: Any, *, undecided: Any = "include") -> Po
     Where the base gives every optimal action probability 0, no optimal policy is closer than another, and the
     choice is uniform.
     """
-    candidates = acts.candidates(undecided)
-    base = _checks.array(base, "the base policy").astype(acts.gap.dtype)
-    states, actions = candidates.shape[-2:]
+    parts, base = acts.parts(undecided), cast(_checks.array(base, "the base policy"), acts.gap.dtype)
+    states, actions = acts.gap.shape[-2:]
     if not base.ndim or base.shape[-1] != actions or base.shape[-2:-1] not in ((), (1,), (states,)):
         raise ValueError(f"the base policy must have shape [..., {states}, {actions}], not {list(base.shape)}")
-    weight = jnp.where(candidates, base, 0)
-    covered = ~(jnp.sum(weight, axis=-1, keepdims=True) <= 0)  # NaN stays NaN
-    return _normalized(acts, jnp.where(covered, weight, candidates.astype(weight.dtype)))
+    return _nearest(parts, acts.gap_bound, base)
 
 
 @_checks.public
 def random(acts: ActionSets, *, key: Any, undecided: Any = "include") -> Policies:
     """One optimal action per state and lane, drawn uniformly."""
-    candidates = acts.candidates(undecided)
-    draw = jax.random.uniform(_checks.random_key(key), candidates.shape, acts.gap.dtype)
-    chosen = jnp.argmax(mask_illegal(draw, candidates), axis=-1)
-    return _normalized(acts, _one_hot(chosen, acts) * candidates.astype(acts.gap.dtype))
+    return _drawn(acts.parts(undecided), acts.gap_bound, _checks.random_key(key))
 
 
 @_checks.public
@@ -189,7 +204,7 @@ def entropy_limit(acts: ActionSets, mdp: MDP, *, undecided: Any = "include") -> 
     bandits, not in general. A choice within a state depends on the states after it; a lane in which one has no
     candidate is NaN.
     """
-    return _trajectory_limit(acts, mdp, jnp.ones_like(acts.gap), undecided)
+    return _trajectory_limit(acts, mdp, np.ones(acts.gap.shape, acts.gap.dtype), undecided)
 
 
 @_checks.public
@@ -217,20 +232,25 @@ def kl_limit(acts: ActionSets, mdp: MDP, base: Any, *, undecided: Any = "include
     return jnp.where(sound, _trajectory_limit(acts, mdp, base, undecided), jnp.nan)
 
 
-def _trajectory_limit(acts: ActionSets, mdp: MDP, weight: jax.Array, undecided: str) -> Policies:
+def _trajectory_limit(acts: ActionSets, mdp: MDP, weight: Any, undecided: str) -> Policies:
     """Restricted to optimal actions the reward no longer matters, and the bonus of the regulariser decides alone.
 
     H is the value of KL regularisation of strength 1 towards the restricted weights, with their lost mass as reward.
     """
     _check_same(acts, mdp)
-    mass = jnp.where(acts.candidates(undecided), weight, 0)
+    reward, base = _restricted(acts.parts(undecided), weight)
+    limit = solve(mdp, reward, regularizer=KL(np.ones((), reward.dtype), base)).policy
+    return _where_solved(acts.gap_bound, limit)
+
+
+@one_program
+def _restricted(parts: Any, weight: Any) -> tuple[Any, Any]:
+    """The log of what the candidates weigh together, and their shares."""
+    mass = jnp.where(_either(parts), weight, 0)
     total = jnp.sum(mass, axis=-1, keepdims=True)
     covered = total > 0
     reward = jnp.broadcast_to(jnp.log(jnp.where(covered, total, 1)), mass.shape)
-    base = mass / jnp.where(covered, total, 1)  # a row of zeros is no distribution: its lane ends as NaN
-    limit = solve(mdp, reward, regularizer=KL(jnp.ones((), mass.dtype), base)).policy
-    solved = jnp.any(jnp.isfinite(acts.gap_bound), axis=-1, keepdims=True)
-    return jnp.where(solved, limit, jnp.nan)
+    return reward, mass / jnp.where(covered, total, 1)  # a row of zeros is no distribution: its lane ends as NaN
 
 
 def _check_same(acts: ActionSets, mdp: MDP) -> None:
@@ -238,13 +258,53 @@ def _check_same(acts: ActionSets, mdp: MDP) -> None:
         raise ValueError(f"these action sets are of another problem: they have shape {list(acts.gap.shape)}")
 
 
-def _one_hot(actions: jax.Array, acts: ActionSets) -> Policies:
-    return jax.nn.one_hot(actions, acts.gap.shape[-1], dtype=acts.gap.dtype)
+def _either(parts: tuple[Any, ...]) -> Any:
+    return functools.reduce(operator.or_, parts)
 
 
-def _normalized(acts: ActionSets, weight: Policies) -> Policies:
+@one_program
+def _uniform(parts: Any, bound: Any) -> Any:
+    return _normalized(_either(parts).astype(bound.dtype), bound)
+
+
+@one_program
+def _foremost(parts: Any, bound: Any, order: Any) -> Any:
+    """The first candidate in an order of preference."""
+    xp, candidates = namespace(parts, bound, order), _either(parts)
+    actions = candidates.shape[-1]
+    chosen = xp.argmin(xp.where(candidates, xp.argsort(order, axis=-1), actions), axis=-1)
+    return _one(chosen, candidates, bound)
+
+
+@one_program
+def _nearest(parts: Any, bound: Any, base: Any) -> Any:
+    candidates = _either(parts)
+    weight = jnp.where(candidates, base, 0)
+    covered = ~(jnp.sum(weight, axis=-1, keepdims=True) <= 0)  # NaN stays NaN
+    return _normalized(jnp.where(covered, weight, candidates.astype(weight.dtype)), bound)
+
+
+@one_program
+def _drawn(parts: Any, bound: Any, key: Any) -> Any:
+    candidates = _either(parts)
+    draw = jax.random.uniform(key, candidates.shape, bound.dtype)
+    return _one(jnp.argmax(mask_illegal(draw, candidates), axis=-1), candidates, bound)
+
+
+def _one(chosen: Any, candidates: Any, bound: Any) -> Any:
+    """One action per state with certainty, if it is a candidate."""
+    own = namespace(chosen).arange(candidates.shape[-1]) == chosen[..., None]
+    return _normalized((own & candidates).astype(bound.dtype), bound)
+
+
+def _normalized(weight: Any, bound: Any) -> Any:
     """Rows divided by their sums: 0/0 = NaN where there is nothing to choose from, and in failed lanes."""
-    weight = weight.astype(acts.gap.dtype)
-    total = jnp.sum(weight, axis=-1, keepdims=True)
-    solved = jnp.any(jnp.isfinite(acts.gap_bound), axis=-1, keepdims=True)
-    return jnp.where((total > 0) & solved, weight / jnp.where(total > 0, total, 1), jnp.nan)
+    xp = namespace(weight, bound)
+    total = xp.sum(weight, axis=-1, keepdims=True)
+    return _where_solved(bound, xp.where(total > 0, weight / xp.where(total > 0, total, 1), xp.nan))
+
+
+def _where_solved(bound: Any, policy: Any) -> Any:
+    """NaN in lanes whose gaps have no bound."""
+    xp = namespace(bound, policy)
+    return xp.where(xp.any(xp.isfinite(bound), axis=-1, keepdims=True), policy, xp.nan)

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff import _checks
-from jaxcliff._numerics import contract, row_defects, unit_roundoff
+from jaxcliff._numerics import cast, contract, placed, row_defects, unit_roundoff
 from jaxcliff._records import assign, is_concrete, record, static
 from jaxcliff._types import Expected, Policies, Values
 
@@ -59,7 +59,7 @@ class Dense:
         return self.probabilities.dtype
 
     def astype(self, dtype: Any) -> "Dense":
-        return self if dtype == self.dtype else Dense(self.probabilities.astype(dtype))
+        return self if dtype == self.dtype else Dense(cast(self.probabilities, dtype))
 
     def expect(self, values: Values) -> Expected:
         """Σ_s' P(s'|s, a) values(s')."""
@@ -107,7 +107,7 @@ class Successors:
         if self.probabilities is None:
             if states.shape[2] != 1:
                 raise ValueError(f"Successors needs probabilities when K = {states.shape[2]} > 1")
-            p = jnp.ones(states.shape)
+            p = placed(np.ones(states.shape))
         else:
             p = _as_float_array(self.probabilities)
         if p.shape != states.shape:
@@ -123,7 +123,7 @@ class Successors:
                     f"successor {k} of state {s}, action {a} is state {host[s, a, k]}; "
                     f"there are states 0 to {host.shape[0] - 1}"
                 )
-        assign(self, states=states.astype(jnp.int32))
+        assign(self, states=cast(states, jnp.int32))
         traced = not is_concrete(states)
         _install_rows(self, p, jnp.all((states >= 0) & (states < states.shape[0])) if traced else True)
 
@@ -140,7 +140,7 @@ class Successors:
         return self.probabilities.dtype
 
     def astype(self, dtype: Any) -> "Successors":
-        return self if dtype == self.dtype else Successors(self.states, self.probabilities.astype(dtype))
+        return self if dtype == self.dtype else Successors(self.states, cast(self.probabilities, dtype))
 
     def expect(self, values: Values) -> Expected:
         """Σ_k probabilities[s, a, k] values(states[s, a, k])."""
@@ -297,7 +297,7 @@ def without_empty_rows(transitions: Any, counts: jax.Array) -> Any:
 
 def _as_float_array(value: Any) -> jax.Array:
     array = _checks.array(value, "probabilities")
-    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(jnp.result_type(float))
+    return array if jnp.issubdtype(array.dtype, jnp.floating) else cast(array, jnp.result_type(float))
 
 
 def _check_sizes(states: int, actions: int) -> None:
@@ -315,7 +315,7 @@ def _install_rows(self: Any, p: jax.Array, inside: Any = True) -> None:
         defect = np.where(exists, row_defects(rows), 0.0).max().astype(rows.dtype)
         defect = np.nextafter(defect, np.asarray(np.inf, rows.dtype))
         support = np.int32((rows != 0).sum(-1).max())
-        assign(self, probabilities=jnp.asarray(rows), defect=jnp.asarray(defect), support=jnp.asarray(support))
+        assign(self, probabilities=placed(rows), defect=placed(defect), support=placed(support))
         return
     # Inside a transformation nothing can be refused, nor a sum be exact: the defect is measured, with its rounding; it
     # is infinite where a row is no distribution, and solving says so.

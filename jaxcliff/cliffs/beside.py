@@ -10,11 +10,10 @@ parts nearly cancel, its rounding would decide.
 
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff import _checks, exact
-from jaxcliff.cliffs.cones import Array, Cones, float64
+from jaxcliff.cliffs.cones import Array, Cones
 from jaxcliff.policies import ActionSets
 
 ROUNDS = 1000
@@ -65,15 +64,14 @@ class Ties:
         alone = sets.sum(axis=-1, keepdims=True) == 1
         optimal = sets & (alone | (gap + bound <= threshold[:, None, None]))
         settled = exact.settle(optimal, sets & ~optimal, parts, cones.mdp)
-        with float64():
-            return ActionSets(
-                optimal=jnp.asarray(optimal | settled),
-                suboptimal=jnp.asarray(cones.legal & ~sets),
-                undecided=jnp.asarray(sets & ~optimal & ~settled),
-                gap=jnp.asarray(np.where(cones.legal, np.where(cones.counts, gap, 0.0), np.inf)),
-                gap_bound=jnp.asarray(np.broadcast_to(bound, gap.shape)),
-                threshold=jnp.asarray(threshold),
-            )
+        return ActionSets(
+            optimal=optimal | settled,
+            suboptimal=cones.legal & ~sets,
+            undecided=sets & ~optimal & ~settled,
+            gap=np.where(cones.legal, np.where(cones.counts, gap, 0.0), np.inf),  # type: ignore[arg-type]
+            gap_bound=np.broadcast_to(bound, gap.shape),  # type: ignore[arg-type]
+            threshold=threshold,
+        )
 
     def beside(self, actions: Array, parts: Array, points: Array, directions: Array, blur: Any = 0.0) -> Array:
         """Actions [F, S] that are optimal at R(p + 0⁺d), starting from any; points and directions are [F, K].

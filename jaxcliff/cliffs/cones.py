@@ -23,10 +23,11 @@ import numpy as np
 from jaxcliff import _checks
 from jaxcliff.mdp import MDP, check_one
 from jaxcliff.solvers.factorize import check_factorable
-from jaxcliff.transitions import Dense, Successors, Tree
+from jaxcliff.transitions import Dense, Successors
 
 Array = np.ndarray
 U = 2.0**-53
+SETTLED = 2.0**-30  # of the rewards: sweeps that change less than this, up to a constant, are enough to begin with
 POLISH = 2  # sweeps after a linear solve, whose rounding they take away where a chain mixes
 ENTRIES = 2**22  # of the matrices of policies that are held at a time
 
@@ -38,15 +39,20 @@ def host() -> jax.Device:
 
 @contextlib.contextmanager
 def float64() -> Iterator[None]:
-    """JAX in float64 on the host, inside this block and this thread only."""
-    with jax.enable_x64(True), jax.default_device(host()):
+    """JAX in float64 on the host, inside this block and this thread only.
+
+    Where that is how JAX is set anyway nothing changes, so that programs compiled outside are used inside.
+    """
+    plain = jax.default_backend() == "cpu" and jax.config.jax_default_device is None  # type: ignore[attr-defined]
+    with jax.enable_x64(True), contextlib.nullcontext() if plain else jax.default_device(host()):
         yield
 
 
 def on_host(mdp: MDP) -> MDP:
     """The problem in float64 on the host; its numbers are those it was given."""
     with float64():
-        moved = jax.device_put(mdp, host())
+        there = all(leaf.devices() == {host()} for leaf in jax.tree.leaves(mdp))
+        moved = mdp if there else jax.device_put(mdp, host())
         return moved.astype(jnp.dtype("float64"))
 
 
@@ -76,6 +82,8 @@ class Cones(abc.ABC):
     @staticmethod
     def of(mdp: MDP) -> "Cones":
         """The arithmetic that fits a problem."""
+        from jaxcliff.cliffs.episodes import Episodes
+
         check_one(mdp)
         return (Chains if isinstance(mdp.transitions, Dense | Successors) else Episodes)(mdp)
 
@@ -108,6 +116,23 @@ class Cones(abc.ABC):
     @abc.abstractmethod
     def gaps(self, actions: Array, rewards: Array) -> tuple[Array, Array]:
         """Gaps [F, K, S, A] under clean rewards [F or 1, K, S, A], 0 where nothing counts; and their errors [F, K]."""
+
+    @abc.abstractmethod
+    def optimal_gaps(self, actions: Array, rewards: Array) -> tuple[Array, Array]:
+        """Gaps V* − Q* under clean rewards, and their errors, all [F, S, A]; small errors if the policies are good."""
+
+    @abc.abstractmethod
+    def swept(self, rewards: Array) -> Array:
+        """Actions [F, S] that are good under clean rewards [F, S, A], by value iteration that costs a few solves."""
+
+    @property
+    @abc.abstractmethod
+    def work(self) -> float:
+        """Multiplications it takes to evaluate a policy."""
+
+    @abc.abstractmethod
+    def reachable(self) -> Array:
+        """The states that some policy reaches from `initial`, [S]."""
 
     @abc.abstractmethod
     def visits(self, policies: Array) -> Array:
@@ -152,6 +177,7 @@ class Chains(Cones):
         self.drift = self.discount * (k * U / (1 - k * U) + defect + U)
         self.underflow = (k + 8) * np.finfo(np.float64).tiny
         self.pinned = self.mdp.pinned
+        self.decides = np.asarray(self.counts.any(axis=1))
         self.level = 0.0 if self.pinned else self.discount / self.num_states
 
     def _systems(self, chains: Array) -> Array:
@@ -160,13 +186,54 @@ class Chains(Cones):
     def _of(self, actions: Array) -> Array:
         return self.rows[np.arange(self.num_states), actions]
 
+    @property
+    def work(self) -> float:
+        return float(self.num_states) ** 3
+
+    def _centred(self, rewards: Array) -> Array:
+        if self.pinned:
+            return rewards
+        high = np.where(self.counts, rewards, -np.inf).max(axis=(-2, -1))
+        low = np.where(self.counts, rewards, np.inf).min(axis=(-2, -1))
+        return np.where(self.counts, rewards - ((high + low) / 2)[..., None, None], 0.0)
+
+    def swept(self, rewards: Array) -> Array:
+        r = np.moveaxis(self._centred(rewards), 0, -1)
+        rows, q = self.rows.reshape(-1, self.num_states), r
+        enough = SETTLED * np.abs(r).max(initial=0.0)
+        h = np.zeros((self.num_states, len(rewards)))
+        for _ in range(self.num_states):
+            before, h = h, np.where(self.counts[..., None], q, -np.inf).max(axis=1)
+            h[~self.decides] = 0.0
+            change = h - before
+            if (change.max(axis=0) - change.min(axis=0) <= enough).all():
+                break
+            q = r + self.discount * (rows @ h).reshape(r.shape)
+        return np.where(self.counts[..., None], q, -np.inf).argmax(axis=1).T
+
+    def reachable(self) -> Array:
+        after = np.asarray((self.rows > 0).any(axis=1))
+        seen: Array = self.initial > 0
+        while True:
+            more = seen | after[seen].any(axis=0)
+            if (more == seen).all():
+                return seen
+            seen = more
+
     def gaps(self, actions: Array, rewards: Array) -> tuple[Array, Array]:
-        r = rewards
-        if not self.pinned:
-            shown = np.where(self.counts, r, np.nan)
-            middle = (np.nanmax(shown, axis=(-2, -1)) + np.nanmin(shown, axis=(-2, -1))) / 2
-            r = np.where(self.counts, r - middle[..., None, None], 0.0)
-        own = actions[:, None, :, None]
+        r, h, q = self._backed_up(actions, rewards)
+        gaps, error = self._certified(r, h, q, np.take_along_axis(q, actions[:, None, :, None], axis=-1))
+        return gaps, error + U * np.abs(gaps).max(axis=(-2, -1))
+
+    def optimal_gaps(self, actions: Array, rewards: Array) -> tuple[Array, Array]:
+        r, h, q = self._backed_up(actions, rewards[:, None])
+        best = np.where(self.counts, q, -np.inf).max(axis=-1, keepdims=True)
+        gaps, error = self._certified(r, h, q, np.where(self.decides[:, None], best, 0.0))
+        return gaps[:, 0], error[..., None] + U * gaps[:, 0]
+
+    def _backed_up(self, actions: Array, rewards: Array) -> tuple[Array, Array, Array]:
+        """Centred rewards r, the values h of the policies under them up to a constant, and q = r + γPh."""
+        r, own = self._centred(rewards), actions[:, None, :, None]
         received = np.take_along_axis(np.broadcast_to(r, (len(actions), *r.shape[1:])), own, axis=-1)[..., 0]
         chains, received = self._of(actions), np.moveaxis(received, 1, -1)
         h = np.linalg.solve(self._systems(chains), received)
@@ -175,10 +242,11 @@ class Chains(Cones):
             if not self.pinned:
                 h = h - (h.max(axis=1, keepdims=True) + h.min(axis=1, keepdims=True)) / 2
         after = self.rows.reshape(-1, self.num_states) @ h
-        q = r + self.discount * np.moveaxis(after, -1, 1).reshape(len(actions), -1, *self.counts.shape)
-        v = np.take_along_axis(q, own, axis=-1)
-        gaps = np.where(self.counts, v - q, 0.0)
+        return r, h, r + self.discount * np.moveaxis(after, -1, 1).reshape(len(actions), -1, *self.counts.shape)
 
+    def _certified(self, r: Array, h: Array, q: Array, v: Array) -> tuple[Array, Array]:
+        """Gaps v − q and how wrong they can be, unrounded: v is that of a policy's actions, or the best."""
+        gaps = np.where(self.counts, v - q, 0.0)
         g = v[..., 0] - np.moveaxis(h, 1, -1)
         lowest, highest = g.min(axis=-1), g.max(axis=-1)
         if self.pinned:
@@ -187,7 +255,7 @@ class Chains(Cones):
         rho = self.drift * size + U * (2 * peak + size) + np.where(peak + size > 0, self.underflow, 0)
         noise = rho + U * np.maximum(np.abs(lowest), np.abs(highest))
         width = self.discount * self.steps * (highest - lowest + 2 * noise)
-        return gaps, (2 * rho + width) * (1 + 16 * U) + U * np.abs(gaps).max(axis=(-2, -1))
+        return gaps, (2 * rho + width) * (1 + 16 * U)
 
     def visits(self, policies: Array) -> Array:
         chains = np.einsum("fsa,sat->fst", policies, self.rows, optimize=True)
@@ -228,66 +296,3 @@ def _norm(x: Array, own: Array, norm: float) -> Array:
     if norm == 2:
         return np.sqrt(own**2 + np.einsum("...t,...t->...", x, x))
     return np.maximum(own, x.max(axis=-1))
-
-
-class Episodes(Cones):
-    """Trees, and bandits as trees of one level: every choice leads to one child, or ends the episode."""
-
-    def __init__(self, mdp: MDP):
-        super().__init__(mdp)
-        t = self.mdp.transitions
-        child = np.full(self.counts.shape, self.num_states)  # past the last state: the end
-        self.levels = [slice(0, self.num_states)]
-        if isinstance(t, Tree):
-            self.levels = [slice(*ends) for ends in zip(t.level_starts[:-1], t.level_starts[1:], strict=True)]
-            parents = np.arange(t.level_starts[-2])[:, None]
-            child[: len(parents), : t.vocabulary] = t.vocabulary * parents + 1 + np.arange(t.vocabulary)
-        self.child = child
-
-    def gaps(self, actions: Array, rewards: Array) -> tuple[Array, Array]:
-        lanes = len(actions)
-        q = np.array(np.broadcast_to(rewards, (lanes, *rewards.shape[1:])))
-        v = np.zeros((*q.shape[:2], self.num_states + 1))
-        for level in reversed(self.levels):
-            q[:, :, level] += self.discount * v[:, :, self.child[level]]
-            v[:, :, level] = np.take_along_axis(q[:, :, level], actions[:, None, level, None], axis=-1)[..., 0]
-        gaps = np.where(self.counts, v[..., :-1, None] - q, 0.0)
-        # No value exceeds the depth times the largest reward, and every level rounds twice.
-        depth = len(self.levels)
-        peak = np.abs(rewards).max(axis=(-2, -1))
-        error = (4 * U * depth**2 * peak if depth > 1 else 0 * peak) + U * np.abs(gaps).max(axis=(-2, -1))
-        return gaps, error
-
-    def visits(self, policies: Array) -> Array:
-        d = np.zeros((len(policies), self.num_states + 1))
-        d[:, :-1] = self.initial
-        for level in self.levels[:-1]:
-            flow = self.discount * d[:, level, None] * policies[:, level]
-            going = self.child[level] < self.num_states
-            d[:, self.child[level][going]] += flow[:, going]
-        return d[:, :-1]
-
-    def coefficients(self, actions: Array, states: Array, others: Array) -> Array:
-        lanes = np.arange(len(states))
-        x = np.zeros((len(states), self.num_states + 1))
-        for start, sign, weight in ((self.child[states, others], 1.0, self.discount), (states, -1.0, 1.0)):
-            now, going = start, start < self.num_states
-            while going.any():
-                x[lanes, now] += np.where(going, sign * weight, 0)
-                at = np.minimum(now, self.num_states - 1)
-                now = np.where(going, self.child[at, actions[lanes, at]], self.num_states)
-                going, weight = now < self.num_states, weight * self.discount
-        return x[:, :-1]
-
-    def entry_norms(self, actions: Array, weight: Array, norm: float) -> tuple[Array, Array]:
-        power = 2 if norm == 2 else 1
-        size, gamma = weight**power, self.discount**power
-        join = np.maximum if norm == np.inf else np.add
-        own = np.take_along_axis(size[None], actions[..., None], axis=-1)[..., 0]
-        below = np.zeros((len(actions), self.num_states + 1))
-        for level in reversed(self.levels):
-            child = np.take_along_axis(self.child[None, level], actions[:, level, None], axis=-1)[..., 0]
-            below[:, level] = join(own[:, level], gamma * np.take_along_axis(below, child, axis=-1))
-        out = join(join(size, gamma * below[:, self.child]), below[:, :-1, None])
-        out = np.where(self.walls(actions), np.sqrt(out) if power == 2 else out, 0.0)
-        return out, (4 * len(self.levels) + 8) * U * out.max(axis=(-2, -1))

@@ -7,7 +7,6 @@ what the reward leaves out.
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff import _checks, policies
@@ -18,16 +17,13 @@ from jaxcliff.policies import ActionSets
 def policies_of(acts: ActionSets, rule: Any = policies.uniform) -> Array:
     """What a selection rule makes of M action sets, [M, S, A].
 
-    M is rounded up to a power of two, because JAX compiles a program for every shape it sees.
+    M is rounded up to a power of two: a rule of the user's may be compiled for every shape that it sees.
     """
     count = len(acts.threshold)
     extra = 2 ** (count - 1).bit_length() - count
-
-    def filled(x: Any) -> Any:
-        return np.concatenate([x, np.repeat(x[:1], extra, axis=0)])
-
     with float64():
-        return _checks.selected(rule, jax.tree.map(lambda x: jnp.asarray(filled(np.asarray(x))), acts))[:count]
+        filled = jax.tree.map(lambda x: np.concatenate([x, np.repeat(x[:1], extra, axis=0)]), acts)
+        return _checks.selected(rule, filled)[:count]
 
 
 def switches(before: Array, after: Array) -> list[tuple[int, list[int], list[int]]]:

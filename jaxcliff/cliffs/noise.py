@@ -74,7 +74,7 @@ def flip_probability(
     >>> round(found.lower, 4), found.lower == found.upper
     (0.0786, True)
     """
-    from scipy.stats import norm as normal
+    from scipy.special import ndtr
 
     sigma, draws = _checks.number(sigma, "sigma"), _checks.whole(draws, "draws", 0, MOST_DRAWS)
     key = jax.random.key(0) if key is None else _checks.random_key(key)
@@ -89,7 +89,7 @@ def flip_probability(
         )
     found = walls(mdp, reward, norm="2", family=family, states=states, tie_tolerance=tie_tolerance)
     margin = found.margin
-    per_wall = np.where(np.isfinite(margin), normal.sf(np.where(np.isfinite(margin), margin, 0) / sigma), 0.0)
+    per_wall = np.where(np.isfinite(margin), ndtr(-np.where(np.isfinite(margin), margin, 0) / sigma), 0.0)
     estimate = error = np.nan
     if draws:
         flips = _flips(found, sigma, key, draws)

@@ -7,19 +7,16 @@ found one wrong, so that the nearest such wall is only an upper bound of the dis
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff import _checks, _memory, policies
 from jaxcliff._records import record, static
 from jaxcliff.cliffs.cones import Cones, float64
+from jaxcliff.cliffs.optimum import optimal_sets
 from jaxcliff.mdp import MDP
-from jaxcliff.policies import ActionSets, optimal_actions
+from jaxcliff.policies import ActionSets
 from jaxcliff.rewards import family as families
-from jaxcliff.solvers.evaluate import reachable
 from jaxcliff.solvers.solution import tie_tolerance_of
-from jaxcliff.solvers.solve import solve
 
 STATES = ("all", "reachable", "visited")
 
@@ -104,7 +101,6 @@ def walls(
     rewards, acts = solved(cones, rewards, tie_tolerance)
     lead = rewards.shape[:-2]
     actions = selected(acts, rule)
-    acts = jax.tree.map(np.asarray, acts)
     flat = actions.reshape(-1, cones.num_states)
     distinct, index = np.unique(flat, axis=0, return_inverse=True)
     norms, wrong = cones.in_blocks(lambda a: family.dual_norms(cones, a, norm), distinct)
@@ -140,14 +136,7 @@ def solved(cones: Cones, rewards: Any, tie_tolerance: Any) -> tuple[np.ndarray, 
         )
     needed = 4.0 * rewards.nbytes  # action values, their gaps and bounds, and what is optimal
     _memory.require(needed, f"{rewards.size // mdp.reward.size:,} rewards", "look at fewer at a time")
-    with float64():
-        sol = solve(mdp, jnp.asarray(rewards))
-        ok = np.asarray(sol.ok)
-        if not ok.all():
-            lane = tuple(int(i) for i in np.argwhere(~ok)[0])
-            raise ValueError(f"reward {lane} could not be solved: {sol[lane].summary() if lane else sol.summary()}")
-        acts = optimal_actions(sol, tie_tolerance)
-    return cones.clean(rewards), acts
+    return cones.clean(rewards), optimal_sets(cones, rewards, tie_tolerance)
 
 
 def optimal_policy(cones: Cones, reward: np.ndarray) -> np.ndarray:
@@ -164,8 +153,7 @@ def looked_at(cones: Cones, states: Any, actions: np.ndarray) -> np.ndarray:
     if states == "visited":
         return cones.in_blocks(lambda a: cones.visits(np.eye(cones.num_actions)[a]) > 0, actions)
     if states == "reachable":
-        with float64():
-            seen = np.asarray(reachable(cones.mdp))
+        seen = cones.reachable()
     return np.broadcast_to(seen, actions.shape)
 
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff import _checks, _memory
+from jaxcliff._numerics import cast, norm_of
 from jaxcliff._records import is_concrete, record
 from jaxcliff._types import LaneScalars, Rewards
 from jaxcliff.mdp import MDP, inverse_bellman
@@ -49,7 +50,7 @@ def ball(key: Any, mdp: MDP, radius: Any, count: Any, *, norm: Any = "inf", rewa
         step = _directions(direction_key, mdp, count, norm)
         entries = jnp.sum(mdp.decisions).astype(mdp.dtype)
         step = step * jax.random.uniform(length_key, (shape[0], 1, 1), mdp.dtype) ** (1 / entries)
-    return _added(mdp, reward, _size("radius", radius, mdp) * step, norm)
+    return _added(mdp, reward, step, norm, _size("radius", radius, mdp))
 
 
 @_checks.public
@@ -59,21 +60,21 @@ def sphere(key: Any, mdp: MDP, radius: Any, count: Any, *, norm: Any = "inf", re
     (In the sup norm that is uniform on the faces of the cube; in the others the cone measure.)
     """
     step = _directions(_checks.random_key(key), mdp, count, norm)
-    return _added(mdp, reward, _size("radius", radius, mdp) * step, norm)
+    return _added(mdp, reward, step, norm, _size("radius", radius, mdp))
 
 
 @_checks.public
 def gaussian(key: Any, mdp: MDP, sigma: Any, count: Any, *, reward: Any = None) -> Perturbed:
     """Independent noise N(0, σ²) on every entry; the norms are sup norms."""
     noise = jax.random.normal(_checks.random_key(key), _shape(mdp, count), mdp.dtype)
-    return _added(mdp, reward, _size("sigma", sigma, mdp) * noise, "inf")
+    return _added(mdp, reward, noise, "inf", _size("sigma", sigma, mdp))
 
 
 @_checks.public
 def signs(key: Any, mdp: MDP, radius: Any, count: Any, *, reward: Any = None) -> Perturbed:
     """±radius on every entry: random corners of the ball of the sup norm."""
     noise = jax.random.rademacher(_checks.random_key(key), _shape(mdp, count), mdp.dtype)
-    return _added(mdp, reward, _size("radius", radius, mdp) * noise, "inf")
+    return _added(mdp, reward, noise, "inf", _size("radius", radius, mdp))
 
 
 @_checks.host_geometry
@@ -86,7 +87,7 @@ def sparse(key: Any, mdp: MDP, radius: Any, count: Any, entries: Any, *, reward:
     order = jnp.where(mdp.decisions, jax.random.uniform(which, shape, mdp.dtype), jnp.inf).reshape(shape[0], -1)
     rank = jnp.argsort(jnp.argsort(order, axis=-1), axis=-1).reshape(shape)
     noise = jnp.where(rank < entries, jax.random.rademacher(sign, shape, mdp.dtype), 0)
-    return _added(mdp, reward, _size("radius", radius, mdp) * noise, "inf")
+    return _added(mdp, reward, noise, "inf", _size("radius", radius, mdp))
 
 
 @_checks.host_geometry
@@ -96,7 +97,7 @@ def single_entries(mdp: MDP, size: Any, *, reward: Any = None) -> Perturbed:
     states, actions = which.T
     _room(mdp, 2 * len(which))
     one = jnp.zeros((len(which), *mdp.reward.shape), mdp.dtype).at[jnp.arange(len(which)), states, actions].set(1)
-    return _added(mdp, reward, _size("size", size, mdp) * jnp.concatenate([one, -one]), "inf")
+    return _added(mdp, reward, jnp.concatenate([one, -one]), "inf", _size("size", size, mdp))
 
 
 @_checks.public
@@ -138,7 +139,7 @@ def redistributed(key: Any, mdp: MDP, tied: Any, radius: Any, count: Any, *, rew
     noise = jnp.where(tied, noise - jnp.sum(noise, axis=-1, keepdims=True) / number, 0)
     largest = jnp.max(jnp.abs(noise), axis=(-2, -1), keepdims=True)
     step = noise / jnp.where(largest > 0, largest, 1)
-    return _added(mdp, reward, _size("radius", radius, mdp) * step, "inf")
+    return _added(mdp, reward, step, "inf", _size("radius", radius, mdp))
 
 
 @_checks.public
@@ -176,7 +177,7 @@ def quantized(mdp: MDP, dtype: Any, *, reward: Any = None) -> Perturbed:
 @_checks.public
 def along(mdp: MDP, direction: Any, lengths: Any, *, reward: Any = None, norm: Any = "inf") -> Perturbed:
     """R + tD for a direction D [S, A] and every t in `lengths`, [...]."""
-    direction, lengths = _reward(mdp, direction, "the direction"), _checks.array(lengths, "lengths").astype(mdp.dtype)
+    direction, lengths = _reward(mdp, direction, "the direction"), cast(_checks.array(lengths, "lengths"), mdp.dtype)
     _room(mdp, lengths.size)
     return _added(mdp, reward, lengths[..., None, None] * direction, norm)
 
@@ -216,14 +217,7 @@ def realised_norm(mdp: MDP, difference: Any, norm: Any = "inf") -> LaneScalars:
         raise ValueError(f"a difference of rewards has shape [..., {s}, {a}], not {list(difference.shape)}")
     if not jnp.issubdtype(difference.dtype, jnp.floating):
         difference = difference.astype(mdp.dtype)
-    size = jnp.where(mdp.decisions, jnp.abs(difference), 0)
-    largest = jnp.max(size, axis=(-2, -1))
-    p = NORMS[_checked(norm)]
-    if norm == "inf":
-        return largest
-    # In units of the largest entry: no power overflows or is lost below the smallest number.
-    unit = jax.lax.stop_gradient(jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1))
-    return unit * jnp.sum((size / unit[..., None, None]) ** p, axis=(-2, -1)) ** (1 / p)
+    return norm_of(NORMS[_checked(norm)], mdp.decisions, difference)
 
 
 def _shape(mdp: MDP, count: Any) -> tuple[int, ...]:
@@ -243,7 +237,7 @@ def _size(name: str, size: Any, mdp: MDP) -> jax.Array:
     found = _checks.array(size, f"the {name}")
     if found.ndim or (is_concrete(size) and not 0 <= _checks.number(size, f"the {name}") < np.inf):
         raise ValueError(f"the {name} must be one finite number, not negative; it is {_checks.shown(size)}")
-    return found.astype(mdp.dtype)
+    return cast(found, mdp.dtype)
 
 
 def _directions(key: Any, mdp: MDP, count: int, norm: str) -> Rewards:
@@ -269,18 +263,22 @@ def _centre(mdp: MDP, reward: Any) -> Rewards:
 
 def _reward(mdp: MDP, reward: Any, name: str) -> Rewards:
     """One reward, [S, A]."""
-    found = _checks.array(reward, name).astype(mdp.dtype)
+    found = cast(_checks.array(reward, name), mdp.dtype)
     if found.shape != mdp.reward.shape:
         raise ValueError(f"{name} must have shape {list(mdp.reward.shape)}, not {list(found.shape)}")
     return found
 
 
-def _added(mdp: MDP, reward: Any, step: Rewards, norm: str) -> Perturbed:
+def _added(mdp: MDP, reward: Any, step: Rewards, norm: str, size: Any = 1) -> Perturbed:
     """Steps on top of a reward, where an entry counts, and the norms they really have."""
-    _checked(norm)
-    base = _centre(mdp, reward)
-    rewards = jnp.where(mdp.decisions, base + step, base)
-    return Perturbed(rewards, realised_norm(mdp, rewards - base, norm))
+    p, base = NORMS[_checked(norm)], _centre(mdp, reward)
+    rewards = _sum(mdp.decisions, base, size, step)  # a program of its own: its bits are those whose norm is taken
+    return Perturbed(rewards, norm_of(p, mdp.decisions, rewards, base))
+
+
+@jax.jit
+def _sum(counts: jax.Array, base: jax.Array, size: Any, step: jax.Array) -> jax.Array:
+    return jnp.where(counts, base + size * step, base)
 
 
 @record

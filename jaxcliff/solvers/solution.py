@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff import _checks
-from jaxcliff._numerics import promoted, unit_roundoff
+from jaxcliff._numerics import namespace, one_program, promoted, unit_roundoff
 from jaxcliff._records import by_hand, is_concrete, record, static
 from jaxcliff._types import LaneFlags, LaneScalars, LaneStatus, Policies, Rewards, Values
 from jaxcliff.solvers.batch import Status
@@ -69,17 +69,17 @@ class Solution:
     @property
     def values(self) -> Values:
         """V(s), [*B, S]."""
-        return self.centred_values + self.offset[..., None]
+        return _shifted(self.centred_values, self.offset)
 
     @property
     def q_values(self) -> Rewards:
         """Q(s, a), [*B, S, A]; −inf where an action is illegal."""
-        return self.centred_q + self.offset[..., None, None]
+        return _shifted(self.centred_q, self.offset)
 
     @property
     def gaps(self) -> Rewards:
         """V(s) − Q(s, a), [*B, S, A]; +inf where an action is illegal."""
-        return self.centred_values[..., None] - self.centred_q
+        return _gaps(self.centred_values, self.centred_q)
 
     @property
     def policy(self) -> Policies:
@@ -98,9 +98,7 @@ class Solution:
     @property
     def gap_bound(self) -> Rewards:
         """The error of each gap is at most this."""
-        u = unit_roundoff(self.centred_q.dtype)
-        gaps = jnp.where(jnp.isposinf(self.gaps), 0, self.gaps)
-        return self.gap_error[..., None] + 3 * u * jnp.abs(gaps)
+        return _gap_bound(self.gap_error, self.centred_values, self.centred_q)
 
     @property
     def ok(self) -> LaneFlags:
@@ -144,10 +142,26 @@ class Solution:
     def __repr__(self) -> str:
         if not is_concrete(self.status):
             return f"Solution({self.kind}, traced, {self.method})"
-        bad = int(np.sum(~np.asarray(self.ok)))
+        bad = int(np.sum(np.asarray(self.status) > Status.ROUNDING_FLOOR))
         ending = f"{bad} not ok: see .summary()" if bad else "all ok"
         shape = list(self.centred_q.shape)
         return f"Solution({self.kind} {shape}, {self.method}, {self.centred_q.dtype}, {ending})"
+
+
+@one_program
+def _shifted(centred: Any, offset: Any) -> Any:
+    return centred + offset.reshape(*offset.shape, *(1,) * (centred.ndim - offset.ndim))
+
+
+@one_program
+def _gaps(values: Any, q: Any) -> Any:
+    return values[..., None] - q
+
+
+@one_program
+def _gap_bound(error: Any, values: Any, q: Any) -> Any:
+    xp, gaps = namespace(error, values, q), values[..., None] - q
+    return error[..., None] + 3 * unit_roundoff(q.dtype) * xp.abs(xp.where(xp.isposinf(gaps), 0, gaps))
 
 
 @jax.jit

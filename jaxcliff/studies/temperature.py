@@ -163,10 +163,9 @@ def _rung(
     limit: jax.Array,
 ) -> tuple[dict[str, jax.Array], jax.Array]:
     """All that is said about one strength; and the values from which the next starts."""
-    regularizer = _regularizer(kind, strength, base)
-    soft = solve(mdp, reward, regularizer=regularizer, init=values)
-    around = jnp.broadcast_to(soft.values, (len(rewards), *soft.values.shape))
-    moved = solve(mdp, rewards, regularizer=regularizer, init=around)
+    everything = jnp.concatenate([reward[None], rewards])  # one solver for the base and the rewards around it
+    all_of_them = solve(mdp, everything, regularizer=_regularizer(kind, strength, base), init=values)
+    soft, moved = all_of_them[0], all_of_them[1:]
     policy = soft.policy
     ratio = metrics.sensitivity(moved.policy, policy, norms)
     followed = evaluate(mdp, policy, reward)
