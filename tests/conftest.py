@@ -61,12 +61,12 @@ def rng(request):
 @pytest.fixture
 def fresh_programs():
     """Compiled solvers are forgotten before and after: for tests that change a number which is compiled in."""
+    from jaxcliff.solvers.blocks import PROGRAMS
     from jaxcliff.solvers.lanes import compiled
-    from jaxcliff.solvers.slices import solve_slice
 
     def forget():
         compiled.cache_clear()
-        solve_slice.clear_cache()
+        PROGRAMS.clear()
 
     forget()
     yield

@@ -8,7 +8,7 @@ import pytest
 from jax.sharding import AxisType, PartitionSpec
 
 import jaxcliff as jc
-from jaxcliff.solvers import slices
+from jaxcliff.solvers import blocks
 from tests.cases import KINDS, LANES, lanes
 from tests.regularizers import REGULARIZERS, draw_base
 
@@ -108,11 +108,11 @@ def test_full_precision_and_export_for_cpu_cuda_and_tpu(name, regularizer, metho
 def test_other_strengths_and_rewards_of_the_same_shape_compile_nothing(rng):
     mdp, rewards, strength, base = draw("masked", "kl", rng)
     jc.solve(mdp, rewards, regularizer=jc.KL(strength, base))
-    before = slices.solve_slice._cache_size()
+    before = len(blocks.PROGRAMS)
     jc.solve(mdp, 2 * rewards, regularizer=jc.KL(3 * strength, base))
     jc.solve(mdp, rewards, regularizer=jc.KL(0.1, base[0]))
     jc.solve(mdp, rewards, regularizer=jc.KL(np.float32(7), np.asarray(base)))
-    assert slices.solve_slice._cache_size() == before
+    assert len(blocks.PROGRAMS) == before
 
 
 @pytest.mark.parametrize(("name", "regularizer", "method"), CASES[:3])

@@ -11,8 +11,8 @@ import pytest
 from jax.sharding import AxisType, PartitionSpec
 
 import jaxcliff as jc
+from jaxcliff.solvers import blocks
 from jaxcliff.solvers import lanes as lanes_module
-from jaxcliff.solvers import slices
 from jaxcliff.solvers.loop import iterate
 from tests.cases import ACTIONS, GARNET, KINDS, LANES, STATES, STRUCTURE_METHODS, STRUCTURES, lanes
 from tests.conftest import X64, as_users_run
@@ -159,14 +159,14 @@ def test_a_second_batch_of_the_same_shape_compiles_nothing(rng):
     other, more = draw("masked", rng)
     renamed = other.replace(labels=jc.Labels([f"s{i}" for i in range(STATES)], list("abc")))
     jc.solve(mdp, rewards)
-    before = slices.solve_slice._cache_size()
+    before = len(blocks.PROGRAMS)
     assert before > 0
     jc.solve(mdp, more)
     jc.solve(renamed, more)
     jc.solve(mdp, rewards, tolerance=1e-3)
-    assert slices.solve_slice._cache_size() == before
+    assert len(blocks.PROGRAMS) == before
     jc.solve(mdp, rewards[:2])
-    assert slices.solve_slice._cache_size() == before + 1
+    assert len(blocks.PROGRAMS) == before + 1
 
 
 @pytest.mark.parametrize(("name", "method"), STRUCTURE_METHODS)
@@ -298,8 +298,8 @@ def test_every_contraction_has_full_precision(name, method, rng):
 def test_blocks_of_lanes_agree_with_one_block(rng, monkeypatch, fresh_programs):
     mdp, rewards = draw("dense", rng, count=7)
     whole = jc.solve(mdp, rewards)
-    for module in (lanes_module, slices):
-        monkeypatch.setattr(module, "block_size", lambda method, kind, mdp: 3)
+    for module in (lanes_module, blocks):
+        monkeypatch.setattr(module, "block_size", lambda stages, kind, mdp: 3)
     blocked = jc.solve(mdp, rewards)
     check_agree(whole, blocked)
 

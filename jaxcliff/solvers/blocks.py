@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff._records import is_concrete
 from jaxcliff._types import LaneScalars, Rewards
 from jaxcliff.solvers import methods, slices
 from jaxcliff.solvers.batch import prepare
@@ -28,11 +27,6 @@ PADDED = 256  # lanes; up to here a batch is filled up to a power of two
 QUANTA = 8  # the steps in which the size of larger blocks grows: few sizes are few programs
 LEFT = (32, 128)  # sizes of a block of lanes that others have left
 SMALL = 2**17  # numbers in the rewards of a block; the programs of smaller ones are compiled with less effort
-
-
-def in_hand(*trees: Any) -> bool:
-    """Whether there are numbers to compute with here and now: nothing is traced."""
-    return is_concrete(*trees, jnp.zeros(()))
 
 
 def solve_lanes(
@@ -131,7 +125,8 @@ def _in_stages(
     mdp, base, limits = problem
     if not stages:
         return _over_cores((method, (), False, False), (mdp, None, ()), lanes, None, size, check)[0]
-    whole, left = None, np.arange(len(lanes[2]))
+    whole: Any = None
+    left = np.arange(len(lanes[2]))
     for name, limit in zip(stages, limits, strict=True):
         stop = name == "sweeps" and min(size, len(left)) * mdp.reward.size > SMALL
         statics = (method, (name,), search and whole is None, stop)
@@ -190,8 +185,8 @@ def _over_cores(
         parts, shape = jax.tree.flatten(answer)
         with lock:
             if not room:
-                last = [False] * len(jax.tree.leaves(answer[:2])) + [True] * len(jax.tree.leaves(answer[2]))
-                room.extend((_room(part, count, axis), axis) for part, axis in zip(parts, last, strict=True))
+                first = len(jax.tree.leaves(answer[:2]))
+                room.extend((_room(part, count, i >= first), i >= first) for i, part in enumerate(parts))
                 structure.append(shape)
         for (whole, last), part in zip(room, parts, strict=True):
             whole[(..., slice(start, start + size)) if last else slice(start, start + size)] = np.asarray(part)

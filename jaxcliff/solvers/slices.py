@@ -73,13 +73,17 @@ class Programs:
     def __call__(self, *args: Any, small: bool = False) -> Any:
         statics, rest = args[: self._statics], args[self._statics :]
         leaves, structure = jax.tree.flatten(rest)
-        key = (statics, structure, small, jax.config.jax_default_device, *map(_kind, leaves))
+        device = jax.config.jax_default_device  # type: ignore[attr-defined]
+        key = (statics, structure, small, device, *map(_kind, leaves))
         with self._lock:
             program = self._known.get(key)
             if program is None:
                 program = _compile(self._jitted.lower(*args), small)
                 self._known[key] = program
         return program(*rest)
+
+    def __len__(self) -> int:
+        return len(self._known)
 
     def clear(self) -> None:
         """Forgets all programs."""
@@ -90,7 +94,7 @@ def _kind(leaf: Any) -> Any:
     return leaf.shape, leaf.dtype, getattr(leaf, "weak_type", False), getattr(leaf, "sharding", None)
 
 
-QUICK = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 1}
+QUICK: dict[str, Any] = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 1}
 
 
 @functools.cache

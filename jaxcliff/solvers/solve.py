@@ -9,9 +9,9 @@ import numpy as np
 
 from jaxcliff import _checks, _memory
 from jaxcliff._numerics import promoted
-from jaxcliff._records import is_concrete
+from jaxcliff._records import in_hand, is_concrete
 from jaxcliff.mdp import MDP, check_one
-from jaxcliff.solvers.blocks import in_hand, solve_lanes
+from jaxcliff.solvers.blocks import solve_lanes
 from jaxcliff.solvers.derivatives import attach
 from jaxcliff.solvers.factorize import Factorization, check_factorable, factor
 from jaxcliff.solvers.lanes import compiled
