@@ -52,7 +52,7 @@ def solve_lanes(
     place = next(iter(devices)) if any(leaf.committed for leaf in arrays) else None
     with slices.held_interrupts() as check:
         whole = (_in_stages if host else _at_once)(method, stages, search, problem, flat, size, check)
-    whole = jax.tree.map(lambda x: x.reshape(*lead, *x.shape[1:]), whole)
+    whole = jax.tree.map(lambda x: x.reshape((*lead, *x.shape[1:])), whole)
     return jax.device_put(whole, place) if host else whole
 
 
