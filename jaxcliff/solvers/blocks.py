@@ -38,22 +38,30 @@ def solve_lanes(
     rewards: Rewards,
     tolerance: LaneScalars,
     init: Any,
-) -> Solution:
-    """What `lanes.compiled(method, stages, search)` computes, block by block."""
+) -> tuple[Solution, methods.Stages]:
+    """What `lanes.compiled(method, stages, search)` computes, block by block; and which stages were needed.
+
+    A base may be a function that makes it, or None if it could not: it is asked where lanes are left to go round it.
+    """
     arguments = (operator, rewards, tolerance, init)
+    mdp, base, limits = problem
     arrays = [leaf for leaf in jax.tree.leaves((problem, arguments)) if isinstance(leaf, jax.Array)]
     devices = {device for leaf in arrays for device in leaf.devices()}
-    if not tolerance.size or len(devices) > 1:
-        return compiled(method, stages, search)(problem, *arguments)
+    if not tolerance.size or len(devices) > 1:  # one program, which has to know its base beforehand
+        known = [i for i, name in enumerate(stages) if not (name == "nearby" and callable(base))]
+        stages, limits = tuple(stages[i] for i in known), tuple(limits[i] for i in known)
+        base = None if callable(base) else base
+        return compiled(method, stages, search)((mdp, base, limits), *arguments), stages
     lead, lanes = tolerance.shape, tolerance.size
     host = all(device.platform == "cpu" for device in devices)
     flat = jax.tree.map(lambda x: (np.asarray(x) if host else x).reshape(lanes, *x.shape[len(lead) :]), arguments)
-    size = block_size(stages, operator.kind, problem[0])
+    size = block_size(stages, operator.kind, mdp)
     place = next(iter(devices)) if any(leaf.committed for leaf in arrays) else None
     with slices.held_interrupts() as check:
-        whole = (_in_stages if host else _at_once)(method, stages, search, problem, flat, size, check)
+        solver = _in_stages if host else _at_once
+        whole, needed = solver(method, stages, search, problem, flat, size, check)
     whole = jax.tree.map(lambda x: x.reshape((*lead, *x.shape[1:])), whole)
-    return jax.device_put(whole, place) if host else whole
+    return jax.device_put(whole, place) if host else whole, needed
 
 
 def _block(
@@ -97,7 +105,7 @@ def _at_once(
     lanes: Any,
     size: int,
     check: Callable[[], None],
-) -> Solution:
+) -> tuple[Solution, methods.Stages]:
     """All stages in one program."""
 
     def some(start: int) -> Solution:
@@ -109,7 +117,7 @@ def _at_once(
         return slices.run(program, check)[0]
 
     parts = [some(start) for start in range(0, len(lanes[2]), size)]
-    return parts[0] if len(parts) == 1 else jax.tree.map(lambda *x: jnp.concatenate(x), *parts)
+    return parts[0] if len(parts) == 1 else jax.tree.map(lambda *x: jnp.concatenate(x), *parts), stages
 
 
 def _in_stages(
@@ -120,22 +128,29 @@ def _in_stages(
     lanes: Any,
     size: int,
     check: Callable[[], None],
-) -> Solution:
+) -> tuple[Solution, methods.Stages]:
     """One stage after the other, each a program of its own, for the lanes that the one before has left."""
     mdp, base, limits = problem
     if not stages:
-        return _over_cores((method, (), False, False), (mdp, None, ()), lanes, None, size, check)[0]
+        return _over_cores((method, (), False, False), (mdp, None, ()), lanes, None, size, check)[0], ()
     whole: Any = None
+    needed: methods.Stages = ()
     left = np.arange(len(lanes[2]))
     for name, limit in zip(stages, limits, strict=True):
+        if name == "nearby" and callable(base):
+            base = base()
+            if base is None:
+                continue
+        needed = (*needed, name)
+        own_problem = (mdp, base if name == "nearby" else None, (limit,))
         stop = name == "sweeps" and min(size, len(left)) * mdp.reward.size > SMALL
         statics = (method, (name,), search and whole is None, stop)
         own, state, at = _taken(lanes, left), None, left
-        if whole is not None:
-            own = (*own[:3], whole.centred_values[left])
+        if whole is not None:  # around a base, its own values are the better start
+            own = (*own[:3], None if name == "nearby" else whole.centred_values[left])
         while True:
             fixed = whole is not None
-            solution, done, state = _over_cores(statics, (mdp, base, (limit,)), own, state, size, check, fixed)
+            solution, done, state = _over_cores(statics, own_problem, own, state, size, check, fixed)
             whole = _put(whole, at, solution) if fixed else solution
             on = ~done & (state.count <= limit - min(STRIDE, limit)) if stop else done & False
             if not on.any():
@@ -144,7 +159,7 @@ def _in_stages(
         left = np.flatnonzero(whole.status == methods.Status.ITERATION_LIMIT)
         if not len(left):
             break
-    return whole
+    return whole, needed
 
 
 def _over_cores(
@@ -158,7 +173,7 @@ def _over_cores(
 ) -> Any:
     """What one program answers for all lanes, in blocks of a size, on as many cores as there are."""
     count = len(lanes[2])
-    size = _sized(count, size, fixed)
+    size = _sized(count, size, fixed, problem[1] is not None)
     small = size * problem[0].reward.size <= SMALL
     starts = range(0, count, size) if count < size else [*range(0, count - size, size), count - size]
 
@@ -202,8 +217,13 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _sized(count: int, size: int, fixed: bool) -> int:
-    """The lanes of a block: few different numbers, for they are compiled in."""
+def _sized(count: int, size: int, fixed: bool, products: bool) -> int:
+    """The lanes of a block: few different numbers, for they are compiled in.
+
+    The bits of a matrix product depend on its shape: lanes that are left get the same one however many they are.
+    """
+    if fixed and products:
+        return size
     if fixed:
         return next((n for n in LEFT if count <= n < size), size)
     if count <= PADDED:

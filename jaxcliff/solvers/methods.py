@@ -22,6 +22,7 @@ from jaxcliff.solvers.value_iteration import value_iteration
 from jaxcliff.transitions import Dense, Successors, Tree
 
 Stages = tuple[str, ...]  # one after the other
+Plan = tuple[tuple[str, int], ...]
 
 SHARED = "shared"  # a method that needs a factorisation besides
 PASSES: dict[str, Callable[..., Any]] = {"backward": passes.backward, "bandit": passes.bandit}
@@ -59,18 +60,31 @@ STAGES: dict[str, Callable[..., tuple[Values, LaneFlags, jax.Array]]] = {
 NAMES = {"sweeps": "value_iteration", "nearby": SHARED, "solves": "policy_iteration"}
 
 
-def plan(method: str, kind: str, num_states: int, limit: int) -> dict[str, int]:
+def plan(method: str, kind: str, mdp: MDP, limit: int) -> Plan:
     """The stages of a method, each with its limit of steps. What one has not finished is left to the next."""
     if method in PASSES:
-        return {}
+        return ()
     if method == "value_iteration":
-        return {"sweeps": limit}
+        return (("sweeps", limit),)
     if method == "policy_iteration" and kind == "evaluation":
-        return {"solves": limit}
+        return (("solves", limit),)
     if method == SHARED and kind == "regularized":
-        return {"nearby": limit}
-    around = {"nearby": limit} if method == SHARED else {}
-    return around | {"sweeps": sweeps_first(num_states), "solves": limit}
+        return (("nearby", limit),)
+    around: Plan = (("nearby", limit),) if method == SHARED else ()
+    return (*around, ("sweeps", sweeps_first(mdp.num_states)), ("solves", limit))
+
+
+def adaptive_plan(kind: str, mdp: MDP) -> Plan:
+    """That of many rewards in hand: lanes that mix slowly are left over, and go round the problem's own solution."""
+    last = choose_method(mdp)
+    rest = ("solves" if last == "policy_iteration" else "sweeps", DEFAULT_LIMIT[last])
+    return (("sweeps", sweeps_before_a_base(mdp)), ("nearby", DEFAULT_LIMIT[SHARED]), rest)
+
+
+def sweeps_before_a_base(mdp: MDP) -> int:
+    """As many sweeps of a lane as a few products with S × S matrices cost."""
+    width = mdp.transitions.states.shape[-1] if isinstance(mdp.transitions, Successors) else mdp.num_states
+    return 64 + 4 * mdp.num_states // (mdp.num_actions * width)
 
 
 def choose_method(mdp: MDP) -> str:

@@ -15,10 +15,14 @@ from jaxcliff.solvers.blocks import solve_lanes
 from jaxcliff.solvers.derivatives import attach
 from jaxcliff.solvers.factorize import Factorization, check_factorable, factor
 from jaxcliff.solvers.lanes import compiled
-from jaxcliff.solvers.methods import DEFAULT_LIMIT, SHARED, check_method, choose_method, plan
+from jaxcliff.solvers.methods import DEFAULT_LIMIT, NAMES, SHARED, adaptive_plan, check_method, choose_method, plan
 from jaxcliff.solvers.operators import Greedy, Operator, first_best
 from jaxcliff.solvers.regularizers import Regularizer
 from jaxcliff.solvers.solution import Solution, default_tie_tolerance
+from jaxcliff.transitions import Dense, Successors
+
+LANES_FOR_A_BASE = 256
+ENTRIES_FOR_A_BASE = 2**24  # of its largest array
 
 
 @_checks.public
@@ -137,7 +141,8 @@ def run(
     if base is not None:
         base = _fitting(mdp, method, base).astype(dtype)
         method = SHARED
-    method = choose_method(mdp) if isinstance(method, str) and method == "auto" else check_method(mdp, method)
+    adaptive = isinstance(method, str) and method == "auto"
+    method = choose_method(mdp) if adaptive else check_method(mdp, method)
     limit = DEFAULT_LIMIT[method] if max_iterations is None else _checks.whole(max_iterations, "max_iterations", 1)
     limit = min(limit, 2**31 - 1)
     if method == "policy_iteration" and is_concrete(mdp):
@@ -166,8 +171,8 @@ def run(
         found = ", ".join(f"{name} {shape}" for name, shape in shapes.items() if shape)
         raise ValueError(f"these lane axes do not align from the right: {found}") from None
     if fields:
-        per_lane = {k: jnp.broadcast_to(x, lanes + x.shape[x.ndim - operator.trailing[k] :]) for k, x in fields.items()}
-        operator = operator.replace(**per_lane)  # type: ignore[attr-defined]
+        full = {k: jnp.broadcast_to(x, lanes + x.shape[x.ndim - operator.trailing[k] :]) for k, x in fields.items()}
+        operator = operator.replace(**full)  # type: ignore[attr-defined]
     for name in fields:
         n = mdp.num_states
         if n > 1 and getattr(single, name).shape == lanes[-1:] == (n,):
@@ -184,18 +189,45 @@ def run(
                 "method 'shared' needs base=jc.factorize(mdp, regularizer=…) where strengths differ by lane"
             )
         base = factorize(mdp, regularizer=single if operator.kind == "regularized" else None)
-    steps = plan(method, operator.kind, mdp.num_states, limit)
-    stages, limits = tuple(steps), tuple(np.int32(n) for n in steps.values())
-    search = max_iterations is None
-    arguments = jax.lax.stop_gradient(((mdp, base, limits), operator, reward, tolerance, init))
-    now = in_hand(arguments)
-    solver = functools.partial(solve_lanes, method, stages, search) if now else compiled(method, stages, search)
-    solution = solver(*arguments)
+    (constant, around), *per_lane = jax.lax.stop_gradient(((mdp, base), operator, reward, tolerance, init))
+    now, search = in_hand(constant, around, per_lane), max_iterations is None
+    steps = plan(method, operator.kind, mdp, limit)
+    if now and adaptive and search and _worth_a_base(mdp, operator, single, tolerance.size):
+        steps, around = adaptive_plan(operator.kind, mdp), functools.partial(_own_base, mdp, single)
+    stages = tuple(name for name, _ in steps)
+    problem = (constant, around, tuple(np.int32(n) for _, n in steps))
+    if now:
+        solution, used = solve_lanes(method, stages, search, problem, *per_lane)
+        taken = ", ".join(dict.fromkeys(NAMES[name] for name in used)) if adaptive and used else method
+        solution = solution.replace(method=taken)  # type: ignore[attr-defined]
+    else:
+        solution = compiled(method, stages, search)(problem, *per_lane)
     q, v = attach(mdp, operator, reward, solution)
     regularizer = operator if operator.kind == "regularized" else None
     return solution.replace(  # type: ignore[attr-defined]
         centred_q=q, centred_values=v, regularizer=regularizer, origin=(mdp, reward) if now else None
     )
+
+
+def _worth_a_base(mdp: MDP, operator: Operator, single: Operator, lanes: int) -> bool:
+    """Whether a base may pay: many rewards, one policy for all of them, and matrices that a processor holds."""
+    per_lane = any(getattr(single, name).ndim > axes for name, axes in operator.trailing.items())
+    return (
+        operator.kind != "evaluation"
+        and lanes >= LANES_FOR_A_BASE
+        and not per_lane
+        and isinstance(mdp.transitions, Dense | Successors)
+        and mdp.reward.size * mdp.num_states <= ENTRIES_FOR_A_BASE
+        and jax.default_backend() == "cpu"
+    )
+
+
+def _own_base(mdp: MDP, operator: Operator) -> Factorization | None:
+    """The base of the problem's own reward; None if that cannot be solved."""
+    try:
+        return factorize(mdp, regularizer=operator if operator.kind == "regularized" else None)
+    except ValueError:
+        return None
 
 
 def _fitting(mdp: MDP, method: Any, base: Any) -> Factorization:

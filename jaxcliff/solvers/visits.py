@@ -102,9 +102,11 @@ def _evaluate(mdp: MDP, policy: Policies, received: Values) -> Values:
     method = choose_method(mdp)
     tolerance = jnp.full_like(received[:, 0], default_tie_tolerance(received.dtype) / 4)
     rewards = jnp.broadcast_to(received[..., None], policy.shape)
-    steps = plan(method, "evaluation", mdp.num_states, DEFAULT_LIMIT[method])
-    limits = tuple(jnp.int32(n) for n in steps.values())
-    return compiled(method, tuple(steps))((mdp, None, limits), Average(policy), rewards, tolerance, None).values
+    steps = plan(method, "evaluation", mdp, DEFAULT_LIMIT[method])
+    limits = tuple(jnp.int32(n) for _, n in steps)
+    return compiled(method, tuple(name for name, _ in steps))(
+        (mdp, None, limits), Average(policy), rewards, tolerance, None
+    ).values
 
 
 @jax.jit
