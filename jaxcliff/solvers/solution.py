@@ -45,8 +45,10 @@ class Solution:
         gap_error: errors of gaps, before the rounding of the gap itself; see `gap_bound`.
         span: range of the lane's reward over the entries that count, the unit of every tolerance.
         status: int8 codes of `Status`.
-        iterations: sweeps; or policy improvements (0 where the sweeps before them sufficed); or 1 for a single pass.
-        method: what solved it: "value_iteration", "policy_iteration", "shared", "backward" or "bandit".
+        iterations: steps of every kind, sweeps and policy improvements (but not those of a search in float32); 1 for a
+            single pass.
+        method: what solved it: "value_iteration", "policy_iteration", "shared", "backward" or "bandit"; several, in their
+            order, where `auto` left some lanes to a second one.
         kind: "optimum", "regularized" (a soft optimum), or "evaluation" of a given policy.
         regularizer: what made it soft, one strength (and base) per lane; None for the other kinds.
         origin: the problem and the rewards that were solved, while the solution has not been through a JAX

@@ -41,7 +41,7 @@ def solve(
 
         ‖Q − Q*‖ ≤ error_bound,   and where a lane converged,   error_bound ≤ tolerance · span(R)
 
-    `auto` decides from shapes and structure alone, never from numbers:
+    `auto` begins by shapes and structure:
 
     | the problem has            | method           | because                                              |
     |----------------------------|------------------|------------------------------------------------------|
@@ -51,8 +51,13 @@ def solve(
     | more                       | value_iteration  | no S × S matrix per lane; span bounds stop it early  |
     | a `base`                   | shared           | policies near the base cost a few matrix products    |
 
-    The function may be jitted, vmapped (a mapped reward axis becomes a lane axis, at the price of one call)
-    and run under `jax.shard_map`. A second batch of the same shape compiles nothing.
+    With numbers in hand it goes on by how lanes converge, each by itself: of 256 rewards or more (under one
+    regularizer), those that sweeps do not finish in time are solved around the problem's own solution, as if that had
+    been given as a `base`. `sol.method` says what was taken.
+
+    The function may be jitted, vmapped (a mapped reward axis becomes a lane axis, at the price of one call) and run
+    under `jax.shard_map`. With numbers in hand it uses all cores of a processor, and Ctrl-C ends it. Another batch of
+    about the same size compiles nothing.
 
     Args:
         mdp: the problem.
@@ -77,7 +82,7 @@ def solve(
         >>> mdp = jc.problems.river_swim(states=6, discount=0.95)
         >>> sol = jc.solve(mdp)
         >>> bool(sol.ok), sol.method
-        (True, 'policy_iteration')
+        (True, 'value_iteration')
     """
     if not (regularizer is None or isinstance(regularizer, Regularizer)):
         raise TypeError(
