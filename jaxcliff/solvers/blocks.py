@@ -136,6 +136,7 @@ def _in_stages(
     whole: Any = None
     needed: methods.Stages = ()
     left = np.arange(len(lanes[2]))
+    before = np.zeros(len(left), np.int32)  # steps of the stages that are done
     for name, limit in zip(stages, limits, strict=True):
         if name == "nearby" and callable(base):
             base = base()
@@ -147,10 +148,12 @@ def _in_stages(
         statics = (method, (name,), search and whole is None, stop)
         own, state, at = _taken(lanes, left), None, left
         if whole is not None:  # around a base, its own values are the better start
+            before = whole.iterations.copy()
             own = (*own[:3], None if name == "nearby" else whole.centred_values[left])
         while True:
             fixed = whole is not None
             solution, done, state = _over_cores(statics, own_problem, own, state, size, check, fixed)
+            solution = solution.replace(iterations=solution.iterations + before[at])
             whole = _put(whole, at, solution) if fixed else solution
             on = ~done & (state.count <= limit - min(STRIDE, limit)) if stop else done & False
             if not on.any():

@@ -47,8 +47,8 @@ class Solution:
         status: int8 codes of `Status`.
         iterations: steps of every kind, sweeps and policy improvements (but not those of a search in float32); 1 for a
             single pass.
-        method: what solved it: "value_iteration", "policy_iteration", "shared", "backward" or "bandit"; several, in their
-            order, where `auto` left some lanes to a second one.
+        method: what solved it: "value_iteration", "policy_iteration", "shared", "backward" or "bandit"; or several, one
+            after the other, where `auto` left some lanes to a second one.
         kind: "optimum", "regularized" (a soft optimum), or "evaluation" of a given policy.
         regularizer: what made it soft, one strength (and base) per lane; None for the other kinds.
         origin: the problem and the rewards that were solved, while the solution has not been through a JAX
