@@ -153,8 +153,9 @@ def _in_stages(
         while True:
             fixed = whole is not None
             solution, done, state = _over_cores(statics, own_problem, own, state, size, check, fixed)
-            solution = solution.replace(iterations=solution.iterations + before[at])
             whole = _put(whole, at, solution) if fixed else solution
+            if before[at].any():
+                whole.iterations[at] += before[at]
             on = ~done & (state.count <= limit - min(STRIDE, limit)) if stop else done & False
             if not on.any():
                 break

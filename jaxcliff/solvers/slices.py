@@ -88,6 +88,7 @@ class Programs:
     def clear(self) -> None:
         """Forgets all programs."""
         self._known.clear()
+        self._jitted.clear_cache()
 
 
 def _kind(leaf: Any) -> Any:

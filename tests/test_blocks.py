@@ -1,0 +1,96 @@
+"""Solves with numbers in hand: over blocks, cores, precisions and stages, every lane gets its own answer."""
+
+import jax
+import numpy as np
+import pytest
+
+import jaxcliff as jc
+from jaxcliff.solvers import blocks, lanes, methods, value_iteration
+from jaxcliff.solvers import solve as solving
+from tests.conftest import as_users_run, needs_x64
+from tests.oracle import Problem
+
+pytestmark = needs_x64
+COUNT = 200
+
+
+@pytest.fixture
+def at_scale(monkeypatch, fresh_programs):
+    """What large batches do, at a size that is solved at once: several blocks, a search, lanes that go on together."""
+    monkeypatch.setattr(lanes, "LEAST_LANES", 64)
+    monkeypatch.setattr(lanes, "CACHED_ENTRIES", 1)
+    monkeypatch.setattr(blocks, "SMALL", 0)
+    monkeypatch.setattr(value_iteration, "SEARCH_WORK", 1)
+    monkeypatch.setattr(solving, "LANES_FOR_A_BASE", 64)
+    monkeypatch.setattr(methods, "sweeps_before_a_base", lambda mdp: 40)
+
+
+def batch(rng, discount=0.95):
+    """Rewards that take different numbers of sweeps."""
+    mdp = jc.problems.river_swim(12, discount=discount)
+    return mdp, np.asarray(mdp.reward) + rng.normal(size=(COUNT, 12, 2)) * np.geomspace(1e-3, 3, COUNT)[:, None, None]
+
+
+def same(one, other):
+    return all(
+        np.array_equal(a, b, equal_nan=True) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
+    )
+
+
+WAYS = {
+    "sweeps": {"method": "value_iteration"},
+    "a stage for the rest": {"method": "policy_iteration"},
+    "around its own solution": {},
+    "soft": {"method": "value_iteration", "regularizer": jc.Entropy(0.1)},
+    "soft, around its own": {"regularizer": jc.Entropy(0.1)},
+}
+
+
+@as_users_run
+@pytest.mark.parametrize("name", WAYS)
+def test_the_bits_of_a_lane_depend_on_nobody(name, rng, at_scale, monkeypatch):
+    """Nor on where it stands, nor on how many cores there are."""
+    monkeypatch.setattr(methods, "sweeps_first", lambda states: 40)
+    mdp, rewards = batch(rng)
+    whole = jc.solve(mdp, rewards, **WAYS[name])
+    assert whole.ok.all()
+    assert len(np.unique(whole.iterations)) > 3
+    order = rng.permutation(COUNT)
+    assert same(whole[order], jc.solve(mdp, rewards[order], **WAYS[name]))
+    company = rewards.copy()
+    company[: COUNT // 2] = rewards[-1]
+    assert same(whole[COUNT // 2 :], jc.solve(mdp, company, **WAYS[name])[COUNT // 2 :])
+    monkeypatch.setattr(blocks, "_cores", lambda: 7)
+    assert same(whole, jc.solve(mdp, rewards, **WAYS[name]))
+
+
+@pytest.mark.parametrize("name", ["sweeps", "a stage for the rest", "around its own solution"])
+def test_certificates_hold_however_values_were_found(name, rng, at_scale):
+    mdp, rewards = batch(rng, discount=0.999)
+    sol = jc.solve(mdp, rewards, **WAYS[name])
+    assert sol.ok.all()
+    for lane in range(0, COUNT, 37):
+        q, _ = Problem(mdp, rewards[lane]).solve_float()
+        assert np.abs(np.asarray(sol.q_values[lane], float) - q).max() <= float(sol.error_bound[lane]) + 1e-9
+
+
+def test_a_search_in_float32_reaches_no_other_answer(rng, at_scale, monkeypatch):
+    """Whatever the size of a reward, those included that float32 has no numbers for."""
+    mdp, rewards = batch(rng)
+    rewards *= np.tile([1e-300, 1e-30, 1.0, 1e30, 1e280], COUNT // 5)[:, None, None]
+    found = jc.solve(mdp, rewards, method="value_iteration")
+    monkeypatch.setattr(value_iteration, "SEARCH_WORK", np.inf)
+    blocks.PROGRAMS.clear()
+    plain = jc.solve(mdp, rewards, method="value_iteration")
+    assert (found.status == plain.status).all()
+    assert found.ok.all()
+    assert (np.abs(found.values - plain.values) <= (found.error_bound + plain.error_bound)[:, None]).all()
+    assert found.iterations.mean() < 0.8 * plain.iterations.mean()
+
+
+def test_auto_says_what_it_took(rng, at_scale):
+    mdp, rewards = batch(rng, discount=0.999)
+    assert jc.solve(mdp, rewards).method == "value_iteration, shared"
+    assert jc.solve(mdp, rewards[:10]).method == "value_iteration"
+    strengths = np.full((COUNT, 1), 0.1)
+    assert "shared" not in jc.solve(mdp, rewards, regularizer=jc.Entropy(strengths)).method
