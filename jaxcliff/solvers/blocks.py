@@ -88,7 +88,8 @@ def _block(
             h = methods.start_values(batch, base, init)
             state = begin(batch, h, batch.failed, tolerance, limit, clock, search)
         state, done = go_on(batch, state, batch.failed, tolerance, limit, clock, spare=spare_lanes(batch))
-        solution = methods.certified(method, batch, state.h, done, state.count, tolerance)
+        count = state.count if methods.counts(method, stages[0]) else state.count * 0
+        solution = methods.certified(method, batch, state.h, done, count, tolerance)
     else:
         solution, done = methods.apply(method, stages, batch, base, tolerance, init, limits, clock, search)
     return (solution, done, state), clock.finished, clock.kept

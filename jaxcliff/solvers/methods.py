@@ -60,6 +60,11 @@ STAGES: dict[str, Callable[..., tuple[Values, LaneFlags, jax.Array]]] = {
 NAMES = {"sweeps": "value_iteration", "nearby": SHARED, "solves": "policy_iteration"}
 
 
+def counts(method: str, stage: str) -> bool:
+    """Whether the steps of a stage are among those of a method: sweeps that prepare for another one are not."""
+    return method in ("auto", "value_iteration") or stage != "sweeps"
+
+
 def plan(method: str, kind: str, mdp: MDP, limit: int) -> Plan:
     """The stages of a method, each with its limit of steps. What one has not finished is left to the next."""
     if method in PASSES:
@@ -150,7 +155,7 @@ def apply(
     for i, (name, limit) in enumerate(zip(stages, limits, strict=True)):
         first = search and init is None and i == 0
         h, now, count = STAGES[name](base, batch, h, done, tolerance, limit, clock, search=first)
-        done, total = done | now, total + count
+        done, total = done | now, total + (count if counts(method, name) else 0)
     return certified(method, batch, h.T, done, total, tolerance), done
 
 

@@ -202,7 +202,7 @@ def run(
     stages = tuple(name for name, _ in steps)
     problem = (constant, around, tuple(np.int32(n) for _, n in steps))
     if now:
-        solution, used = solve_lanes(method, stages, search, problem, *per_lane)
+        solution, used = solve_lanes("auto" if adaptive and stages else method, stages, search, problem, *per_lane)
         taken = ", ".join(dict.fromkeys(NAMES[name] for name in used)) if adaptive and used else method
         solution = solution.replace(method=taken)  # type: ignore[attr-defined]
     else:
