@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import jaxcliff as jc
+from jaxcliff.solvers import methods
 from jaxcliff.solvers import policy_iteration as solves
 from jaxcliff.solvers.batch import prepare
 from jaxcliff.solvers.factorize import evaluate_nearby
@@ -131,14 +132,14 @@ def test_a_base_is_made_where_none_is_given(rng):
 @pytest.mark.parametrize("name", ["tied", "proper"])
 def test_linear_solves_alone_are_exact_too(name, dtype, rng, monkeypatch, fresh_programs):
     """Without the sweeps that spare most lanes a solve, and with fewer lanes at a time than there are."""
-    monkeypatch.setattr(solves, "sweeps_first", lambda states: 0)
+    monkeypatch.setattr(methods, "sweeps_first", lambda states: 0)
     monkeypatch.setattr(solves, "lanes_at_a_time", lambda states: 3)
     check_kind(name, dtype, rng, problems=1, methods=("policy_iteration",))
 
 
 def test_sweeps_that_do_not_suffice_are_followed_by_solves(rng, monkeypatch, fresh_programs):
     """Lanes of a slow chain beside one that is done at once."""
-    monkeypatch.setattr(solves, "sweeps_first", lambda states: 20)
+    monkeypatch.setattr(methods, "sweeps_first", lambda states: 20)
     mdp = jc.problems.river_swim(12, discount=0.999).astype(FLOAT)
     rewards = around(rng, mdp, 0.3).at[1].set(0)
     sol = jc.solve(mdp, rewards, method="policy_iteration")
@@ -178,7 +179,7 @@ def test_misuse_is_refused_with_a_sentence(rng):
 @pytest.mark.parametrize("size", [5, 16])
 def test_solving_a_few_lanes_at_a_time_keeps_every_bit(size, rng, monkeypatch, fresh_programs):
     """Lanes that sweeps did not finish are gathered: where a lane stands then depends on its neighbours."""
-    monkeypatch.setattr(solves, "sweeps_first", lambda states: 5)
+    monkeypatch.setattr(methods, "sweeps_first", lambda states: 5)
     monkeypatch.setattr(solves, "lanes_at_a_time", lambda states: size)
     p = rng.dirichlet(np.full(37, 0.05), size=(37, 3))
     mdp = jc.MDP(jc.Dense(jnp.asarray(p, FLOAT)), jnp.zeros((37, 3), FLOAT), 0.97)
@@ -196,7 +197,7 @@ def test_solving_a_few_lanes_at_a_time_keeps_every_bit(size, rng, monkeypatch, f
 
 def test_lanes_that_fill_up_a_group_do_not_count_as_finished(rng, monkeypatch, fresh_programs):
     """One improvement does not suffice; five lanes, four at a time: three are solved beside the fifth once more."""
-    monkeypatch.setattr(solves, "sweeps_first", lambda states: 0)
+    monkeypatch.setattr(methods, "sweeps_first", lambda states: 0)
     monkeypatch.setattr(solves, "lanes_at_a_time", lambda states: 4)
     mdp = jc.problems.river_swim(12, discount=0.999).astype(FLOAT)
     sol = jc.solve(mdp, around(rng, mdp, 0.3, lanes=5), method="policy_iteration", max_iterations=1, tolerance=0.0)

@@ -22,6 +22,7 @@ from jaxcliff.solvers.lanes import Problem, block_size, compiled
 from jaxcliff.solvers.loop import Clock
 from jaxcliff.solvers.solution import Solution
 from jaxcliff.solvers.value_iteration import STRIDE, begin, go_on, spare_lanes
+from jaxcliff.transitions import Dense
 
 PADDED = 256  # lanes; up to here a batch is filled up to a power of two
 QUANTA = 8  # the steps in which the size of larger blocks grows: few sizes are few programs
@@ -132,6 +133,7 @@ def _in_stages(
 ) -> tuple[Solution, methods.Stages]:
     """One stage after the other, each a program of its own, for the lanes that the one before has left."""
     mdp, base, limits = problem
+    size = _sized(len(lanes[2]), size)
     if not stages:
         return _over_cores((method, (), False, False), (mdp, None, ()), lanes, None, size, check)[0], ()
     whole: Any = None
@@ -147,20 +149,26 @@ def _in_stages(
         own_problem = (mdp, base if name == "nearby" else None, (limit,))
         stop = name == "sweeps" and min(size, len(left)) * mdp.reward.size > SMALL
         statics = (method, (name,), search and whole is None, stop)
-        own, state, at = _taken(lanes, left), None, left
         if whole is not None:  # around a base, its own values are the better start
             before = whole.iterations.copy()
-            own = (*own[:3], None if name == "nearby" else whole.centred_values[left])
+            lanes = (*lanes[:3], None if name == "nearby" else whole.centred_values)
+        # The bits of a matrix product depend on its shape, and on the place in it: such lanes stay where they are.
+        products = name == "nearby" or isinstance(mdp.transitions, Dense)
+        at, state = left, None
         while True:
-            fixed = whole is not None
-            solution, done, state = _over_cores(statics, own_problem, own, state, size, check, fixed)
-            whole = _put(whole, at, solution) if fixed else solution
+            few = size if whole is None else next((n for n in LEFT if len(at) <= n < size), size)
+            if products:
+                found = _over_cores(statics, own_problem, lanes, None, size, check, at)
+                (solution, done), state = _taken(found[:2], at), _taken(found[2], at, axis=-1)
+            else:
+                solution, done, state = _over_cores(statics, own_problem, _taken(lanes, at), state, few, check)
+            whole = solution if whole is None else _put(whole, at, solution)
             if before[at].any():
                 whole.iterations[at] += before[at]
-            on = ~done & (state.count <= limit - min(STRIDE, limit)) if stop else done & False
+            on = ~done & (state.count <= limit - min(STRIDE, max(limit, 1))) if stop else done & False
             if not on.any():
                 break
-            at, own, state = at[on], _taken(own, on), _taken(state, on, axis=-1)
+            at, state = at[on], _taken(state, on, axis=-1)
         left = np.flatnonzero(whole.status == methods.Status.ITERATION_LIMIT)
         if not len(left):
             break
@@ -174,13 +182,17 @@ def _over_cores(
     state: Any,
     size: int,
     check: Callable[[], None],
-    fixed: bool = False,
+    wanted: np.ndarray | None = None,
 ) -> Any:
-    """What one program answers for all lanes, in blocks of a size, on as many cores as there are."""
+    """What one program answers for all lanes, in blocks of a size, on as many cores as there are.
+
+    Blocks without a lane that is wanted (all are, if None) are not solved, and what is returned for them means nothing.
+    """
     count = len(lanes[2])
-    size = _sized(count, size, fixed, problem[1] is not None)
     small = size * problem[0].reward.size <= SMALL
     starts = range(0, count, size) if count < size else [*range(0, count - size, size), count - size]
+    if wanted is not None:
+        starts = [start for start in starts if ((wanted >= start) & (wanted < start + size)).any()]
 
     def one(start: int) -> Any:
         own, at = _filled(lanes, start, size), _filled(state, start, size, axis=-1)
@@ -190,7 +202,7 @@ def _over_cores(
 
         return slices.run(program, check)
 
-    if len(starts) == 1:
+    if count <= size:
         answer = jax.tree.map(np.asarray, one(0))
         if count == size:
             return answer
@@ -222,17 +234,10 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _sized(count: int, size: int, fixed: bool, products: bool) -> int:
-    """The lanes of a block: few different numbers, for they are compiled in.
-
-    The bits of a matrix product depend on its shape: lanes that are left get the same one however many they are.
-    """
-    if fixed and products:
-        return size
-    if fixed:
-        return next((n for n in LEFT if count <= n < size), size)
+def _sized(count: int, size: int) -> int:
+    """The lanes of a block, at most `size`: few different numbers, for they are compiled in."""
     if count <= PADDED:
-        return 1 << (count - 1).bit_length()
+        return min(1 << (count - 1).bit_length(), size)
     quantum = max(32, size // QUANTA)
     return quantum * -(-count // (quantum * -(-count // size)))
 
@@ -260,6 +265,9 @@ def _filled(tree: Any, start: int, size: int, axis: int = 0) -> Any:
 
 
 def _taken(tree: Any, lanes: np.ndarray, axis: int = 0) -> Any:
+    """Some of the lanes, in ascending order or chosen by flags."""
+    if len(jax.tree.leaves(tree)) and lanes.dtype != bool and len(lanes) == jax.tree.leaves(tree)[0].shape[axis]:
+        return tree
     return jax.tree.map(lambda x: x[lanes] if axis == 0 else x[..., lanes], tree)
 
 

@@ -88,7 +88,7 @@ class Programs:
     def clear(self) -> None:
         """Forgets all programs."""
         self._known.clear()
-        self._jitted.clear_cache()
+        self._jitted.clear_cache()  # type: ignore[attr-defined]
 
 
 def _kind(leaf: Any) -> Any:

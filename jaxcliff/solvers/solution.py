@@ -45,8 +45,8 @@ class Solution:
         gap_error: errors of gaps, before the rounding of the gap itself; see `gap_bound`.
         span: range of the lane's reward over the entries that count, the unit of every tolerance.
         status: int8 codes of `Status`.
-        iterations: sweeps (but not those of a search in float32), or policy improvements, whatever `method` names; 0 where
-            the sweeps before it sufficed; or 1 for a single pass.
+        iterations: sweeps (but not those of a search in float32), or policy improvements, whichever `method` names; 0
+            where the sweeps before it sufficed; or 1 for a single pass.
         method: what solved it: "value_iteration", "policy_iteration", "shared", "backward" or "bandit"; or several, one
             after the other, where `auto` left some lanes to a second one.
         kind: "optimum", "regularized" (a soft optimum), or "evaluation" of a given policy.

@@ -113,7 +113,7 @@ def go_on(
     inverse: Any = None,
 ) -> tuple[Sweep, LaneFlags]:
     """Sweeps until no more than `spare` lanes are left; which lanes finished by themselves."""
-    stride = jnp.minimum(STRIDE if inverse is None else 1, limit)
+    stride = jnp.clip(limit, 1, STRIDE if inverse is None else 1)
     milestone = jnp.minimum(2 * batch.steps + 1, 2.0**30).astype(jnp.int32)
     backup = sweeps.backup(batch)
     closed = jax.eval_shape(backup, state.h)[1] is None  # an operator that measures no error of its own

@@ -325,7 +325,7 @@ NUMBERS = named(
         ("layout", lambda: jc.problems.gridworld([[0, 1], [2]]), says("the layout is a sequence of rows")),
         *(
             (
-                f"stored as {layout!r}",
+                f"{read.func.__name__} stored as {layout!r}",
                 lambda read=read, layout=layout: read(layout=layout),
                 says("layout must be 'auto', 'dense' or 'successors', not "),
             )
