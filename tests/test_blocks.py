@@ -19,6 +19,7 @@ def at_scale(monkeypatch, fresh_programs):
     """What large batches do, at a size that is solved at once: several blocks, a search, lanes that go on together."""
     monkeypatch.setattr(lanes, "LEAST_LANES", 64)
     monkeypatch.setattr(lanes, "CACHED_ENTRIES", 1)
+    monkeypatch.setattr(blocks, "PADDED", 64)
     monkeypatch.setattr(blocks, "SMALL", 0)
     monkeypatch.setattr(value_iteration, "SEARCH_WORK", 1)
     monkeypatch.setattr(solving, "LANES_FOR_A_BASE", 64)
@@ -94,3 +95,20 @@ def test_auto_says_what_it_took(rng, at_scale):
     assert jc.solve(mdp, rewards[:10]).method == "value_iteration"
     strengths = np.full((COUNT, 1), 0.1)
     assert "shared" not in jc.solve(mdp, rewards, regularizer=jc.Entropy(strengths)).method
+
+
+def test_lanes_that_are_left_go_on_where_they_stood(rng, at_scale, monkeypatch):
+    """They take as many sweeps as where every block goes on to its end."""
+    mdp, rewards = batch(rng)
+    found = jc.solve(mdp, rewards, method="value_iteration")
+    monkeypatch.setattr(blocks, "spare_lanes", lambda batch: 0)
+    blocks.PROGRAMS.clear()
+    plain = jc.solve(mdp, rewards, method="value_iteration")
+    assert len(np.unique(plain.iterations)) > 3
+    assert (found.iterations == plain.iterations).all()
+
+
+def test_sweeps_that_prepare_for_a_method_are_not_among_its_steps(rng, at_scale, monkeypatch):
+    monkeypatch.setattr(methods, "sweeps_first", lambda states: 40)
+    mdp, rewards = batch(rng)
+    assert 0 < jc.solve(mdp, rewards, method="policy_iteration").iterations.max() < 40

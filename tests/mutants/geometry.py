@@ -13,7 +13,7 @@ MENDED = "repair.py::test_a_mended_reward_has_what_was_asked_for_at_the_least_pr
 
 GAPS_AND_NORMS = (
     Mutant(
-        f"{CONES}.Chains.gaps",
+        f"{CONES}.Chains._certified",
         "host gaps are certain whatever the solve left",
         "width = self.discount * self.steps * (highest - lowest + 2 * noise)",
         "width = 0 * noise",

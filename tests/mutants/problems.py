@@ -19,10 +19,10 @@ MUTANTS = (
         ARRAYS,
     ),
     Mutant(
-        "jaxcliff.problems.arrays._from_sparse",
+        "jaxcliff.problems.layouts.of_entries",
         "the entries of a sparse row are put in one place",
-        "probabilities[owner, a, slot] = row.data",
-        "probabilities[owner, a, 0 * slot] = row.data",
+        "probabilities[pair, slot] = state[order]",
+        "probabilities[pair, 0 * slot] = state[order]",
         ARRAYS,
     ),
     Mutant(
@@ -154,8 +154,8 @@ MUTANTS = (
     Mutant(
         "jaxcliff.mdp._fill",
         "episodes begin in terminal states too",
-        "jnp.ones(mdp.num_states) if mdp.terminal is None else ~mdp.terminal",
-        "jnp.ones(mdp.num_states)",
+        "np.ones(mdp.num_states, bool) if mdp.terminal is None else ~mdp.terminal",
+        "np.ones(mdp.num_states, bool)",
         "problems.py::test_no_episode_begins_at_its_end",
     ),
     Mutant(

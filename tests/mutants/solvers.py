@@ -11,24 +11,24 @@ NEAR_THE_BASE = "shared.py::test_policies_near_the_base_are_evaluated_through_it
 
 CERTIFICATES = (
     Mutant(
-        f"{BATCH}.prepare",
+        f"{BATCH}._drift",
         "the defect of a row sum is left out of the bound",
-        "(k * u / (1 - k * u) + defect + u)",
-        "(k * u / (1 - k * u) + u)",
+        "+ jnp.where(mdp.distributions, defect, 0) + u",
+        "+ u",
         "bounds.py::test_the_defect_of_a_row_is_counted",
     ),
     Mutant(
-        f"{BATCH}.prepare",
+        f"{BATCH}._drift",
         "the non-zeros of a row are left out of the bound",
-        "(k * u / (1 - k * u) + defect + u)",
-        "(defect + u)",
+        "(k * u / (1 - k * u) + jnp",
+        "(jnp",
         "bounds.py::test_the_non_zeros_of_a_row_are_counted",
     ),
     Mutant(
         f"{BATCH}.prepare",
         "what is lost below the smallest normal number is left out",
-        "underflow=(k + 8) * float(jnp.finfo(mdp.dtype).tiny)",
-        "underflow=0 * k * float(jnp.finfo(mdp.dtype).tiny)",
+        "underflow=(_support(mdp) + 8) *",
+        "underflow=0 * _support(mdp) *",
         "extremes.py::test_overflow_is_a_status_and_underflow_a_bound[value_iteration]",
     ),
     Mutant(
@@ -130,10 +130,10 @@ CERTIFICATES = (
         "problems.py::test_token_tree_is_worth_its_best_outcome[0.5-False]",
     ),
     Mutant(
-        "jaxcliff.solvers.solution.Solution.gap_bound",
+        "jaxcliff.solvers.solution._gap_bound",
         "the rounding of the gap itself is left out",
-        "+ 3 * u * jnp.abs(gaps)",
-        "+ 0 * u * jnp.abs(gaps)",
+        "+ 3 * unit_roundoff(q.dtype)",
+        "+ 0 * unit_roundoff(q.dtype)",
         "bounds.py::test_error_never_exceeds_its_bound[float64-bandit]",
     ),
     Mutant(
@@ -193,10 +193,10 @@ CERTIFICATES = (
         "builders.py::test_bad_input_gets_a_sentence_that_names_the_place[loops beside an end]",
     ),
     Mutant(
-        "jaxcliff.mdp.MDP.steps",
+        "jaxcliff.mdp._steps",
         "the discounted number of steps is one too few",
-        "geometric = 1 / jnp.where(gamma < 1, 1 - gamma, 0)",
-        "geometric = gamma / jnp.where(gamma < 1, 1 - gamma, 0)",
+        "geometric = 1 / xp.where(discount < 1, 1 - discount, 0)",
+        "geometric = discount / xp.where(discount < 1, 1 - discount, 0)",
         "theory.py::test_values_are_lipschitz_and_constants_attain_it[garnet]",
     ),
 )
@@ -205,35 +205,35 @@ DECISIONS = (
     Mutant(
         "jaxcliff.policies._sort",
         "the tie tolerance is a gap and no share of the span",
-        "jnp.ones_like(solution.span) if absolute else solution.span",
-        "jnp.ones_like(solution.span)",
+        "np.ones(solution.span.shape, solution.span.dtype) if absolute else solution.span",
+        "np.ones(solution.span.shape, solution.span.dtype)",
         "policies.py::test_tolerances_are_in_units_of_the_span",
     ),
     Mutant(
-        "jaxcliff.policies._sort",
+        "jaxcliff.policies.decided",
         "an action is optimal if it may be",
         "gap + bound <= limit",
         "gap - bound <= limit",
         "policies.py::test_undecided_actions_take_part_or_not",
     ),
     Mutant(
-        "jaxcliff.policies._sort",
+        "jaxcliff.policies.decided",
         "an action is suboptimal if it may be",
         "gap - bound > limit",
         "gap + bound > limit",
         "policies.py::test_undecided_actions_take_part_or_not",
     ),
     Mutant(
-        "jaxcliff.policies._sort",
+        "jaxcliff.policies.decided",
         "an action all rivals of which are suboptimal stays undecided",
         "(legal & (gap + bound <= limit)) | sole",
         "(legal & (gap + bound <= limit))",
         "policies.py::test_undecided_actions_take_part_or_not",
     ),
     Mutant(
-        "jaxcliff.policies._sort",
+        "jaxcliff.policies.decided",
         "the only action of a state is optimal in a lane that failed",
-        " & jnp.isfinite(bound)",
+        " & xp.isfinite(bound)",
         "",
         "verdicts.py::test_nothing_is_decided_in_a_lane_that_failed",
     ),
@@ -313,8 +313,8 @@ METHODS = (
     Mutant(
         "jaxcliff.solvers.loop.iterate",
         "a lane that has finished goes on with its neighbours",
-        "jnp.where(along(finished, old), old, new)",
-        "jnp.where(along(finished & False, old), old, new)",
+        "jnp.where(along(on, old), new, old)",
+        "jnp.where(along(on | True, old), new, old)",
         "transformations.py::test_a_lane_that_has_finished_stands_still",
     ),
     Mutant(
@@ -358,6 +358,37 @@ METHODS = (
         "ahead = ahead - batch.discount * jnp.mean(values, axis=-1)[:, None, None]",
         "ahead = 1 * ahead",
         NEAR_THE_BASE,
+    ),
+)
+
+BLOCKWISE = (
+    Mutant(
+        "jaxcliff.solvers.value_iteration.begin",
+        "values found in float32 stay in units of the largest reward",
+        "found = state.h.astype(h.dtype) * unit",
+        "found = state.h.astype(h.dtype)",
+        "blocks.py::test_a_search_in_float32_reaches_no_other_answer",
+    ),
+    Mutant(
+        "jaxcliff.solvers.blocks._in_stages",
+        "lanes that are left go on where others stood",
+        "_taken(state, on, axis=-1)",
+        "_taken(state, np.roll(on, 1), axis=-1)",
+        "blocks.py::test_lanes_that_are_left_go_on_where_they_stood",
+    ),
+    Mutant(
+        "jaxcliff.solvers.blocks._over_cores",
+        "the last block answers for the lanes beside its own",
+        "own, at = _filled(lanes, start, size)",
+        "own, at = _filled(lanes, start - start % size, size)",
+        "blocks.py::test_certificates_hold_however_values_were_found[sweeps]",
+    ),
+    Mutant(
+        "jaxcliff.solvers.methods.counts",
+        "sweeps that prepare for a method are among its steps",
+        ' or stage != "sweeps"',
+        " or bool(stage)",
+        "blocks.py::test_sweeps_that_prepare_for_a_method_are_not_among_its_steps",
     ),
 )
 
@@ -573,4 +604,4 @@ DERIVATIVES = (
     ),
 )
 
-MUTANTS = (*CERTIFICATES, *DECISIONS, *METHODS, *VISITS, *REGULARIZERS, *DERIVATIVES)
+MUTANTS = (*CERTIFICATES, *DECISIONS, *METHODS, *BLOCKWISE, *VISITS, *REGULARIZERS, *DERIVATIVES)
