@@ -55,7 +55,7 @@ def test_the_bits_of_a_lane_depend_on_nobody(name, rng, at_scale, monkeypatch):
     mdp, rewards = batch(rng)
     whole = jc.solve(mdp, rewards, **WAYS[name])
     assert whole.ok.all()
-    assert len(np.unique(whole.iterations)) > 3
+    assert len(np.unique(whole.iterations)) > 1
     order = rng.permutation(COUNT)
     assert same(whole[order], jc.solve(mdp, rewards[order], **WAYS[name]))
     company = rewards.copy()
