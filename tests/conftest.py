@@ -87,6 +87,9 @@ def _memory_maps():
     yield
     maps = pathlib.Path("/proc/self/maps")
     if maps.exists() and maps.read_bytes().count(b"\n") > MAPS:
+        from jaxcliff.solvers.blocks import PROGRAMS
+
+        PROGRAMS.clear()
         jax.clear_caches()
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 FIRST_WORK = 4e9  # multiplications: about a second on one core, and more than most solves need
 SLICE = 1.0  # seconds
+MOST = 512  # programs that are kept; each holds memory maps, of which Linux allows 65,530
 
 
 def run(program: Callable[..., Any], check: Callable[[], None]) -> Any:
@@ -76,10 +77,10 @@ class Programs:
         device = jax.config.jax_default_device  # type: ignore[attr-defined]
         key = (statics, structure, small, device, *map(_kind, leaves))
         with self._lock:
-            program = self._known.get(key)
-            if program is None:
-                program = _compile(self._jitted.lower(*args), small)
-                self._known[key] = program
+            program = self._known.pop(key, None) or _compile(self._jitted.lower(*args), small)
+            self._known[key] = program  # the last in order
+            if len(self._known) > MOST:
+                del self._known[next(iter(self._known))]
         return program(*rest)
 
     def __len__(self) -> int:
