@@ -48,7 +48,7 @@ def solve_lanes(
     mdp, base, limits = problem
     arrays = [leaf for leaf in jax.tree.leaves((problem, arguments)) if isinstance(leaf, jax.Array)]
     devices = {device for leaf in arrays for device in leaf.devices()}
-    if not tolerance.size or len(devices) > 1:  # one program, which has to know its base beforehand
+    if not stages or not tolerance.size or len(devices) > 1:  # one program, which has to know its base beforehand
         known = [i for i, name in enumerate(stages) if not (name == "nearby" and callable(base))]
         stages, limits = tuple(stages[i] for i in known), tuple(limits[i] for i in known)
         base = None if callable(base) else base
@@ -82,7 +82,7 @@ def _block(
     """
     (mdp, base, limits), (operator, rewards, tolerance, init) = problem, lanes
     clock = Clock(work, saved)
-    batch = prepare(mdp, operator, rewards, one_pass=not stages)
+    batch = prepare(mdp, operator, rewards)
     if stop:
         search, (limit,) = search and init is None, limits
         if state is None:
@@ -134,8 +134,6 @@ def _in_stages(
     """One stage after the other, each a program of its own, for the lanes that the one before has left."""
     mdp, base, limits = problem
     size = _sized(len(lanes[2]), size)
-    if not stages:
-        return _over_cores((method, (), False, False), (mdp, None, ()), lanes, None, size, check)[0], ()
     whole: Any = None
     needed: methods.Stages = ()
     left = np.arange(len(lanes[2]))

@@ -18,7 +18,6 @@ Problem = tuple[MDP, Any, Any]  # what all lanes share: the problem, a base or N
 
 CACHED_ENTRIES = 2**17  # of the rewards that a processor sweeps over again and again
 LEAST_LANES = 256  # enough to fill a vector unit, and to let one slow lane go unnoticed
-PASSED_ENTRIES = 2**19  # of the rewards that a processor looks at once
 PROBLEMS = 32  # of a mapped stack that a processor solves at a time: each group stops when its own are done
 DEVICE_ENTRIES = 2**28  # of the rewards that an accelerator works on at a time
 
@@ -29,7 +28,7 @@ def block_size(stages: methods.Stages, kind: str, mdp: MDP) -> int:
         return lanes_at_a_time(mdp.num_states)
     if jax.default_backend() != "cpu":
         return max(LEAST_LANES, DEVICE_ENTRIES // mdp.reward.size)
-    return max(LEAST_LANES, CACHED_ENTRIES // mdp.reward.size) if stages else max(1, PASSED_ENTRIES // mdp.reward.size)
+    return max(LEAST_LANES, CACHED_ENTRIES // mdp.reward.size)
 
 
 @functools.cache

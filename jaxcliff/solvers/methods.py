@@ -89,7 +89,7 @@ def adaptive_plan(kind: str, mdp: MDP) -> Plan:
 def sweeps_before_a_base(mdp: MDP) -> int:
     """As many sweeps of a lane as a few products with S × S matrices cost."""
     width = mdp.transitions.states.shape[-1] if isinstance(mdp.transitions, Successors) else mdp.num_states
-    return 64 + 4 * mdp.num_states // (mdp.num_actions * width)
+    return 128 + 4 * mdp.num_states // (mdp.num_actions * width)
 
 
 def choose_method(mdp: MDP) -> str:

@@ -194,8 +194,9 @@ def run(
                 "method 'shared' needs base=jc.factorize(mdp, regularizer=…) where strengths differ by lane"
             )
         base = factorize(mdp, regularizer=single if operator.kind == "regularized" else None)
-    (constant, around), *per_lane = jax.lax.stop_gradient(((mdp, base), operator, reward, tolerance, init))
-    now, search = in_hand(constant, around, per_lane), max_iterations is None
+    given = ((mdp, base), operator, reward, tolerance, init)
+    now, search = in_hand(given), max_iterations is None
+    (constant, around), *per_lane = given if now else jax.lax.stop_gradient(given)
     steps = plan(method, operator.kind, mdp, limit)
     if now and adaptive and search and _worth_a_base(mdp, operator, single, tolerance.size):
         steps, around = adaptive_plan(operator.kind, mdp), functools.partial(_own_base, mdp, single)

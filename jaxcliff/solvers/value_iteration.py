@@ -32,6 +32,7 @@ from jaxcliff.transitions import Dense
 STRIDE = 4  # sweeps between two looks, which cost about half a sweep
 SMALLEST_REST = 8  # lanes; fewer are not worth a second loop
 FAILURES = 2  # of chord steps, before a lane sweeps
+SEARCH_LIMIT = 64  # sweeps in float32; a lane that needs more has no company to wait for
 SEARCH_WORK = 2**20  # multiplications of one sweep, from which a search in float32 pays for its compilation
 
 
@@ -83,7 +84,8 @@ def begin(
     if search and h.dtype == jnp.float64 and batch.sweep_cost >= SEARCH_WORK:
         coarse, unit = batch.coarse()
         state = _start(coarse, (h / unit).astype(jnp.float32))
-        state, _ = go_on(coarse, state, finished, tolerance.astype(jnp.float32), limit, clock)
+        most = jnp.minimum(limit, SEARCH_LIMIT)
+        state, _ = go_on(coarse, state, finished, tolerance.astype(jnp.float32), most, clock)
         found = state.h.astype(h.dtype) * unit
         h = jnp.where(jnp.all(jnp.isfinite(found), axis=0), found, h)
     return _start(batch, h)
