@@ -112,3 +112,15 @@ def test_sweeps_that_prepare_for_a_method_are_not_among_its_steps(rng, at_scale,
     monkeypatch.setattr(methods, "sweeps_first", lambda states: 40)
     mdp, rewards = batch(rng)
     assert 0 < jc.solve(mdp, rewards, method="policy_iteration").iterations.max() < 40
+
+
+def test_threads_compute_with_the_settings_of_their_caller(rng, at_scale):
+    mdp, rewards = batch(rng)
+    whole = jc.solve(mdp, rewards)
+    rewards32, mdp32 = rewards.astype(np.float32), mdp.astype(np.float32)
+    with jax.enable_x64(False):
+        assert jc.solve(mdp32, rewards32).q_values.dtype == np.float32
+    device = jax.devices()[1]
+    with jax.default_device(device):
+        there = jc.solve(mdp, rewards)
+    assert same(whole, there)

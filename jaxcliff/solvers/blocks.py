@@ -47,17 +47,17 @@ def solve_lanes(
     arguments = (operator, rewards, tolerance, init)
     mdp, base, limits = problem
     arrays = [leaf for leaf in jax.tree.leaves((problem, arguments)) if isinstance(leaf, jax.Array)]
-    devices = {device for leaf in arrays for device in leaf.devices()}
+    devices = {device for leaf in arrays if leaf.committed for device in leaf.devices()}  # others go wherever they must
     if not stages or not tolerance.size or len(devices) > 1:  # one program, which has to know its base beforehand
         known = [i for i, name in enumerate(stages) if not (name == "nearby" and callable(base))]
         stages, limits = tuple(stages[i] for i in known), tuple(limits[i] for i in known)
         base = None if callable(base) else base
         return compiled(method, stages, search)((mdp, base, limits), *arguments), stages
     lead, lanes = tolerance.shape, tolerance.size
-    host = all(device.platform == "cpu" for device in devices)
+    host = all(device.platform == "cpu" for device in devices) if devices else jax.default_backend() == "cpu"
     flat = jax.tree.map(lambda x: (np.asarray(x) if host else x).reshape(lanes, *x.shape[len(lead) :]), arguments)
     size = block_size(stages, operator.kind, mdp)
-    place = next(iter(devices)) if any(leaf.committed for leaf in arrays) else None
+    place = next(iter(devices), None)
     with slices.held_interrupts() as check:
         solver = _in_stages if host else _at_once
         whole, needed = solver(method, stages, search, problem, flat, size, check)
@@ -210,8 +210,11 @@ def _over_cores(
     room: list[tuple[np.ndarray, bool]] = []  # the whole answer, and whether a leaf has its lanes last
     structure, lock = [], threading.Lock()
 
+    x64, device = jax.config.jax_enable_x64, jax.config.jax_default_device  # type: ignore[attr-defined]
+
     def put(start: int) -> None:
-        answer = one(start)
+        with jax.enable_x64(x64), jax.default_device(device):  # which other threads do not inherit
+            answer = one(start)
         parts, shape = jax.tree.flatten(answer)
         with lock:
             if not room:

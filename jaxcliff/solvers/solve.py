@@ -55,9 +55,9 @@ def solve(
     regularizer), those that sweeps do not finish in time are solved around the problem's own solution, as if that had
     been given as a `base`. `sol.method` says what was taken.
 
-    The function may be jitted, vmapped (a mapped reward axis becomes a lane axis, at the price of one call) and run
-    under `jax.shard_map`. With numbers in hand it uses all cores of a processor, and Ctrl-C ends it. Another batch of
-    about the same size compiles nothing.
+    The function may be jitted, vmapped (a mapped reward axis becomes a lane axis, at the price of one jitted call) and
+    run under `jax.shard_map`. With numbers in hand it uses all cores of a processor, and Ctrl-C ends it. Another batch
+    of about the same size compiles nothing.
 
     Args:
         mdp: the problem.
