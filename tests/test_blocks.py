@@ -1,11 +1,13 @@
 """Solves with numbers in hand: over blocks, cores, precisions and stages, every lane gets its own answer."""
 
+import contextlib
+
 import jax
 import numpy as np
 import pytest
 
 import jaxcliff as jc
-from jaxcliff.solvers import blocks, lanes, methods, value_iteration
+from jaxcliff.solvers import blocks, lanes, methods, slices, value_iteration
 from jaxcliff.solvers import solve as solving
 from tests.conftest import as_users_run, needs_x64
 from tests.oracle import Problem
@@ -124,3 +126,28 @@ def test_threads_compute_with_the_settings_of_their_caller(rng, at_scale):
     with jax.default_device(device):
         there = jc.solve(mdp, rewards)
     assert same(whole, there)
+
+
+def test_an_interrupt_ends_a_solve_of_many_quick_blocks(rng, at_scale, monkeypatch):
+    """Each ends within its first slice; the third finds that somebody has pressed Ctrl-C."""
+    asked, ran, plain = [], [], slices.Programs.__call__
+
+    @contextlib.contextmanager
+    def held():
+        def check():
+            asked.append(1)
+            if len(asked) > 2:
+                raise KeyboardInterrupt
+
+        yield check
+
+    def counted(*args, **options):
+        ran.append(1)
+        return plain(*args, **options)
+
+    mdp, rewards = batch(rng)
+    monkeypatch.setattr(slices, "held_interrupts", held)
+    monkeypatch.setattr(slices.Programs, "__call__", counted)
+    with pytest.raises(KeyboardInterrupt):
+        jc.solve(mdp, np.tile(rewards, (10, 1, 1)), method="value_iteration")
+    assert len(ran) == 2

@@ -225,8 +225,14 @@ def _over_cores(
             whole[(..., slice(start, start + size)) if last else slice(start, start + size)] = np.asarray(part)
 
     with concurrent.futures.ThreadPoolExecutor(_cores()) as pool:
-        for done in [pool.submit(put, start) for start in starts]:
-            done.result()
+        running = [pool.submit(put, start) for start in starts]
+        try:
+            for block in running:
+                block.result()
+        except BaseException:
+            for block in running:
+                block.cancel()
+            raise
     return jax.tree.unflatten(structure[0], [whole for whole, _ in room])
 
 

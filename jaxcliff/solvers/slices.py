@@ -21,17 +21,17 @@ MOST = 512  # programs that are kept; each holds memory maps, of which Linux all
 
 
 def run(program: Callable[..., Any], check: Callable[[], None]) -> Any:
-    """(work, saved) → (answer, whether it is one, what to go on with), until it is one; `check` may raise in between.
+    """(work, saved) → (answer, whether it is one, what to go on with), until it is one; before each, `check` may raise.
 
     The first slice is as long everywhere: how many bits it computes depends on no clock.
     """
     work, saved, slices = FIRST_WORK, None, 0
     while True:
+        check()
         began = time.perf_counter()
         answer, finished, saved = program(np.float32(work), saved)
         if bool(finished):
             return answer
-        check()
         slices += 1
         if slices > 2:  # the first two may have been compiled
             work = max(work * float(np.clip(SLICE / (time.perf_counter() - began), 0.125, 8)), 1.0)
@@ -61,8 +61,7 @@ def held_interrupts() -> Iterator[Callable[[], None]]:
 class Programs:
     """A function compiled ahead of its calls, once for every shape of its arguments; the first so many are static.
 
-    A program that is compiled may be called from any thread, which need not share this one's settings of JAX. Small
-    ones are compiled with less effort: a first answer in a third of the time.
+    Small ones are compiled with less effort: a first answer in a third of the time.
     """
 
     def __init__(self, function: Callable[..., Any], statics: int):

@@ -32,7 +32,7 @@ from jaxcliff.transitions import Dense
 STRIDE = 4  # sweeps between two looks, which cost about half a sweep
 SMALLEST_REST = 8  # lanes; fewer are not worth a second loop
 FAILURES = 2  # of chord steps, before a lane sweeps
-SEARCH_LIMIT = 64  # sweeps in float32; a lane that needs more has no company to wait for
+SEARCH_LIMIT = 64  # sweeps in float32: lanes that need more would hold up their block
 SEARCH_WORK = 2**20  # multiplications of one sweep, from which a search in float32 pays for its compilation
 
 
