@@ -1,5 +1,13 @@
 """All mutants."""
 
-from tests.mutants import geometry, problems, rewards, solvers, studies
+from tests.mutants import certificates, geometry, maps, problems, rewards, solvers, studies
 
-MUTANTS = (*solvers.MUTANTS, *geometry.MUTANTS, *rewards.MUTANTS, *problems.MUTANTS, *studies.MUTANTS)
+MUTANTS = (
+    *certificates.MUTANTS,
+    *solvers.MUTANTS,
+    *geometry.MUTANTS,
+    *maps.MUTANTS,
+    *rewards.MUTANTS,
+    *problems.MUTANTS,
+    *studies.MUTANTS,
+)
