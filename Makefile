@@ -24,7 +24,7 @@ test: $(DEV)
 # What users run: the certificates and decisions under XLA's normal code generation, and the doctests.
 test-certificates: $(DEV)
 	JAX_ENABLE_X64=1 $(BIN)/python -m pytest -n 2 tests/test_bounds.py tests/test_soft_bounds.py tests/test_certainty.py \
-		tests/test_transformations.py
+		tests/test_transformations.py tests/test_blocks.py
 	JAX_ENABLE_X64=0 $(BIN)/python -m pytest -n 2 tests/test_bounds.py tests/test_certainty.py tests/test_architecture.py
 
 # The wide sweeps of random instances: ten thousand certificates, a hundred thousand decisions; and the mutants; then all

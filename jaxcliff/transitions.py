@@ -149,8 +149,10 @@ class Successors:
         return jnp.transpose(each, (2, 1, 0)).reshape(*values.shape, self.num_actions)
 
     def by_action(self) -> tuple[jax.Array, jax.Array]:
-        """States and probabilities, [A, K, S] each."""
-        return jnp.transpose(self.states, (1, 2, 0)), jnp.transpose(self.probabilities, (1, 2, 0))
+        """States and probabilities, [A, K, S] each; in memory too, which a transpose alone does not promise."""
+        return jax.lax.map(
+            lambda a: (self.states[:, a].T, self.probabilities[:, a].T), jnp.arange(self.num_actions, dtype=jnp.int32)
+        )
 
     def after(self, rows: tuple[jax.Array, jax.Array], values: jax.Array) -> jax.Array:
         """E[values(s') | s, a] for the action of these rows, [S, B] like the values."""

@@ -36,7 +36,7 @@ def check_radius(mdp, rng, norm="inf", family=None, name=""):
     for i in range(LANES - 2):  # random corners, random interiors, and straight at the nearest walls
         theta = rng.normal(size=shape) if i % 2 else np.sign(rng.normal(size=shape))
         if i >= LANES // 2:
-            flat = np.argsort(near.walls.margin, axis=None)[i - LANES // 2]
+            flat = np.argsort(near.walls.margin, axis=None)[(i - LANES // 2) % near.walls.margin.size]
             s, a = np.unravel_index(flat, near.walls.gap.shape)
             if np.isfinite(near.walls.margin[s, a]):
                 theta = near.walls.family.steepest(near.walls.family.pull(near.walls.normals(s, a)), norm)

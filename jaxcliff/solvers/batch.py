@@ -67,7 +67,8 @@ class Batch:
     one expectation, and `underflow` what its terms can lose below the smallest normal number; `tiny` marks lanes whose
     rewards are all so small that they can be lost themselves. `rounding` is what the
     operator itself costs, and `support` the actions that take part in it, [S, A] or [B, S, A], or None for all.
-    `columns` is the reward once more with the lanes last, [A, S, B], for sweeps; None where one pass is all.
+    For sweeps, `columns` is the reward once more with the lanes last, [A, S, B], and `rows` are the transitions by
+    action; None where one pass is all.
     """
 
     mdp: MDP
@@ -76,6 +77,7 @@ class Batch:
     support: Any
     reward: Rewards
     columns: Any
+    rows: Any
     centre: LaneScalars
     span: LaneScalars
     peak: LaneScalars
@@ -139,7 +141,7 @@ class Batch:
         """The same in float32, every lane in units of its largest reward, for a search; and these units."""
         unit = jnp.where(self.peak > 0, self.peak, 1)
         scaled = {name: (getattr(self, name) / unit).astype(jnp.float32) for name in ("centre", "span", "peak")}
-        mdp, operator = _in_float32((self.mdp, self.operator.scaled(1 / unit)))
+        mdp, operator, rows = _in_float32((self.mdp, self.operator.scaled(1 / unit), self.rows))
         columns = jax.lax.map(lambda x: (x / unit).astype(jnp.float32), self.columns)
         shape = jnp.zeros((len(unit), *mdp.reward.shape), jnp.float32)
         return self.replace(  # type: ignore[attr-defined]
@@ -148,6 +150,7 @@ class Batch:
             rounding=operator.rounding(shape, mdp.legal),
             reward=shape,
             columns=columns,
+            rows=rows,
             discount=self.discount.astype(jnp.float32),
             steps=self.steps.astype(jnp.float32),
             drift=_drift(mdp, self.discount.astype(jnp.float32)),
@@ -219,6 +222,7 @@ def prepare(mdp: MDP, operator: Operator, rewards: Rewards, one_pass: bool = Fal
         support=support,
         reward=reward,
         columns=columns,
+        rows=None if one_pass or mdp.transitions is None else mdp.transitions.by_action(),
         centre=centre,
         span=high - low,
         peak=peak,

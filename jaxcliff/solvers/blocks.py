@@ -27,7 +27,7 @@ from jaxcliff.transitions import Dense
 PADDED = 256  # lanes; up to here a batch is filled up to a power of two
 QUANTA = 8  # the steps in which the size of larger blocks grows: few sizes are few programs
 LEFT = (32, 128)  # sizes of a block of lanes that others have left
-SMALL = 2**17  # numbers in the rewards of a block; the programs of smaller ones are compiled with less effort
+SMALL = 2**16  # numbers in the rewards of a block; the programs of smaller ones are compiled with less effort
 
 
 def solve_lanes(

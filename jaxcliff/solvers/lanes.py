@@ -17,7 +17,7 @@ from jaxcliff.solvers.solution import Solution
 Problem = tuple[MDP, Any, Any]  # what all lanes share: the problem, a base or None, the limits of the stages
 
 CACHED_ENTRIES = 2**17  # of the rewards that a processor sweeps over again and again
-LEAST_LANES = 256  # enough to fill a vector unit, and to let one slow lane go unnoticed
+LEAST_LANES = 64  # enough to fill a vector unit, and to let one slow lane go unnoticed
 PROBLEMS = 32  # of a mapped stack that a processor solves at a time: each group stops when its own are done
 DEVICE_ENTRIES = 2**28  # of the rewards that an accelerator works on at a time
 

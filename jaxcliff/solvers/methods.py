@@ -27,6 +27,7 @@ Plan = tuple[tuple[str, int], ...]
 SHARED = "shared"  # a method that needs a factorisation besides
 PASSES: dict[str, Callable[..., Any]] = {"backward": passes.backward, "bandit": passes.bandit}
 DIRECT_STATES = 64
+LANES_FOR_A_BASE = 256
 DEFAULT_LIMIT = {
     "value_iteration": 1_000_000,
     "policy_iteration": 1_000,
@@ -87,9 +88,10 @@ def adaptive_plan(kind: str, mdp: MDP) -> Plan:
 
 
 def sweeps_before_a_base(mdp: MDP) -> int:
-    """As many sweeps of a lane as a few products with S × S matrices cost."""
+    """As many sweeps of a lane as a few products with S × S matrices cost, and its share of a base for the fewest."""
     width = mdp.transitions.states.shape[-1] if isinstance(mdp.transitions, Successors) else mdp.num_states
-    return 128 + 4 * mdp.num_states // (mdp.num_actions * width)
+    own, share = 4 * mdp.num_states, 3 * mdp.num_states**2 // LANES_FOR_A_BASE
+    return 128 + (own + share) // (mdp.num_actions * width)
 
 
 def choose_method(mdp: MDP) -> str:

@@ -1,4 +1,4 @@
-"""One compiled program in hand: it runs in slices of about a second, so that Ctrl-C ends a solve of hours.
+"""One compiled program in hand: it runs in slices of about two seconds, so that Ctrl-C ends a solve of hours.
 
 The program solves as far as its work reaches, and says whether that was all; if not, it is called again with what its
 loops kept, and goes on with the same bits (`loop.Clock`). Between slices Python is in charge.
@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 FIRST_WORK = 4e9  # multiplications: about a second on one core, and more than most solves need
-SLICE = 1.0  # seconds
+SLICE = 2.0  # seconds
 MOST = 512  # programs that are kept; each holds memory maps, of which Linux allows 65,530
 
 

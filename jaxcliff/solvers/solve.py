@@ -15,13 +15,21 @@ from jaxcliff.solvers.blocks import solve_lanes
 from jaxcliff.solvers.derivatives import attach
 from jaxcliff.solvers.factorize import Factorization, check_factorable, factor
 from jaxcliff.solvers.lanes import compiled
-from jaxcliff.solvers.methods import DEFAULT_LIMIT, NAMES, SHARED, adaptive_plan, check_method, choose_method, plan
+from jaxcliff.solvers.methods import (
+    DEFAULT_LIMIT,
+    LANES_FOR_A_BASE,
+    NAMES,
+    SHARED,
+    adaptive_plan,
+    check_method,
+    choose_method,
+    plan,
+)
 from jaxcliff.solvers.operators import Greedy, Operator, first_best
 from jaxcliff.solvers.regularizers import Regularizer
 from jaxcliff.solvers.solution import Solution, default_tie_tolerance
 from jaxcliff.transitions import Dense, Successors
 
-LANES_FOR_A_BASE = 256
 ENTRIES_FOR_A_BASE = 2**24  # of its largest array
 
 

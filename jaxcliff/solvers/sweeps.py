@@ -12,23 +12,21 @@ import jax
 import jax.numpy as jnp
 
 from jaxcliff._types import Columns
-from jaxcliff.mdp import MDP
 from jaxcliff.solvers.batch import Batch
 from jaxcliff.solvers.operators import Greedy, mask_illegal
 
 
 def fold(
-    mdp: MDP, visit: Callable[[Any, Columns, Any], Any], carry: Any, values: Columns, per_action: Any
+    batch: Batch, visit: Callable[[Any, Columns, Any], Any], carry: Any, values: Columns, per_action: Any
 ) -> tuple[Any, Any]:
     """(carry, out_a) ← visit(carry, E[values(s') | ·, a], per_action[a]) for one action after another; outs stacked."""
-    t = mdp.transitions
-    rows = jnp.arange(mdp.num_actions) if t is None else t.by_action()
+    t = batch.mdp.transitions
 
     def one(carry: Any, x: Any) -> tuple[Any, Any]:
         rows, own = x
         return visit(carry, jnp.zeros_like(values) if t is None else t.after(rows, values), own)
 
-    return jax.lax.scan(one, carry, (rows, per_action))
+    return jax.lax.scan(one, carry, (batch.rows, per_action))
 
 
 def backup(batch: Batch) -> Callable[[Columns], tuple[Columns, Any]]:
@@ -43,7 +41,7 @@ def backup(batch: Batch) -> Callable[[Columns], tuple[Columns, Any]]:
 
     def hard(h: Columns) -> tuple[Columns, Any]:
         lowest = jnp.full_like(h, jnp.finfo(h.dtype).min)
-        best, _ = fold(batch.mdp, better, lowest, h, (batch.columns, legal))
+        best, _ = fold(batch, better, lowest, h, (batch.columns, legal))
         return batch.pin(best, axis=0), None
 
     return hard
@@ -51,7 +49,7 @@ def backup(batch: Batch) -> Callable[[Columns], tuple[Columns, Any]]:
 
 def action_values(batch: Batch, h: Columns) -> tuple[jax.Array, Columns, Any]:
     """Q = r̃ + γPh, [A, S, B], the operator of it, and the error measured in that, [S, B] each."""
-    _, q = fold(batch.mdp, lambda _, after, own: (None, own + batch.discount * after), None, h, batch.columns)
+    _, q = fold(batch, lambda _, after, own: (None, own + batch.discount * after), None, h, batch.columns)
     if isinstance(batch.operator, Greedy):
         return q, batch.pin(jnp.max(mask_illegal(q, _legal(batch)), axis=0), axis=0), None
     operator = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), batch.operator)
@@ -65,7 +63,7 @@ def improvement(batch: Batch) -> Callable[[Columns, jax.Array], tuple[Columns, j
     legal = _legal(batch)
 
     def improve(h: Columns, actions: jax.Array) -> tuple[Columns, jax.Array, Columns]:
-        _, q = fold(batch.mdp, lambda _, after, own: (None, own + batch.discount * after), None, h, batch.columns)
+        _, q = fold(batch, lambda _, after, own: (None, own + batch.discount * after), None, h, batch.columns)
         shown = mask_illegal(q, legal)
         first = jnp.argmax(shown, axis=0).astype(jnp.int32)
         current = jnp.take_along_axis(q, actions[None], axis=0)[0]

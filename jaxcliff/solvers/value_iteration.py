@@ -9,6 +9,11 @@ would have done (γ^{2L} ≤ e⁻²; at γ = 1, P(more than 2H steps) ≤ ½): t
 The certificate asks nothing of where h came from. So a large batch in float64 that starts from nowhere is swept in
 float32 first, at half the cost, as far as float32 reaches.
 
+Where two sweeps after two sweeps change h by one and the same direction, up to a factor λ, what is still to come is a
+geometric series, and the lane goes to its limit at once: h ← v + λ/(1 − λ)·change (Aitken's step). A policy that goes
+round in a circle is such a case: its slowest error shrinks by γ a sweep, and nothing else is left. A lane whose change
+grew after such a step a few times takes no more of them.
+
 Where the inverse M = (I − γP_π₀)⁻¹ of a nearby policy is at hand, the step h ← h + M(v − h) goes to the fixed point
 at once where π₀ is the policy, and nearly so where it is near: a *chord* step, Newton's with an old derivative. A lane
 takes such steps as long as they at least halve its change; two that did not, and it sweeps.
@@ -16,6 +21,7 @@ takes such steps as long as they at least halve its change; two that did not, an
 When only an eighth of the lanes is left, these go on by themselves.
 """
 
+import functools
 from typing import Any
 
 import jax
@@ -29,11 +35,14 @@ from jaxcliff.solvers.batch import Batch
 from jaxcliff.solvers.loop import Clock, iterate
 from jaxcliff.transitions import Dense
 
-STRIDE = 4  # sweeps between two looks, which cost about half a sweep
+STRIDE = 4  # sweeps between two looks, which cost about half a sweep; twice two
+FORESIGHT = 16  # sweeps after which a lane may go to its limit at once, at the earliest after twice as many
+ALIGNED = 0.1  # of a change, what may be left of it if the series is geometric
 SMALLEST_REST = 8  # lanes; fewer are not worth a second loop
 FAILURES = 2  # of chord steps, before a lane sweeps
-SEARCH_LIMIT = 64  # sweeps in float32: lanes that need more would hold up their block
-SEARCH_WORK = 2**20  # multiplications of one sweep, from which a search in float32 pays for its compilation
+MISSES = 4  # of Aitken's steps, before a lane takes no more of them
+SEARCH_LIMIT = 256  # sweeps in float32: lanes that need more would hold up their block
+SEARCH_WORK = 2**19  # multiplications of one sweep, from which a search in float32 pays for its compilation
 
 
 @record
@@ -91,6 +100,27 @@ def begin(
     return _start(batch, h)
 
 
+def _ahead(batch: Batch, looks: LaneFlags, h: Columns, middle: Columns, last: Columns, v: Columns) -> Columns:
+    """Where values go that were h, two sweeps later `middle`, then `last`, and now are v, if they go to a limit; or v.
+
+    A series of every other sweep has done with errors that change their sign; one of sweeps with what is left of them.
+    """
+
+    def step(before: Columns, now: Columns) -> tuple[Columns, LaneFlags]:
+        before, now = batch.centred(before, axis=0), batch.centred(now, axis=0)
+        largest = jnp.max(jnp.abs(now), axis=0)
+        unit = jnp.where(largest > 0, largest, 1)
+        before, now = before / unit, now / unit
+        less = before - now
+        ahead = jnp.sum(less * now, axis=0) / jnp.sum(less * less, axis=0)  # λ/(1 − λ); NaN compares false
+        rest = jnp.max(jnp.abs(now - ahead * less), axis=0)
+        return (ahead * unit) * now, (rest <= ALIGNED) & (jnp.abs(ahead) <= batch.steps)
+
+    far, many = step(middle - h, v - middle)
+    near, one = step(last - middle, v - last)
+    return v + jnp.where(looks & many, far, jnp.where(looks & one, near, 0))
+
+
 def _start(batch: Batch, h: Columns) -> Sweep:
     never, none = jnp.full_like(batch.span, jnp.inf), batch.status.astype(jnp.int32) * 0
     return Sweep(h=h, change=never, mark=never, failures=none, count=none)
@@ -115,7 +145,8 @@ def go_on(
     inverse: Any = None,
 ) -> tuple[Sweep, LaneFlags]:
     """Sweeps until no more than `spare` lanes are left; which lanes finished by themselves."""
-    stride = jnp.clip(limit, 1, STRIDE if inverse is None else 1)
+    turns = jnp.where((limit < STRIDE) | (inverse is not None), 1, 2)
+    stride = turns**2
     milestone = jnp.minimum(2 * batch.steps + 1, 2.0**30).astype(jnp.int32)
     backup = sweeps.backup(batch)
     closed = jax.eval_shape(backup, state.h)[1] is None  # an operator that measures no error of its own
@@ -124,27 +155,39 @@ def go_on(
         _, v, _ = state
         return v, *backup(v)
 
+    def on(_: Any, state: Any) -> Any:
+        return state[2], *jax.lax.fori_loop(0, turns, sweep, state[1:])
+
     def step(state: Sweep) -> tuple[Sweep, LaneFlags]:
         if inverse is None:
             nothing = None if closed else state.h * 0
-            h, v, measured = jax.lax.fori_loop(0, stride, sweep, (state.h, state.h, nothing))
+            start = (state.h, state.h, state.h, nothing)
+            middle, h, v, measured = jax.lax.fori_loop(0, turns, on, start)
         else:
             h, (v, measured) = state.h, backup(state.h)
         bound = bounds.certify(batch, h, v, measured, axis=0)
         at_milestone = state.count // milestone < (state.count + stride) // milestone
+        failed = bound.change > (1.0 if inverse is None else 0.5) * state.change
+        failures, mark = jnp.where(failed, state.failures + 1, state.failures), state.mark
+        if inverse is None:  # sweeps never make a change larger: what a step too far has cost is no sign of a floor
+            mark = jnp.where(failed & (failures <= MISSES), jnp.inf, mark)
         finished = (
             (bound.error_bound <= tolerance * batch.span)
             | ~(bound.change > bound.noise)
-            | (at_milestone & (bound.change > 0.75 * state.mark))
+            | (at_milestone & (bound.change > 0.75 * mark))
         )
-        failures = jnp.where(bound.change > 0.5 * state.change, state.failures + 1, state.failures)
         if inverse is not None:
             chord = h + contract("st,tb->sb", inverse, v - h)
             v = batch.pin(jnp.where(failures < FAILURES, chord, v), axis=0)
+        else:
+            looks = (state.count + stride) % FORESIGHT == 0
+            looks &= (state.count >= 2 * FORESIGHT - stride) & (failures < MISSES)
+            ahead = functools.partial(_ahead, batch, looks)
+            v = jax.lax.cond(jnp.any(looks), ahead, lambda *values: values[-1], state.h, middle, h, v)
         return Sweep(
             h=batch.centred(jnp.where(finished, h, v), axis=0),
             change=bound.change,
-            mark=jnp.where(at_milestone, bound.change, state.mark),
+            mark=jnp.where(at_milestone, bound.change, mark),
             failures=failures,
             count=state.count + stride,
         ), finished

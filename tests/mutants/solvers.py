@@ -96,6 +96,48 @@ METHODS = (
 
 BLOCKWISE = (
     Mutant(
+        "jaxcliff.solvers.value_iteration._ahead",
+        "changes that are no series are added up",
+        "rest <= ALIGNED",
+        "rest <= jnp.inf",
+        "value_iteration.py::test_only_series_are_added_up",
+    ),
+    Mutant(
+        "jaxcliff.solvers.value_iteration._ahead",
+        "errors that change their sign are left",
+        "jnp.where(looks & one, near, 0)",
+        "0 * near",
+        "value_iteration.py::test_only_series_are_added_up",
+    ),
+    Mutant(
+        "jaxcliff.solvers.value_iteration._ahead",
+        "two errors at once are taken for one",
+        "step(middle - h, v - middle)",
+        "step(last - middle, v - last)",
+        "value_iteration.py::test_only_series_are_added_up",
+    ),
+    Mutant(
+        "jaxcliff.solvers.value_iteration._ahead",
+        "a series may be slower than the problem",
+        "(jnp.abs(ahead) <= batch.steps)",
+        "(ahead == ahead)",
+        "value_iteration.py::test_only_series_are_added_up",
+    ),
+    Mutant(
+        "jaxcliff.solvers.value_iteration.go_on",
+        "a lane that went astray takes it for a rounding floor",
+        "jnp.where(failed & (failures <= MISSES), jnp.inf, mark)",
+        "1 * mark",
+        "value_iteration.py::test_steps_too_far_cost_time_and_no_accuracy",
+    ),
+    Mutant(
+        "jaxcliff.solvers.value_iteration.go_on",
+        "a lane may go astray for ever",
+        " & (failures < MISSES)",
+        "",
+        "value_iteration.py::test_steps_too_far_cost_time_and_no_accuracy",
+    ),
+    Mutant(
         "jaxcliff.solvers.value_iteration.begin",
         "values found in float32 stay in units of the largest reward",
         "found = state.h.astype(h.dtype) * unit",
