@@ -21,6 +21,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.sparse import csr_matrix, diags_array
 
 import jaxcliff as jc
 
@@ -78,8 +79,8 @@ def memory_floor(rewards: jax.Array) -> float:
 class Reference:
     """The values of these rewards, solved much tighter than is asked of anybody."""
 
-    def __init__(self, mdp: jc.MDP, rewards: jax.Array, regularizer: Any = None):
-        sol = jc.solve(mdp, rewards, regularizer=regularizer)
+    def __init__(self, mdp: jc.MDP, rewards: jax.Array, regularizer: Any = None, tolerance: Any = None):
+        sol = jc.solve(mdp, rewards, regularizer=regularizer, tolerance=tolerance)
         self.values, self.bound = np.asarray(sol.values), float(jnp.max(sol.error_bound))
         if not self.bound <= ACCURACY / 100 and mdp.dtype == np.float64:
             raise ValueError(f"the reference itself is only accurate to {self.bound:.1e}")
@@ -108,27 +109,30 @@ def residual(mdp: jc.MDP, rewards: jax.Array, values: jax.Array) -> float:
     return float(jnp.max(jnp.abs(best - values)))
 
 
-def peers(mdp: jc.MDP, rewards: jax.Array, base: jax.Array) -> dict[str, Any]:
-    """What the other libraries answer: seconds per reward and values, or why one is missing."""
+def peers(mdp: jc.MDP, rewards: jax.Array, base: jax.Array | None) -> dict[str, Any]:
+    """What the other libraries answer: seconds per reward and values, or why one is missing.
+
+    Without a base value they begin from nothing, and are asked once.
+    """
     states, actions = mdp.reward.shape
-    rows = mdp.transitions.to_scipy().tolil()
+    rows = mdp.transitions.to_scipy().tocsr()
     legal = np.array(mdp.decisions)
-    reward, start = np.where(legal, np.asarray(rewards), 0.0), np.asarray(base)
+    reward = np.where(legal, np.asarray(rewards), 0.0)
+    start = None if base is None else np.asarray(base)
     ends = np.flatnonzero(~legal.any(axis=1))
     if isinstance(mdp.transitions, jc.Tree):  # one state more, in which episodes end
-        from scipy.sparse import vstack
-
-        rows.resize(states * actions, states + 1)
-        empty = np.flatnonzero(np.diff(rows.tocsr().indptr) == 0)
-        rows[empty, states] = 1.0
-        rows = vstack([rows, np.zeros((actions, states + 1))]).tolil()
+        rows.resize(((states + 1) * actions, states + 1))
+        empty = np.flatnonzero(np.diff(rows.indptr)[: states * actions] == 0)
+        rows = rows + csr_matrix((np.ones(len(empty)), (empty, np.full(len(empty), states))), rows.shape)
         ends, legal = np.array([states]), np.vstack([legal, np.zeros(actions, bool)])
-        reward, start = np.pad(reward, [(0, 0), (0, 1), (0, 0)]), np.append(start, 0.0)
-    for s in ends:
-        rows[s * actions] = 0
-        rows[s * actions, s] = 1.0
-        legal[s, 0] = True
-    rows = rows.tocsr()
+        reward = np.pad(reward, [(0, 0), (0, 1), (0, 0)])
+        start = None if start is None else np.append(start, 0.0)
+    stays = csr_matrix((np.ones(len(ends)), (ends * actions, ends)), rows.shape)
+    goes = np.ones(rows.shape[0])
+    goes[ends * actions] = 0.0
+    rows = (diags_array(goes) @ rows + stays).tocsr()
+    rows.eliminate_zeros()
+    legal[ends, 0] = True
     question = {
         "data": rows.data,
         "indices": rows.indices,
@@ -136,10 +140,9 @@ def peers(mdp: jc.MDP, rewards: jax.Array, base: jax.Array) -> dict[str, Any]:
         "reward": reward,
         "legal": legal,
         "gamma": float(mdp.discount),
-        "base": start,
         "base_reward": reward.mean(axis=0),
     }
-    return ask_peers(question, states)
+    return ask_peers(question | ({} if start is None else {"base": start}), states)
 
 
 def ask_peers(question: dict[str, Any], states: int) -> dict[str, Any]:

@@ -288,3 +288,8 @@ NEAR = {  # one problem, many rewards
 NEW = {
     name: NEAR[name] for name in ("quantecon dense mpi", "quantecon dense pi", "pymdptoolbox", "mdpsolver", "stormpy")
 }
+ALONE = {  # one problem of a million states: what can hold it
+    "quantecon sparse mpi": NEAR["quantecon sparse mpi"],
+    "quantecon sparse vi": NEAR["quantecon sparse vi"],
+    "stormpy": stormpy,
+}

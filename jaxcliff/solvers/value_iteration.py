@@ -42,6 +42,7 @@ SMALLEST_REST = 8  # lanes; fewer are not worth a second loop
 FAILURES = 2  # of chord steps, before a lane sweeps
 MISSES = 4  # of Aitken's steps, before a lane takes no more of them
 SEARCH_LIMIT = 256  # sweeps in float32: lanes that need more would hold up their block
+SEARCH_LANES = 16  # fewer are no faster in float32
 SEARCH_WORK = 2**19  # multiplications of one sweep, from which a search in float32 pays for its compilation
 
 
@@ -90,7 +91,8 @@ def begin(
 ) -> Sweep:
     """The start from h. If that is worth nothing (`search`), a large batch in float64 looks for a better one first."""
     h = batch.centred(h).T
-    if search and h.dtype == jnp.float64 and batch.sweep_cost >= SEARCH_WORK:
+    large = batch.sweep_cost >= SEARCH_WORK and len(batch.span) >= SEARCH_LANES
+    if search and large and h.dtype == jnp.float64:
         coarse, unit = batch.coarse()
         state = _start(coarse, (h / unit).astype(jnp.float32))
         most = jnp.minimum(limit, SEARCH_LIMIT)
