@@ -108,19 +108,17 @@ def _ahead(batch: Batch, looks: LaneFlags, h: Columns, middle: Columns, last: Co
     A series of every other sweep has done with errors that change their sign; one of sweeps with what is left of them.
     """
 
-    def step(before: Columns, now: Columns) -> tuple[Columns, LaneFlags]:
-        before, now = batch.centred(before, axis=0), batch.centred(now, axis=0)
-        largest = jnp.max(jnp.abs(now), axis=0)
-        unit = jnp.where(largest > 0, largest, 1)
-        before, now = before / unit, now / unit
-        less = before - now
-        ahead = jnp.sum(less * now, axis=0) / jnp.sum(less * less, axis=0)  # λ/(1 − λ); NaN compares false
-        rest = jnp.max(jnp.abs(now - ahead * less), axis=0)
-        return (ahead * unit) * now, (rest <= ALIGNED) & (jnp.abs(ahead) <= batch.steps)
-
-    far, many = step(middle - h, v - middle)
-    near, one = step(last - middle, v - last)
-    return v + jnp.where(looks & many, far, jnp.where(looks & one, near, 0))
+    before = batch.centred(jnp.stack([middle - h, last - middle]), axis=1)
+    now = batch.centred(jnp.stack([v - middle, v - last]), axis=1)
+    largest = jnp.max(jnp.abs(now), axis=1, keepdims=True)
+    unit = jnp.where(largest > 0, largest, 1)
+    before, now = before / unit, now / unit
+    less = before - now
+    ahead = jnp.sum(less * now, axis=1) / jnp.sum(less * less, axis=1)  # λ/(1 − λ); NaN compares false
+    rest = jnp.max(jnp.abs(now - ahead[:, None] * less), axis=1)
+    far, near = looks & (rest <= ALIGNED) & (jnp.abs(ahead) <= batch.steps)
+    ahead = ahead * unit[:, 0]
+    return v + jnp.where(far, ahead[0] * now[0], jnp.where(near, ahead[1] * now[1], 0))
 
 
 def _start(batch: Batch, h: Columns) -> Sweep:
