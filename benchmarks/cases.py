@@ -49,6 +49,12 @@ def tiny(lanes: int = 100_000, sigma: float = 0.01) -> Any:
     return mdp, perturbed(mdp, lanes, sigma)
 
 
+def middling() -> Any:
+    """S=64, A=4, branching 5, γ=.95: 16,384 rewards."""
+    mdp = jc.problems.garnet(jax.random.key(0), states=64, actions=4, branching=5, discount=0.95)
+    return mdp, perturbed(mdp, 16_384)
+
+
 def grid() -> Any:
     """32 × 32, slip .1, the goal in a corner."""
     mdp = jc.problems.gridworld(["." * 32] * 31 + ["." * 31 + "G"], slip=0.1, discount=0.99)
@@ -114,6 +120,16 @@ def mapped(mdp: jc.MDP) -> Any:
 ENTROPY = jc.Entropy(0.1)
 
 
+def soft_auto(mdp: jc.MDP) -> Any:
+    """What a user gets who names a regularizer."""
+    return lambda r: _values(jc.solve(mdp, r, regularizer=ENTROPY))
+
+
+def soft_loose(mdp: jc.MDP) -> Any:
+    """The same, at the tolerance that hard solves are compared at."""
+    return lambda r: _values(jc.solve(mdp, r, regularizer=ENTROPY, tolerance=_tolerance(mdp, r)))
+
+
 def soft_swept(mdp: jc.MDP) -> Any:
     """Soft value iteration from the base value."""
     start = jc.solve(mdp, regularizer=ENTROPY).values
@@ -168,7 +184,15 @@ CASES: dict[str, Case] = {
     "garnet_0.05": Case(lambda: garnet(sigma=0.05), HARD),
     "garnet_0.5": Case(lambda: garnet(sigma=0.5), HARD),
     "garnet_unrelated": Case(lambda: garnet(sigma=None), HARD),
-    "entropy": Case(garnet, {"value_iteration": soft_swept, "shared": soft_shared}, soft=ENTROPY),
+    "entropy": Case(
+        garnet,
+        {"auto": soft_auto, "auto, 1e-6": soft_loose, "value_iteration": soft_swept, "shared": soft_shared},
+        soft=ENTROPY,
+    ),
+    "many": Case(middling, HARD, compare=False),
+    "many_entropy": Case(
+        middling, {"auto": soft_auto, "auto, 1e-6": soft_loose, "shared": soft_shared}, compare=False, soft=ENTROPY
+    ),
     "grid": Case(grid, HARD),
     "river": Case(river, DIRECT),
     "tiny": Case(tiny, DIRECT),

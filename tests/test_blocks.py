@@ -25,7 +25,7 @@ def at_scale(monkeypatch, fresh_programs):
     monkeypatch.setattr(blocks, "SMALL", 0)
     monkeypatch.setattr(value_iteration, "SEARCH_WORK", 1)
     monkeypatch.setattr(solving, "LANES_FOR_A_BASE", 64)
-    monkeypatch.setattr(methods, "sweeps_before_a_base", lambda mdp: 40)
+    monkeypatch.setattr(methods, "sweeps_before_a_base", lambda kind, mdp: 40)
 
 
 def batch(rng, discount=0.95):

@@ -28,6 +28,9 @@ SHARED = "shared"  # a method that needs a factorisation besides
 PASSES: dict[str, Callable[..., Any]] = {"backward": passes.backward, "bandit": passes.bandit}
 DIRECT_STATES = 64
 LANES_FOR_A_BASE = 256
+SMALL_SYSTEMS = 128  # sweeps; of a lane that goes round a base
+EXPONENTIAL = 20  # multiplications
+FEWEST_SWEEPS = 16  # fewer before a base are not worth a program
 DEFAULT_LIMIT = {
     "value_iteration": 1_000_000,
     "policy_iteration": 1_000,
@@ -62,8 +65,8 @@ NAMES = {"sweeps": "value_iteration", "nearby": SHARED, "solves": "policy_iterat
 
 
 def counts(method: str, stage: str) -> bool:
-    """Whether the steps of a stage are among those of a method: sweeps that prepare for another one are not."""
-    return method in ("auto", "value_iteration") or stage != "sweeps"
+    """Whether the steps of a stage are among those of a method: sweeps that prepare for linear solves are not."""
+    return method != "policy_iteration" or stage != "sweeps"
 
 
 def plan(method: str, kind: str, mdp: MDP, limit: int) -> Plan:
@@ -75,7 +78,7 @@ def plan(method: str, kind: str, mdp: MDP, limit: int) -> Plan:
     if method == "policy_iteration" and kind == "evaluation":
         return (("solves", limit),)
     if method == SHARED and kind == "regularized":
-        return (("nearby", limit),)
+        return (("nearby", limit), ("sweeps", limit))
     around: Plan = (("nearby", limit),) if method == SHARED else ()
     return (*around, ("sweeps", sweeps_first(mdp.num_states)), ("solves", limit))
 
@@ -84,14 +87,21 @@ def adaptive_plan(kind: str, mdp: MDP) -> Plan:
     """That of many rewards in hand: lanes that mix slowly are left over, and go round the problem's own solution."""
     last = choose_method(mdp)
     rest = ("solves" if last == "policy_iteration" else "sweeps", DEFAULT_LIMIT[last])
-    return (("sweeps", sweeps_before_a_base(mdp)), ("nearby", DEFAULT_LIMIT[SHARED]), rest)
+    sweeps = sweeps_before_a_base(kind, mdp)
+    first: Plan = (("sweeps", sweeps),) if sweeps >= FEWEST_SWEEPS else ()
+    return (*first, ("nearby", DEFAULT_LIMIT[SHARED]), rest)
 
 
-def sweeps_before_a_base(mdp: MDP) -> int:
-    """As many sweeps of a lane as a few products with S × S matrices cost, and its share of a base for the fewest."""
+def sweeps_before_a_base(kind: str, mdp: MDP) -> int:
+    """As many sweeps of a lane as a few products with S × S matrices cost, and its share of a base for the fewest.
+
+    Hard lanes have small systems to solve as well; a soft sweep takes an exponential per action.
+    """
     width = mdp.transitions.states.shape[-1] if isinstance(mdp.transitions, Successors) else mdp.num_states
     own, share = 4 * mdp.num_states, 3 * mdp.num_states**2 // LANES_FOR_A_BASE
-    return 128 + (own + share) // (mdp.num_actions * width)
+    if kind == "regularized":
+        return (own + share) // (mdp.num_actions * (width + EXPONENTIAL))
+    return SMALL_SYSTEMS + (own + share) // (mdp.num_actions * width)
 
 
 def choose_method(mdp: MDP) -> str:

@@ -61,7 +61,7 @@ def solve(
 
     With numbers in hand it goes on by how lanes converge, each by itself: of 256 rewards or more (under one
     regularizer), those that sweeps do not finish in time are solved around the problem's own solution, as if that had
-    been given as a `base`. `sol.method` says what was taken.
+    been given as a `base`; soft ones at once, where matrices are small. `sol.method` says what was taken.
 
     The function may be jitted, vmapped (a mapped reward axis becomes a lane axis, at the price of one jitted call) and
     run under `jax.shard_map`. With numbers in hand it uses all cores of a processor, and Ctrl-C ends it. Another batch

@@ -16,7 +16,7 @@ grew after such a step a few times takes no more of them.
 
 Where the inverse M = (I − γP_π₀)⁻¹ of a nearby policy is at hand, the step h ← h + M(v − h) goes to the fixed point
 at once where π₀ is the policy, and nearly so where it is near: a *chord* step, Newton's with an old derivative. A lane
-takes such steps as long as they at least halve its change; two that did not, and it sweeps.
+takes such steps as long as they at least halve its change; two that did not, and it is left to others.
 
 When only an eighth of the lanes is left, these go on by themselves.
 """
@@ -39,7 +39,7 @@ STRIDE = 4  # sweeps between two looks, which cost about half a sweep; twice two
 FORESIGHT = 16  # sweeps after which a lane may go to its limit at once, at the earliest after twice as many
 ALIGNED = 0.1  # of a change, what may be left of it if the series is geometric
 SMALLEST_REST = 8  # lanes; fewer are not worth a second loop
-FAILURES = 2  # of chord steps, before a lane sweeps
+FAILURES = 2  # of chord steps, before a lane gives up
 MISSES = 4  # of Aitken's steps, before a lane takes no more of them
 SEARCH_LIMIT = 256  # sweeps in float32: lanes that need more would hold up their block
 SEARCH_LANES = 16  # fewer are no faster in float32
@@ -107,7 +107,6 @@ def _ahead(batch: Batch, looks: LaneFlags, h: Columns, middle: Columns, last: Co
 
     A series of every other sweep has done with errors that change their sign; one of sweeps with what is left of them.
     """
-
     before = batch.centred(jnp.stack([middle - h, last - middle]), axis=1)
     now = batch.centred(jnp.stack([v - middle, v - last]), axis=1)
     largest = jnp.max(jnp.abs(now), axis=1, keepdims=True)
@@ -177,8 +176,8 @@ def go_on(
             | (at_milestone & (bound.change > 0.75 * mark))
         )
         if inverse is not None:
-            chord = h + contract("st,tb->sb", inverse, v - h)
-            v = batch.pin(jnp.where(failures < FAILURES, chord, v), axis=0)
+            v = batch.pin(h + contract("st,tb->sb", inverse, v - h), axis=0)
+            finished |= failures >= FAILURES
         else:
             looks = (state.count + stride) % FORESIGHT == 0
             looks &= (state.count >= 2 * FORESIGHT - stride) & (failures < MISSES)
@@ -204,4 +203,4 @@ def go_on(
         clock=clock,
         cost=batch.sweep_cost * (STRIDE if inverse is None else 1),
     )
-    return state, finished
+    return state, finished if inverse is None else finished & (state.failures < FAILURES)
