@@ -21,7 +21,7 @@ def total_variation(policy: Any, other: Any) -> Values:
 
 
 @jax.jit
-def _distance(policy: Policies, other: Policies) -> Values:
+def _distance(policy: jax.Array, other: jax.Array) -> jax.Array:
     return 0.5 * jnp.sum(jnp.abs(policy - other), axis=-1)
 
 
@@ -36,7 +36,7 @@ def largest_total_variation(policy: Any, other: Any, states: Any = None) -> Lane
 
 
 @jax.jit
-def _largest(policy: Policies, other: Policies, states: Any) -> LaneScalars:
+def _largest(policy: jax.Array, other: jax.Array, states: Any) -> jax.Array:
     distance = _distance(policy, other)
     return jnp.max(distance if states is None else jnp.where(states, distance, 0), axis=-1)
 
@@ -48,7 +48,7 @@ def visited_total_variation(mdp: MDP, policy: Any, other: Any) -> LaneScalars:
 
 
 @jax.jit
-def _over_visits(taken: Policies, values: Values) -> LaneScalars:
+def _over_visits(taken: jax.Array, values: jax.Array) -> jax.Array:
     """Σ_s d(s) values(s), of visits of actions."""
     return jnp.sum(jnp.sum(taken, axis=-1) * values, axis=-1)
 
@@ -59,7 +59,7 @@ def kl_divergence(policy: Any, other: Any) -> Values:
 
 
 @jax.jit
-def _divergence(policy: Policies, other: Policies) -> Values:
+def _divergence(policy: jax.Array, other: jax.Array) -> jax.Array:
     policy, other = jnp.broadcast_arrays(policy, other)
     goes = policy > 0
     ratio = jnp.where(goes, policy, 1) / jnp.where(goes & (other > 0), other, 1)
@@ -141,7 +141,7 @@ def expected_return(mdp: MDP, policy: Any, rewards: Any = None) -> LaneScalars:
 
 
 @jax.jit
-def _at_start(initial: Values, values: Values) -> LaneScalars:
+def _at_start(initial: jax.Array, values: jax.Array) -> jax.Array:
     return jnp.sum(initial * values, axis=-1)
 
 
@@ -162,7 +162,7 @@ def sensitivity(policy: Any, other: Any, norm: Any) -> LaneScalars:
 
 
 @jax.jit
-def _per_unit(moved: LaneScalars, norm: LaneScalars) -> LaneScalars:
+def _per_unit(moved: jax.Array, norm: jax.Array) -> jax.Array:
     still = jnp.where(moved > 0, jnp.inf, 0 * (moved + norm))  # 0, and NaN where either is
     return jnp.where(norm > 0, moved / jnp.where(norm > 0, norm, 1), still)
 

@@ -46,7 +46,7 @@ def linear(rewards: Any, weights: Any) -> Rewards:
 
 
 @jax.jit
-def _mixed(rewards: Rewards, weights: jax.Array) -> Rewards:
+def _mixed(rewards: jax.Array, weights: jax.Array) -> jax.Array:
     weights = jnp.broadcast_to(weights.astype(rewards.dtype), (*weights.shape[:-1], rewards.shape[-2]))
     return contract("...ns,...nsa->...sa", weights, rewards)
 
@@ -166,7 +166,7 @@ def soft_min(rewards: Any, temperature: Any) -> Rewards:
 
 
 @jax.jit
-def _soft_min(rewards: jax.Array, temperature: jax.Array) -> Rewards:
+def _soft_min(rewards: jax.Array, temperature: jax.Array) -> jax.Array:
     # Exponents from the worst case are at most 0; where all are small, those from the mean cancel nothing.
     worst = jnp.min(rewards, axis=-3, keepdims=True)
     small = jnp.max(rewards, axis=-3, keepdims=True) - worst < temperature
@@ -184,7 +184,7 @@ def mean_minus_variance(rewards: Any, penalty: Any) -> Rewards:
 
 
 @jax.jit
-def _penalised(rewards: jax.Array, penalty: jax.Array) -> Rewards:
+def _penalised(rewards: jax.Array, penalty: jax.Array) -> jax.Array:
     return jnp.mean(rewards, axis=-3) - penalty.astype(rewards.dtype) * jnp.var(rewards, axis=-3)
 
 
@@ -195,7 +195,7 @@ def lexicographic(rewards: Any, epsilon: Any) -> Rewards:
 
 
 @jax.jit
-def _in_order(rewards: jax.Array, epsilon: jax.Array) -> Rewards:
+def _in_order(rewards: jax.Array, epsilon: jax.Array) -> jax.Array:
     powers = epsilon ** jnp.arange(rewards.shape[-3]).astype(rewards.dtype)
     return contract("n,...nsa->...sa", powers, rewards)
 

@@ -170,7 +170,7 @@ def without(mdp: MDP, rewards: Any, weights: Any) -> Perturbed:
 
 
 @jax.jit
-def _parts(mdp: MDP, rewards: Rewards, weights: jax.Array) -> tuple[Rewards, Rewards]:
+def _parts(mdp: MDP, rewards: jax.Array, weights: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The mixture, and the steps that take one component away."""
     parts = jnp.where(mdp.decisions, weights[..., None] * rewards, 0)
     return jnp.sum(parts, axis=0), -parts
