@@ -167,12 +167,24 @@ def inverse_bellman(mdp: MDP, q_values: Any) -> Rewards:
     q = _checks.array(q_values, "q_values")
     if q.ndim < 2 or q.shape[-2:] != mdp.reward.shape:
         raise ValueError(f"q_values must have shape [..., {mdp.num_states}, {mdp.num_actions}], not {list(q.shape)}")
-    q = q.astype(promoted(mdp.dtype, q.dtype))
+    q = cast(q, promoted(mdp.dtype, q.dtype))
     mdp = mdp.astype(q.dtype)
+    return _difference(q, _discounted(mdp, q), mdp.decisions)
+
+
+@jax.jit
+def _discounted(mdp: MDP, q: Rewards) -> Rewards:
+    """γ P max_a Q."""
     values = jnp.max(q if mdp.legal is None else jnp.where(mdp.legal, q, -jnp.inf), axis=-1)
     if mdp.terminal is not None:
         values = jnp.where(mdp.terminal, 0, values)
-    return jnp.where(mdp.decisions, q - mdp.discount * mdp.expect(values), 0)
+    return mdp.discount * mdp.expect(values)
+
+
+@jax.jit
+def _difference(q: Rewards, after: Rewards, counts: jax.Array) -> Rewards:
+    """A program of its own: in one with the product above the rounding would be another."""
+    return jnp.where(counts, q - after, 0)
 
 
 def _cast(mdp: MDP) -> None:

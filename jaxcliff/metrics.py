@@ -4,9 +4,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxcliff import _checks
-from jaxcliff._types import LaneScalars, StateFlags, Values
+from jaxcliff._numerics import cast
+from jaxcliff._types import LaneScalars, Policies, StateFlags, Values
 from jaxcliff.mdp import MDP
 from jaxcliff.policies import ActionSets
 from jaxcliff.solvers.evaluate import evaluate, occupancy
@@ -15,30 +17,50 @@ from jaxcliff.solvers.solve import solve
 
 def total_variation(policy: Any, other: Any) -> Values:
     """TV(s) = ½ Σ_a |π(a|s) − π'(a|s)| for every state, [*B, S]."""
-    policy, other = _pair(policy, other)
+    return _distance(*_pair(policy, other))
+
+
+@jax.jit
+def _distance(policy: jax.Array, other: jax.Array) -> jax.Array:
     return 0.5 * jnp.sum(jnp.abs(policy - other), axis=-1)
 
 
 def largest_total_variation(policy: Any, other: Any, states: Any = None) -> LaneScalars:
     """max_s TV(s), over all states or those marked in a boolean [S] (terminal states differ by nothing anyway)."""
-    distance = total_variation(policy, other)
+    policy, other = _pair(policy, other)
     if states is not None:
         states = _checks.array(states, "states")
-        if states.dtype != bool or states.shape != distance.shape[-1:]:
-            raise ValueError(f"states are marked in a boolean [{distance.shape[-1]}], not {list(states.shape)}")
+        if states.dtype != bool or states.shape != policy.shape[-2:-1]:
+            raise ValueError(f"states are marked in a boolean [{policy.shape[-2]}], not {list(states.shape)}")
+    return _largest(policy, other, states)
+
+
+@jax.jit
+def _largest(policy: jax.Array, other: jax.Array, states: Any) -> jax.Array:
+    distance = _distance(policy, other)
     return jnp.max(distance if states is None else jnp.where(states, distance, 0), axis=-1)
 
 
 @_checks.public
 def visited_total_variation(mdp: MDP, policy: Any, other: Any) -> LaneScalars:
     """Σ_s d(s) TV(s), weighted by how often `policy` visits each state, as shares that sum to 1."""
-    states = jnp.sum(occupancy(mdp, policy, normalized=True), axis=-1)
-    return jnp.sum(states * total_variation(policy, other), axis=-1)
+    return _over_visits(occupancy(mdp, policy, normalized=True), total_variation(policy, other))
+
+
+@jax.jit
+def _over_visits(taken: jax.Array, values: jax.Array) -> jax.Array:
+    """Σ_s d(s) values(s), of visits of actions."""
+    return jnp.sum(jnp.sum(taken, axis=-1) * values, axis=-1)
 
 
 def kl_divergence(policy: Any, other: Any) -> Values:
     """KL(π‖π')(s) = Σ_a π log(π/π') for every state, [*B, S]; infinite where π goes and π' does not."""
-    policy, other = jnp.broadcast_arrays(*_pair(policy, other))
+    return _divergence(*_pair(policy, other))
+
+
+@jax.jit
+def _divergence(policy: jax.Array, other: jax.Array) -> jax.Array:
+    policy, other = jnp.broadcast_arrays(policy, other)
     goes = policy > 0
     ratio = jnp.where(goes, policy, 1) / jnp.where(goes & (other > 0), other, 1)
     terms = jnp.where(goes, policy * jnp.log(ratio), 0)
@@ -54,6 +76,11 @@ def flips(before: ActionSets, after: ActionSets) -> tuple[StateFlags, StateFlags
     A state flips if some action is certainly optimal on one side and certainly suboptimal on the other.
     """
     _check_alike(before, after)
+    return _flips(before, after)
+
+
+@jax.jit
+def _flips(before: ActionSets, after: ActionSets) -> tuple[StateFlags, StateFlags]:
     changed = (before.optimal & after.suboptimal) | (before.suboptimal & after.optimal)
     flipped = jnp.any(changed, axis=-1)
     unsure = jnp.any(before.undecided | after.undecided, axis=-1)
@@ -70,11 +97,14 @@ def hausdorff(before: ActionSets, after: ActionSets, distance: Any = None) -> tu
     _check_alike(before, after)
     actions = before.gap.shape[-1]
     dtype = before.gap.dtype
-    metric = 1 - jnp.eye(actions, dtype=dtype)
-    if distance is not None:
-        metric = _checks.array(distance, "distance").astype(dtype)
+    metric = 1 - np.eye(actions, dtype=dtype) if distance is None else _checks.array(distance, "distance").astype(dtype)
     if metric.shape != (actions, actions):
         raise ValueError(f"distance must be a matrix between {actions} actions, not of shape {list(metric.shape)}")
+    return _between(before, after, metric)
+
+
+@jax.jit
+def _between(before: ActionSets, after: ActionSets, metric: jax.Array) -> tuple[Values, Values]:
     certain = [acts.optimal for acts in (before, after)]
     possible = [acts.optimal | acts.undecided for acts in (before, after)]
 
@@ -90,20 +120,29 @@ def hausdorff(before: ActionSets, after: ActionSets, distance: Any = None) -> tu
 
 def entropy(policy: Any) -> Values:
     """H(s) = −Σ_a π log π for every state, [*B, S], in nats."""
-    policy, _ = _pair(policy, policy)
+    return _entropy(_pair(policy, policy)[0])
+
+
+@jax.jit
+def _entropy(policy: Policies) -> Values:
     return -jnp.sum(jnp.where(policy > 0, policy * jnp.log(jnp.where(policy > 0, policy, 1)), 0 * policy), axis=-1)
 
 
 @_checks.public
 def discounted_entropy(mdp: MDP, policy: Any) -> LaneScalars:
     """Σ_s d(s) H(s): the expected discounted sum of entropies along an episode."""
-    return jnp.sum(jnp.sum(occupancy(mdp, policy), axis=-1) * entropy(policy), axis=-1)
+    return _over_visits(occupancy(mdp, policy), entropy(policy))
 
 
 @_checks.public
 def expected_return(mdp: MDP, policy: Any, rewards: Any = None) -> LaneScalars:
     """J(π) = Σ_s initial(s) V^π(s); lane axes of policies and rewards align from the right."""
-    return jnp.sum(mdp.initial * evaluate(mdp, policy, rewards).values, axis=-1)
+    return _at_start(mdp.initial, evaluate(mdp, policy, rewards).values)
+
+
+@jax.jit
+def _at_start(initial: jax.Array, values: jax.Array) -> jax.Array:
+    return jnp.sum(initial * values, axis=-1)
 
 
 @_checks.public
@@ -112,14 +151,18 @@ def regret(mdp: MDP, policy: Any, rewards: Any = None) -> LaneScalars:
 
     A policy that is optimal for one reward has no regret under it, however it breaks ties: harm shows under another.
     """
-    best = jnp.sum(mdp.initial * solve(mdp, rewards).values, axis=-1)
+    best = _at_start(mdp.initial, solve(mdp, rewards).values)
     return best - expected_return(mdp, policy, rewards)
 
 
 def sensitivity(policy: Any, other: Any, norm: Any) -> LaneScalars:
     """max_s TV(s)/‖ΔR‖: how much policy a change of reward of this (realised) norm bought; 0 where nothing changed."""
     moved = largest_total_variation(policy, other)
-    norm = _checks.array(norm, "the norm").astype(moved.dtype)
+    return _per_unit(moved, cast(_checks.array(norm, "the norm"), moved.dtype))
+
+
+@jax.jit
+def _per_unit(moved: jax.Array, norm: jax.Array) -> jax.Array:
     still = jnp.where(moved > 0, jnp.inf, 0 * (moved + norm))  # 0, and NaN where either is
     return jnp.where(norm > 0, moved / jnp.where(norm > 0, norm, 1), still)
 

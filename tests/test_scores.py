@@ -213,15 +213,17 @@ def test_ragged_contexts_are_several_tables_that_hardly_pad(seed):
     found = {}
     for group in groups:
         count = np.asarray(group.mdp.decisions).sum(axis=1)
+        rewards, base = np.asarray(group.rewards), np.asarray(group.base)
         assert group.names == whole.names
         assert count.max() == group.mdp.num_actions < 2 * count.min()
         for s, context in enumerate(group.mdp.labels.states):
-            found[context] = group.rewards[:, s, : count[s]], group.base[s, : count[s]], group.mdp.labels.actions[s]
+            found[context] = rewards[:, s, : count[s]], base[s, : count[s]], group.mdp.labels.actions[s]
     assert len(found) == len(sizes)
+    all_rewards, all_bases = np.asarray(whole.rewards), np.asarray(whole.base)
     for s, context in enumerate(whole.mdp.labels.states):
         rewards, base, names = found[context]
-        np.testing.assert_array_equal(rewards, whole.rewards[:, s, : len(names)])
-        np.testing.assert_allclose(base, whole.base[s, : len(names)], rtol=1e-6)
+        np.testing.assert_array_equal(rewards, all_rewards[:, s, : len(names)])
+        np.testing.assert_allclose(base, all_bases[s, : len(names)], rtol=1e-6)
         assert names == whole.mdp.labels.actions[s]
 
 

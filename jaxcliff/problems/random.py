@@ -1,11 +1,14 @@
 """Random problems: generic ones, whose ties have probability 0, and ones whose ties were planted."""
 
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxcliff import _checks, _memory
+from jaxcliff._numerics import cast
 from jaxcliff._records import is_concrete
 from jaxcliff.mdp import MDP, inverse_bellman
 from jaxcliff.transitions import Dense, Successors
@@ -38,15 +41,26 @@ def garnet(
         hint = "leave out dense=True, which stores no more than the successors" if dense else "take fewer states"
         needed = 2 * entries * (states * size if dense else branching * (size + 4))
         _memory.require(needed, f"a Garnet of {states} states and {actions} actions", hint)
+    nxt, weight_key, reward = _garnet(key, states, actions, branching)
+    # A program of its own: as a part of another its last bits would be others.
+    weights = jax.random.dirichlet(weight_key, np.ones(branching, reward.dtype), (states, actions))
+    return MDP(Dense(_dense(nxt, weights)) if dense else Successors(nxt, weights), reward, discount)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2, 3))
+def _garnet(key: jax.Array, states: int, actions: int, branching: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Successors, the key of their weights, and the reward."""
     successor_key, weight_key, reward_key = jax.random.split(key, 3)
     nxt = _distinct(successor_key, (states, actions), states, branching)
-    weights = jax.random.dirichlet(weight_key, jnp.ones(branching), (states, actions))
-    reward = jax.random.normal(reward_key, (states, actions))
-    if not dense:
-        return MDP(Successors(nxt, weights), reward, discount)
+    return nxt, weight_key, jax.random.normal(reward_key, (states, actions))
+
+
+@jax.jit
+def _dense(nxt: jax.Array, weights: jax.Array) -> jax.Array:
+    """The same transitions as an array [S, A, S]."""
+    states, actions, _ = nxt.shape
     s, a = jnp.arange(states)[:, None, None], jnp.arange(actions)[:, None]
-    p = jnp.zeros((states, actions, states)).at[s, a, nxt].set(weights)
-    return MDP(Dense(p), reward, discount)
+    return jnp.zeros((states, actions, states), weights.dtype).at[s, a, nxt].set(weights)
 
 
 def _distinct(key: jax.Array, rows: tuple[int, int], states: int, count: int) -> jax.Array:
@@ -96,12 +110,21 @@ def tie_planted(
     tied_states = states if tied_states is None else _checks.whole(tied_states, "tied_states", 0, states)
     if not 0 <= near_gap < margin:
         raise ValueError(f"near_gap must be at least 0 and less than margin, {margin:g}; it is {near_gap:g}")
-    model_key, value_key, choice_key, below_key = jax.random.split(_checks.random_key(key), 4)
+    model_key, q = _planted(_checks.random_key(key), (states, actions), ties, tied_states, near_gap, margin)
     blank = garnet(model_key, states=states, actions=actions, branching=branching, discount=discount)
-    best = jax.random.normal(value_key, (states, 1))
-    rank = jnp.argsort(jnp.argsort(jax.random.uniform(choice_key, (states, actions)), axis=-1), axis=-1)
-    count = jnp.where(jnp.arange(states) < tied_states, ties, 1)[:, None]
-    below = margin + jax.random.exponential(below_key, (states, actions))
-    q = best - jnp.where(rank == 0, 0, jnp.where(rank < count, near_gap, below))
-    q = q.astype(blank.dtype)
+    q = cast(q, blank.dtype)
     return MDP(blank.transitions, inverse_bellman(blank, q), blank.discount), q
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _planted(
+    key: jax.Array, shape: tuple[int, int], ties: Any, tied_states: Any, near_gap: Any, margin: Any
+) -> tuple[jax.Array, jax.Array]:
+    """The key of the transitions, and the action values."""
+    states, _ = shape
+    model_key, value_key, choice_key, below_key = jax.random.split(key, 4)
+    best = jax.random.normal(value_key, (states, 1))
+    rank = jnp.argsort(jnp.argsort(jax.random.uniform(choice_key, shape), axis=-1), axis=-1)
+    count = jnp.where(jnp.arange(states) < tied_states, ties, 1)[:, None]
+    below = margin + jax.random.exponential(below_key, shape)
+    return model_key, best - jnp.where(rank == 0, 0, jnp.where(rank < count, near_gap, below))

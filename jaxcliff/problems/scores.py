@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff import _memory
+from jaxcliff._numerics import cast
 from jaxcliff._types import Rewards
 from jaxcliff.labels import Labels, brief
 from jaxcliff.mdp import MDP
@@ -232,8 +233,8 @@ def _padded(answers: _Answers, group: np.ndarray) -> Scores:
         log -= log.max(axis=1, keepdims=True)
         log -= np.log(np.exp(log).sum(axis=1, keepdims=True))
         least = 4 * float(jnp.finfo(mdp.dtype).tiny)  # a normal number, also when a row is divided by its sum
-        base = jnp.asarray(np.where(legal, np.maximum(np.exp(log), least), 0)).astype(mdp.dtype)
-    rewards = jnp.asarray(components).astype(mdp.dtype)
+        base = cast(np.where(legal, np.maximum(np.exp(log), least), 0), mdp.dtype)
+    rewards = cast(components, mdp.dtype)
     return Scores(mdp, rewards, answers.names, base, log, dict(answers.left_out))
 
 

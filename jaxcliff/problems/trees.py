@@ -1,5 +1,6 @@
 """Problems whose states are what has been written so far."""
 
+import functools
 from typing import Any
 
 import jax
@@ -28,16 +29,20 @@ def token_tree(
     outcomes ties are the rule, not the exception.
     """
     key, tree = _checks.random_key(key), Tree(vocabulary, depth, end_token)
-    vocabulary = tree.vocabulary
     correct = None if correct is None else _checks.number(correct, "correct")
     if correct is not None and not 0 <= correct <= 1:
         raise ValueError(f"correct must be a probability, not {correct:g}")
     needed = 2 * tree.num_states * tree.num_actions * jnp.zeros(()).dtype.itemsize
     _memory.require(needed, f"a tree of {tree.num_states:.3g} states", "take fewer tokens or a smaller depth")
+    return MDP(tree, _outcomes(key, tree, correct), discount)
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _outcomes(key: jax.Array, tree: Tree, correct: float | None) -> jax.Array:
     shape = (tree.num_states, tree.num_actions)
     drawn = jax.random.normal(key, shape)
     if correct is not None:
         drawn = jax.random.bernoulli(key, correct, shape).astype(drawn.dtype)
     last = jnp.arange(tree.num_states)[:, None] >= tree.level_starts[-2]
-    ends = last | (jnp.arange(tree.num_actions) >= vocabulary)
-    return MDP(tree, jnp.where(ends, drawn, 0), discount)
+    ends = last | (jnp.arange(tree.num_actions) >= tree.vocabulary)
+    return jnp.where(ends, drawn, 0)

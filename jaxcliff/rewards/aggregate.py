@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff import _checks
-from jaxcliff._numerics import contract
+from jaxcliff._numerics import contract, placed
 from jaxcliff._records import is_concrete
 from jaxcliff._types import Rewards
 from jaxcliff.mdp import MDP, check_one
@@ -42,7 +42,12 @@ def linear(rewards: Any, weights: Any) -> Rewards:
         raise ValueError(
             f"weights of {n} rewards must have shape [..., {n}, {s}] or [..., {n}, 1], not {list(weights.shape)}"
         )
-    weights = jnp.broadcast_to(weights.astype(rewards.dtype), (*weights.shape[:-1], s))
+    return _mixed(rewards, weights)
+
+
+@jax.jit
+def _mixed(rewards: jax.Array, weights: jax.Array) -> jax.Array:
+    weights = jnp.broadcast_to(weights.astype(rewards.dtype), (*weights.shape[:-1], rewards.shape[-2]))
     return contract("...ns,...nsa->...sa", weights, rewards)
 
 
@@ -69,6 +74,11 @@ def posterior(prior: Any, visits: Any) -> jax.Array:
         raise ValueError(f"visits of {prior.shape[-2]} classes have shape [N, S], not {list(visits.shape)}")
     if is_concrete(visits) and not (np.asarray(visits) >= 0).all():
         raise ValueError("visits must not be negative or NaN")
+    return _bayes(prior, visits)
+
+
+@jax.jit
+def _bayes(prior: jax.Array, visits: jax.Array) -> jax.Array:
     joint = prior * visits
     total = jnp.sum(joint, axis=-2, keepdims=True)
     return jnp.where(total > 0, joint / jnp.where(total > 0, total, 1), prior)
@@ -92,18 +102,25 @@ def prompts(mdp: MDP, prior: Any, starts: Any) -> jax.Array:
     if starts.ndim != 2 or starts.shape[1] != mdp.num_states:
         raise ValueError(f"starts must have shape [N, {mdp.num_states}], not {list(starts.shape)}")
     _distribution(starts.T, "the starts of every class")
+    reach, both = _reach(tree, starts)
+    if is_concrete(both) and np.asarray(both).any():
+        state = mdp.labels.state(int(np.argmax(both)))
+        raise ValueError(f"{state} is a prompt and continues another; then the weights depend on the policy")
+    return posterior(prior, reach)
+
+
+@jax.jit
+def _reach(tree: Tree, starts: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """How likely each class is to come by a state, [N, S]; where a prompt continues another, [S]."""
     edges = tree.level_starts
     reach = [starts[:, : edges[1]]]
+    both = [jnp.zeros(edges[1], bool)]
     for t in range(1, tree.depth):
         inherited = jnp.repeat(reach[-1], tree.vocabulary, axis=1)
         own = starts[:, edges[t] : edges[t + 1]]
-        if is_concrete(own, inherited):
-            both = np.asarray(jnp.any(own > 0, 0) & jnp.any(inherited > 0, 0))
-            if both.any():
-                state = mdp.labels.state(edges[t] + int(np.flatnonzero(both)[0]))
-                raise ValueError(f"{state} is a prompt and continues another; then the weights depend on the policy")
+        both.append(jnp.any(own > 0, 0) & jnp.any(inherited > 0, 0))
         reach.append(inherited + own)
-    return posterior(prior, jnp.concatenate(reach, axis=1))
+    return jnp.concatenate(reach, axis=1), jnp.concatenate(both)
 
 
 def softmax_gate(scores: Any, sharpness: Any = 1.0) -> jax.Array:
@@ -111,7 +128,12 @@ def softmax_gate(scores: Any, sharpness: Any = 1.0) -> jax.Array:
     scores = _scores(scores)
     if is_concrete(sharpness) and not np.isfinite(_checks.numbers(sharpness, "sharpness")).all():
         raise ValueError(f"sharpness must be finite, not {sharpness}: hard_gate is the limit of large ones")
-    sharpness = _checks.scalar(sharpness, "sharpness").astype(scores.dtype)
+    return _softmax(scores, _checks.scalar(sharpness, "sharpness"))
+
+
+@jax.jit
+def _softmax(scores: jax.Array, sharpness: jax.Array) -> jax.Array:
+    sharpness = sharpness.astype(scores.dtype)
     # Scores behind the best one: however sharp the gate, the largest exponent is 0.
     best = jnp.where(sharpness < 0, jnp.min(scores, axis=-2, keepdims=True), jnp.max(scores, axis=-2, keepdims=True))
     return jax.nn.softmax(sharpness * (scores - jax.lax.stop_gradient(best)), axis=-2)
@@ -123,7 +145,11 @@ def hard_gate(scores: Any) -> jax.Array:
     The one aggregator without a Lipschitz constant: where scores tie, R_eff itself jumps, and so does every policy that
     follows it, regularised or not.
     """
-    scores = _scores(scores)
+    return _argmax(_scores(scores))
+
+
+@jax.jit
+def _argmax(scores: jax.Array) -> jax.Array:
     chosen = jax.nn.one_hot(jnp.argmax(scores, axis=-2), scores.shape[-2], dtype=scores.dtype)
     return jnp.where(jnp.any(jnp.isnan(scores), axis=-2, keepdims=True), jnp.nan, jnp.moveaxis(chosen, -1, -2))
 
@@ -136,7 +162,11 @@ def worst_case(rewards: Any) -> Rewards:
 def soft_min(rewards: Any, temperature: Any) -> Rewards:
     """−τ log mean_k exp(−R_k/τ): between the mean (τ → ∞) and the worst case (τ → 0)."""
     rewards = _components(rewards)
-    temperature = _positive("temperature", temperature, rewards.dtype)
+    return _soft_min(rewards, _positive("temperature", temperature, rewards.dtype))
+
+
+@jax.jit
+def _soft_min(rewards: jax.Array, temperature: jax.Array) -> jax.Array:
     # Exponents from the worst case are at most 0; where all are small, those from the mean cancel nothing.
     worst = jnp.min(rewards, axis=-3, keepdims=True)
     small = jnp.max(rewards, axis=-3, keepdims=True) - worst < temperature
@@ -150,14 +180,22 @@ def soft_min(rewards: Any, temperature: Any) -> Rewards:
 
 def mean_minus_variance(rewards: Any, penalty: Any) -> Rewards:
     """mean_k R_k − penalty · variance_k R_k (of the population): disagreement is paid for."""
-    rewards, penalty = _components(rewards), _checks.scalar(penalty, "the penalty")
+    return _penalised(_components(rewards), _checks.scalar(penalty, "the penalty"))
+
+
+@jax.jit
+def _penalised(rewards: jax.Array, penalty: jax.Array) -> jax.Array:
     return jnp.mean(rewards, axis=-3) - penalty.astype(rewards.dtype) * jnp.var(rewards, axis=-3)
 
 
 def lexicographic(rewards: Any, epsilon: Any) -> Rewards:
     """Σ_k ε^k R_k, k = 0, 1, …: the first reward decides, the next breaks its ties, if ε is small enough."""
     rewards = _components(rewards)
-    epsilon = _positive("epsilon", epsilon, rewards.dtype)
+    return _in_order(rewards, _positive("epsilon", epsilon, rewards.dtype))
+
+
+@jax.jit
+def _in_order(rewards: jax.Array, epsilon: jax.Array) -> jax.Array:
     powers = epsilon ** jnp.arange(rewards.shape[-3]).astype(rewards.dtype)
     return contract("n,...nsa->...sa", powers, rewards)
 
@@ -178,7 +216,7 @@ def lipschitz(aggregate: Any, rewards: Any) -> Rewards:
         (slope,) = pull(jnp.zeros_like(reward).at[..., a].set(1))
         return jnp.sum(jnp.abs(slope), axis=(-3, -1))
 
-    return jnp.moveaxis(jax.lax.map(of_action, jnp.arange(reward.shape[-1])), 0, -1)
+    return jax.jit(lambda: jnp.moveaxis(jax.lax.map(of_action, jnp.arange(reward.shape[-1])), 0, -1))()
 
 
 def _components(rewards: Any) -> jax.Array:
@@ -218,4 +256,5 @@ def _positive(name: str, value: Any, dtype: Any) -> jax.Array:
             number = np.asarray(_checks.number(value, f"the {name}")).astype(dtype)
         if not 0 < number < np.inf:
             raise ValueError(f"the {name} must be one positive number that {dtype.name} can hold, not {value}")
+        return placed(number)
     return jnp.asarray(value).astype(dtype)

@@ -89,7 +89,12 @@ class Trajectories:
                 states.min() >= 0 and states.max() < s and actions.min() >= 0 and actions.max() < a
             ):
                 raise ValueError(f"a trajectory leaves the {s} states and {a} actions of the reward")
-        return jnp.sum(jnp.asarray(self.weights).astype(reward.dtype) * reward[self.states, self.actions], axis=-1)
+        return _returns(reward, self.states, self.actions, jnp.asarray(self.weights))
+
+
+@jax.jit
+def _returns(reward: Rewards, states: jax.Array, actions: jax.Array, weights: jax.Array) -> jax.Array:
+    return jnp.sum(weights.astype(reward.dtype) * reward[states, actions], axis=-1)
 
 
 def preference_loss(reward: Rewards, preferred: Trajectories, rejected: Trajectories) -> jax.Array:

@@ -6,6 +6,7 @@ and `sparse` are random; `single_entries`, `along`, `plane`, `adversarial` and `
 tied actions; `without` leaves out one component of a mixture.
 """
 
+import functools
 from typing import Any
 
 import jax
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff import _checks, _memory
-from jaxcliff._numerics import cast, norm_of
+from jaxcliff._numerics import cast, norm_of, placed
 from jaxcliff._records import is_concrete, record
 from jaxcliff._types import LaneScalars, Rewards
 from jaxcliff.mdp import MDP, inverse_bellman
@@ -41,15 +42,8 @@ def ball(key: Any, mdp: MDP, radius: Any, count: Any, *, norm: Any = "inf", rewa
         norm: "inf", "2" or "1", over the entries that count.
         reward: another centre, [S, A].
     """
-    direction_key, length_key = jax.random.split(_checks.random_key(key))
-    shape = _shape(mdp, count)
-    if norm == "inf":
-        step = jax.random.uniform(direction_key, shape, mdp.dtype, -1, 1)
-    else:
-        # U^{1/n} of a uniform direction fills the ball.
-        step = _directions(direction_key, mdp, count, norm)
-        entries = jnp.sum(mdp.decisions).astype(mdp.dtype)
-        step = step * jax.random.uniform(length_key, (shape[0], 1, 1), mdp.dtype) ** (1 / entries)
+    key, shape = _checks.random_key(key), _shape(mdp, count)
+    step = _inside(NORMS[_checked(norm)], shape, key, mdp)
     return _added(mdp, reward, step, norm, _size("radius", radius, mdp))
 
 
@@ -59,7 +53,8 @@ def sphere(key: Any, mdp: MDP, radius: Any, count: Any, *, norm: Any = "inf", re
 
     (In the sup norm that is uniform on the faces of the cube; in the others the cone measure.)
     """
-    step = _directions(_checks.random_key(key), mdp, count, norm)
+    key, shape = _checks.random_key(key), _shape(mdp, count)
+    step = _directions(NORMS[_checked(norm)], shape, key, mdp)
     return _added(mdp, reward, step, norm, _size("radius", radius, mdp))
 
 
@@ -82,22 +77,26 @@ def sparse(key: Any, mdp: MDP, radius: Any, count: Any, entries: Any, *, reward:
     """±radius on so many entries, drawn anew for every reward."""
     total = int(np.sum(np.asarray(mdp.decisions)))
     entries = _checks.whole(entries, "entries", 1, total)
-    which, sign = jax.random.split(_checks.random_key(key))
-    shape = _shape(mdp, count)
+    key, shape = _checks.random_key(key), _shape(mdp, count)
+    return _added(mdp, reward, _scattered(shape, key, mdp, entries), "inf", _size("radius", radius, mdp))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _scattered(shape: tuple[int, ...], key: jax.Array, mdp: MDP, entries: Any) -> Rewards:
+    which, sign = jax.random.split(key)
     order = jnp.where(mdp.decisions, jax.random.uniform(which, shape, mdp.dtype), jnp.inf).reshape(shape[0], -1)
     rank = jnp.argsort(jnp.argsort(order, axis=-1), axis=-1).reshape(shape)
-    noise = jnp.where(rank < entries, jax.random.rademacher(sign, shape, mdp.dtype), 0)
-    return _added(mdp, reward, noise, "inf", _size("radius", radius, mdp))
+    return jnp.where(rank < entries, jax.random.rademacher(sign, shape, mdp.dtype), 0)
 
 
 @_checks.host_geometry
 def single_entries(mdp: MDP, size: Any, *, reward: Any = None) -> Perturbed:
     """Each entry that counts moved by +size, then each by −size, all others left alone: twice as many as entries."""
-    which = jnp.asarray(np.argwhere(np.asarray(mdp.decisions)))
-    states, actions = which.T
-    _room(mdp, 2 * len(which))
-    one = jnp.zeros((len(which), *mdp.reward.shape), mdp.dtype).at[jnp.arange(len(which)), states, actions].set(1)
-    return _added(mdp, reward, jnp.concatenate([one, -one]), "inf", _size("size", size, mdp))
+    states, actions = np.nonzero(np.asarray(mdp.decisions))
+    _room(mdp, 2 * len(states))
+    one = np.zeros((len(states), *mdp.reward.shape), mdp.dtype)
+    one[np.arange(len(states)), states, actions] = 1
+    return _added(mdp, reward, placed(np.concatenate([one, -one])), "inf", _size("size", size, mdp))
 
 
 @_checks.public
@@ -109,9 +108,14 @@ def shaping(mdp: MDP, potentials: Any, *, reward: Any = None) -> Perturbed:
     potentials = _checks.array(potentials, "potentials").astype(mdp.dtype)
     if potentials.shape[-1:] != (mdp.num_states,):
         raise ValueError(f"potentials have shape [..., {mdp.num_states}], not {list(potentials.shape)}")
+    return _added(mdp, reward, _shaped(mdp, potentials), "inf")
+
+
+@jax.jit
+def _shaped(mdp: MDP, potentials: jax.Array) -> Rewards:
     if mdp.terminal is not None:
         potentials = jnp.where(mdp.terminal, 0, potentials)
-    return _added(mdp, reward, mdp.discount * mdp.expect(potentials) - potentials[..., None], "inf")
+    return mdp.discount * mdp.expect(potentials) - potentials[..., None]
 
 
 @_checks.public
@@ -133,13 +137,18 @@ def redistributed(key: Any, mdp: MDP, tied: Any, radius: Any, count: Any, *, rew
         raise ValueError(
             f"tied must be a boolean {list(mdp.reward.shape)}, not {tied.dtype} of shape {list(tied.shape)}"
         )
+    step = _among(_shape(mdp, count), key, mdp, tied)
+    return _added(mdp, reward, step, "inf", _size("radius", radius, mdp))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _among(shape: tuple[int, ...], key: jax.Array, mdp: MDP, tied: jax.Array) -> Rewards:
     tied = tied & mdp.decisions
-    noise = jnp.where(tied, jax.random.uniform(key, _shape(mdp, count), mdp.dtype, -1, 1), 0)
+    noise = jnp.where(tied, jax.random.uniform(key, shape, mdp.dtype, -1, 1), 0)
     number = jnp.maximum(jnp.sum(tied, axis=-1, keepdims=True), 1).astype(mdp.dtype)
     noise = jnp.where(tied, noise - jnp.sum(noise, axis=-1, keepdims=True) / number, 0)
     largest = jnp.max(jnp.abs(noise), axis=(-2, -1), keepdims=True)
-    step = noise / jnp.where(largest > 0, largest, 1)
-    return _added(mdp, reward, step, "inf", _size("radius", radius, mdp))
+    return noise / jnp.where(largest > 0, largest, 1)
 
 
 @_checks.public
@@ -156,8 +165,15 @@ def without(mdp: MDP, rewards: Any, weights: Any) -> Perturbed:
             f"components have shape [N, {mdp.num_states}, {mdp.num_actions}] and weights [N, {mdp.num_states}] or "
             f"[N, 1], not {list(rewards.shape)} and {list(weights.shape)}"
         )
+    mixture, steps = _parts(mdp, rewards, weights)
+    return _added(mdp, mixture, steps, "inf")
+
+
+@jax.jit
+def _parts(mdp: MDP, rewards: jax.Array, weights: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The mixture, and the steps that take one component away."""
     parts = jnp.where(mdp.decisions, weights[..., None] * rewards, 0)
-    return _added(mdp, jnp.sum(parts, axis=0), -parts, "inf")
+    return jnp.sum(parts, axis=0), -parts
 
 
 @_checks.public
@@ -240,15 +256,27 @@ def _size(name: str, size: Any, mdp: MDP) -> jax.Array:
     return cast(found, mdp.dtype)
 
 
-def _directions(key: Any, mdp: MDP, count: int, norm: str) -> Rewards:
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _inside(p: float, shape: tuple[int, ...], key: jax.Array, mdp: MDP) -> Rewards:
+    """Steps from all of the unit ball of the norm p."""
+    direction_key, length_key = jax.random.split(key)
+    if p == np.inf:
+        return jax.random.uniform(direction_key, shape, mdp.dtype, -1, 1)
+    # U^{1/n} of a uniform direction fills the ball.
+    entries = jnp.sum(mdp.decisions).astype(mdp.dtype)
+    length = jax.random.uniform(length_key, (shape[0], 1, 1), mdp.dtype) ** (1 / entries)
+    return _directions(p, shape, direction_key, mdp) * length
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _directions(p: float, shape: tuple[int, ...], key: jax.Array, mdp: MDP) -> Rewards:
     """Steps of norm 1 in random directions."""
-    shape = _shape(mdp, count)
-    if norm == "inf":
+    if p == np.inf:
         step = jax.random.uniform(key, shape, mdp.dtype, -1, 1)
     else:
         # |x| with density ∝ exp(−|x|^p) has a uniform direction.
-        step = jax.random.generalized_normal(key, NORMS[_checked(norm)], shape, mdp.dtype)
-    return jnp.where(mdp.decisions, step, 0) / realised_norm(mdp, step, norm)[:, None, None]
+        step = jax.random.generalized_normal(key, p, shape, mdp.dtype)
+    return jnp.where(mdp.decisions, step, 0) / norm_of(p, mdp.decisions, step)[:, None, None]
 
 
 def _checked(norm: Any) -> str:
@@ -309,7 +337,7 @@ def bump(mdp: MDP, q_values: Any, state: Any, action: Any, size: Any) -> Bump:
     small that is: the construction by which Propositions 2.9 and 2.10 show that every selection jumps at a tie.
     Everything may be mapped over; where nothing can be refused, a pair that does not exist gives NaN.
     """
-    exists = jnp.asarray(True)
+    exists: Any = True
     if is_concrete(state, action):
         state = _checks.whole(state, "the state", 0, mdp.num_states - 1)
         action = _checks.whole(action, "the action", 0, mdp.num_actions - 1)
@@ -322,13 +350,17 @@ def bump(mdp: MDP, q_values: Any, state: Any, action: Any, size: Any) -> Bump:
         raise ValueError(f"size must be one number, not an array of shape {list(size.shape)}; map over it")
     if is_concrete(mdp, q, size, state, action):
         place = f"{mdp.labels.state(state)}, {mdp.labels.action(action, state)}"
-        if not mdp.decisions[state, action]:
+        legal, own = np.asarray(mdp.decisions)[state], np.asarray(q)[state]
+        if not legal[action]:
             raise ValueError(f"{place} is illegal or terminal: there is nothing to raise")
-        best = jnp.max(jnp.where(mdp.decisions[state], q[state], -jnp.inf))
-        if not (0 < size < jnp.inf and q[state, action] + size > best):
-            raise ValueError(
-                f"a bump of {size:g} does not make {place} the best: it is {best - q[state, action]:g} behind"
-            )
+        step, behind = np.asarray(size)[()], np.max(own[legal]) - own[action]
+        if not (0 < step < np.inf and own[action] + step > np.max(own[legal])):
+            raise ValueError(f"a bump of {step:g} does not make {place} the best: it is {behind:g} behind")
+    return _bumped(mdp, q, state, action, size, exists)
+
+
+@jax.jit
+def _bumped(mdp: MDP, q: Rewards, state: Any, action: Any, size: jax.Array, exists: Any) -> Bump:
     size = jnp.where(exists, size, jnp.nan)
     raised = jnp.where(exists, q.at[state, action].add(size), jnp.nan)
     reward = inverse_bellman(mdp, raised)

@@ -1,5 +1,6 @@
 """A given policy: its values, how often it visits each action, and what any policy can reach."""
 
+import functools
 from typing import Any
 
 import jax
@@ -54,7 +55,12 @@ def occupancy(mdp: MDP, policy: Any, *, normalized: Any = False) -> Policies:
     what is left of it is below rounding; either way it is differentiable, in both modes. A policy that is no
     distribution over legal actions gives NaN.
     """
-    policy, normalized = _as_policy(mdp, policy).astype(mdp.dtype), _checks.flag(normalized, "normalized")
+    return _occupancy(mdp, _as_policy(mdp, policy), _checks.flag(normalized, "normalized"))
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _occupancy(mdp: MDP, policy: Policies, normalized: bool) -> Policies:
+    policy = policy.astype(mdp.dtype)
     flat = policy.reshape(-1, *policy.shape[-2:])
     operator, sound = Average(flat).checked(
         mdp, jnp.isfinite(mdp.steps) & mdp.distributions & jnp.ones(len(flat), bool)
@@ -69,6 +75,11 @@ def occupancy(mdp: MDP, policy: Any, *, normalized: Any = False) -> Policies:
 def reachable(mdp: MDP) -> jax.Array:
     """Boolean [S]: states that some policy reaches with positive probability from the initial distribution."""
     check_one(mdp)
+    return _reached(mdp)
+
+
+@jax.jit
+def _reached(mdp: MDP) -> jax.Array:
     if mdp.transitions is None:
         return mdp.initial > 0
 

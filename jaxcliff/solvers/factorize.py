@@ -60,13 +60,11 @@ class Factorization:
 
     def values(self, rewards: Any) -> Values:
         """V of π₀ for rewards [..., S, A]; up to a constant per reward where no level is pinned."""
-        return contract("st,...t->...s", self.inverse, self.received(rewards))
+        return _values(self, self._rewards(rewards))
 
     def advantages(self, rewards: Any) -> Rewards:
         """How much better than π₀ each action is, for rewards [..., S, A]: linear in the reward, 0 for π₀ itself."""
-        rewards = self._rewards(rewards)
-        own = jnp.where(self.mdp.decisions, rewards, 0)
-        return own + contract("sat,...t->...sa", self.coupling, self.received(rewards))
+        return _advantages(self, self._rewards(rewards))
 
     def normals(self, states: Any, actions: Any) -> Rewards:
         """The gradients of the advantages of these (state, action) pairs with respect to the reward, [..., S, A].
@@ -76,12 +74,7 @@ class Factorization:
         if is_concrete(states, actions):
             states = _checks.places(states, self.mdp.num_states, "state")
             actions = _checks.places(actions, self.mdp.num_actions, "action")
-        states, actions = jnp.asarray(states), jnp.asarray(actions)
-        lead = jnp.broadcast_shapes(states.shape, actions.shape)
-        states, actions = jnp.broadcast_to(states, lead).ravel(), jnp.broadcast_to(actions, lead).ravel()
-        rows = self.coupling[states, actions][:, :, None] * self.policy
-        rows = rows.at[jnp.arange(len(states)), states, actions].add(1)
-        return jnp.where(self.mdp.decisions, rows, 0).reshape(*lead, *self.policy.shape)
+        return _normals(self, states, actions)
 
     def received(self, rewards: Any) -> Values:
         """d(s) = R(s, π₀(s)), for rewards [..., S, A]."""
@@ -99,6 +92,26 @@ class Factorization:
         """The same in another dtype."""
         cast = {name: getattr(self, name).astype(dtype) for name in ("policy", "inverse", "coupling")}
         return Factorization(self.mdp.astype(dtype), **cast, capacity=self.capacity)
+
+
+@jax.jit
+def _values(base: Factorization, rewards: Rewards) -> Values:
+    return contract("st,...t->...s", base.inverse, base.received(rewards))
+
+
+@jax.jit
+def _advantages(base: Factorization, rewards: Rewards) -> Rewards:
+    own = jnp.where(base.mdp.decisions, rewards, 0)
+    return own + contract("sat,...t->...sa", base.coupling, base.received(rewards))
+
+
+@jax.jit
+def _normals(base: Factorization, states: jax.Array, actions: jax.Array) -> Rewards:
+    lead = jnp.broadcast_shapes(states.shape, actions.shape)
+    states, actions = jnp.broadcast_to(states, lead).ravel(), jnp.broadcast_to(actions, lead).ravel()
+    rows = base.coupling[states, actions][:, :, None] * base.policy
+    rows = rows.at[jnp.arange(len(states)), states, actions].add(1)
+    return jnp.where(base.mdp.decisions, rows, 0).reshape(*lead, *base.policy.shape)
 
 
 def factor(mdp: MDP, policy: Policies, capacity: int) -> Factorization:

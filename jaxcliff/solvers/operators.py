@@ -125,6 +125,7 @@ def first_best(q: Rewards, legal: Any) -> Policies:
     return jax.nn.one_hot(jnp.argmax(mask_illegal(q, legal), axis=-1), q.shape[-1], dtype=q.dtype)
 
 
+@jax.jit
 def distributions(mdp: MDP, p: Policies) -> tuple[Policies, LaneFlags]:
     """Rows divided by their sums, and the lanes in which each is a distribution over legal actions within 1e-5.
 

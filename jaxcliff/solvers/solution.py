@@ -114,13 +114,9 @@ class Solution:
         # On the host where possible: numpy refuses an index that is out of range, JAX clamps it.
         arange = np.arange if is_concrete(index) else jnp.arange
         flat = arange(self.status.size).reshape(self.status.shape)[index]
-        lead = self.status.ndim
-
-        def chosen(x: jax.Array) -> jax.Array:
-            return x.reshape(self.status.size, *x.shape[lead:])[flat]
-
-        some = jax.tree.map(chosen, self)
-        return some if self.origin is None else some.replace(origin=(self.origin[0], chosen(self.origin[1])))
+        mdp, rewards = (None, None) if self.origin is None else self.origin
+        some, rewards = _lanes(flat, self, rewards)
+        return some if mdp is None else some.replace(origin=(mdp, rewards))
 
     def __len__(self) -> int:
         if self.status.ndim == 0:
@@ -148,6 +144,13 @@ class Solution:
         ending = f"{bad} not ok: see .summary()" if bad else "all ok"
         shape = list(self.centred_q.shape)
         return f"Solution({self.kind} {shape}, {self.method}, {self.centred_q.dtype}, {ending})"
+
+
+@one_program
+def _lanes(flat: Any, solution: Any, rewards: Any) -> Any:
+    """Some lanes of a solution and of its rewards, by their places among all of them."""
+    count, axes = solution.status.size, solution.status.ndim
+    return jax.tree.map(lambda x: x.reshape(count, *x.shape[axes:])[flat], (solution, rewards))
 
 
 @one_program

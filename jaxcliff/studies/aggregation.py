@@ -11,6 +11,7 @@ import xarray as xr
 from tqdm import tqdm
 
 from jaxcliff import _checks, metrics, policies
+from jaxcliff._numerics import cast, placed
 from jaxcliff.cliffs.radius import nearest_cliff
 from jaxcliff.cliffs.ray import cliffs_along
 from jaxcliff.labels import Labels
@@ -67,7 +68,7 @@ def aggregation_stability(
     """
     check_one(mdp)
     key, count = _checks.random_key(key), _checks.whole(count, "count", 1)
-    rewards = _checks.array(rewards, "several rewards").astype(mdp.dtype)
+    rewards = cast(_checks.array(rewards, "several rewards"), mdp.dtype)
     if rewards.ndim != 3 or rewards.shape[1:] != mdp.reward.shape or len(rewards) < 2:
         raise ValueError(
             f"several rewards have shape [N, {mdp.num_states}, {mdp.num_actions}] with N at least 2, not "
@@ -76,7 +77,7 @@ def aggregation_stability(
     number = len(rewards)
     temperature = None if temperature is None else _checks.number(temperature, "temperature")
     penalty = _checks.number(penalty, "penalty")
-    rewards = jnp.where(mdp.decisions, rewards, 0)
+    rewards = placed(np.where(mdp.decisions, rewards, np.zeros((), mdp.dtype)))
     weights = np.full(number, 1 / number) if weights is None else _checks.numbers(weights, "weights")
     if weights.shape not in ((number,), (number, mdp.num_states)):
         raise ValueError(f"weights have shape [{number}] or [{number}, {mdp.num_states}], not {list(weights.shape)}")
@@ -84,7 +85,7 @@ def aggregation_stability(
     if len(labels) != number:
         raise ValueError(f"there are {number} rewards and {len(labels)} names")
     table = aggregate.per_state(np.broadcast_to(weights.reshape(number, -1), (number, mdp.num_states)))
-    table = table.astype(mdp.dtype)
+    table = cast(table, mdp.dtype)
     mixed = aggregate.linear(rewards, table)
     base = solve(mdp, mixed)
     if not bool(base.ok):
@@ -118,20 +119,16 @@ def aggregation_stability(
     other, learned = [], []
     for i, size in enumerate(tqdm(sizes, "sizes", disable=not progress)):
         ball_key, which_key = jax.random.split(jax.random.fold_in(key, i))
-        ball = perturb.ball(ball_key, mdp, size, count, reward=jnp.zeros_like(mixed))
-        delta = jnp.where(mdp.decisions, ball.rewards, 0)
-        alone = mixed + table[:, None, :, None] * delta
-        mixtures = jnp.concatenate([alone, (mixed + delta)[None]])
+        ball = perturb.ball(ball_key, mdp, size, count, reward=np.zeros(mixed.shape, mdp.dtype))
+        mixtures, moved = _neighbours(mdp, rewards, table, mixed, ball.rewards, which_key)
         moved_acts = policies.optimal_actions(solve(mdp, mixtures), np.full(mixtures.shape[:-2], tolerance))
         for column, found in zip((flips, unsure, tv), _moves(mdp, acts, moved_acts), strict=True):
             column.append(np.asarray(found))
         if policy is not None:
-            own = learn(policy, mdp, mixed, mixtures.reshape(-1, *mixed.shape), which_key)
+            own = learn(policy, mdp, mixed, np.asarray(mixtures).reshape(-1, *mixed.shape), which_key)
             learned.append(own.tv.reshape(len(mixtures), count).mean(axis=1))
-        which = jax.nn.one_hot(jax.random.randint(which_key, (count,), 0, number), number, dtype=mdp.dtype)
-        moved = rewards + which[..., None, None] * delta[:, None]
         other.append([_flips(mdp, f(rewards), f(moved), tolerance) for f in aggregators.values()])
-    steepest = [float(jnp.max(aggregate.lipschitz(f, rewards))) for f in aggregators.values()]
+    steepest = [float(np.max(aggregate.lipschitz(f, rewards))) for f in aggregators.values()]
     ds = xr.Dataset(
         {
             "weight": ("component", whole.mean(axis=1)),
@@ -173,6 +170,19 @@ def aggregation_stability(
 
 
 @jax.jit
+def _neighbours(
+    mdp: MDP, rewards: jax.Array, table: jax.Array, mixed: jax.Array, steps: jax.Array, key: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Mixtures of which every component alone, and all by the same amount, took a step; components of which one did."""
+    number, count = len(rewards), len(steps)
+    delta = jnp.where(mdp.decisions, steps, 0)
+    alone = mixed + table[:, None, :, None] * delta
+    which = jax.nn.one_hot(jax.random.randint(key, (count,), 0, number), number, dtype=mdp.dtype)
+    moved = rewards + which[..., None, None] * delta[:, None]
+    return jnp.concatenate([alone, (mixed + delta)[None]]), moved
+
+
+@jax.jit
 def _moves(mdp: MDP, acts: policies.ActionSets, moved: policies.ActionSets) -> tuple[jax.Array, ...]:
     """The shares of flips and undecided, and the mean distance where the base policy goes, over lanes of every sort."""
     flipped, unsure = metrics.flips(acts, moved)
@@ -187,7 +197,7 @@ def _flips(mdp: MDP, base: jax.Array, rewards: jax.Array, tolerance: float) -> f
     """The share of rewards that certainly flip the policy of a base."""
     before = policies.optimal_actions(solve(mdp, base), tolerance)
     after = policies.optimal_actions(solve(mdp, rewards), np.full(len(rewards), tolerance))
-    return float(jnp.mean(jnp.any(metrics.flips(before, after)[0], axis=-1)))
+    return float(np.mean(np.asarray(metrics.flips(before, after)[0]).any(axis=-1)))
 
 
 @jax.jit

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff import _checks, metrics
+from jaxcliff._numerics import placed
 from jaxcliff.mdp import MDP
 
 Policy = Callable[[MDP, Any, Any], Any]  # (problem, rewards [B, S, A], key) -> policies [B, S, A]
@@ -28,23 +28,22 @@ class Learned(NamedTuple):
 
 def learn(policy: Policy, mdp: MDP, base: Any, rewards: Any, key: Any = None) -> Learned:
     """Asks the learner once for the base and all rewards."""
-    base = jnp.asarray(base).astype(mdp.dtype)
-    rewards = jnp.concatenate([base[None], jnp.asarray(rewards).astype(mdp.dtype)])
+    rewards = placed(np.concatenate([np.asarray(base)[None], np.asarray(rewards)]).astype(mdp.dtype))
     key = jax.random.key(0) if key is None else _checks.random_key(key)
-    policies = _checks.array(policy(mdp, rewards, key), "what policy=… returns")
-    if policies.shape != rewards.shape:
+    found = _checks.array(policy(mdp, rewards, key), "what policy=… returns")
+    if found.shape != rewards.shape:
         raise ValueError(
             f"policy=… takes rewards of shape {list(rewards.shape)} and must return policies of the same shape, not "
-            f"{list(policies.shape)}"
+            f"{list(found.shape)}"
         )
-    policies = policies.astype(mdp.dtype)
-    legal = jnp.ones(mdp.reward.shape, bool) if mdp.legal is None else mdp.legal
-    sums = jnp.sum(jnp.where(legal, policies, 0), axis=-1)
-    whole = (jnp.abs(sums - 1) <= NOT_NORMALISED) & jnp.all(policies >= -NOT_NORMALISED, axis=-1)
-    for lane, state in np.argwhere(~np.asarray(whole))[:1]:
+    policies = np.asarray(found).astype(mdp.dtype)
+    legal = True if mdp.legal is None else np.asarray(mdp.legal)
+    sums = np.sum(np.where(legal, policies, 0), axis=-1)
+    whole = (np.abs(sums - 1) <= NOT_NORMALISED) & np.all(policies >= -NOT_NORMALISED, axis=-1)
+    for lane, state in np.argwhere(~whole)[:1]:
         raise ValueError(
             f"policy=… must return distributions over legal actions; for reward {lane}, {mdp.labels.state(state)} it "
-            f"returned {np.asarray(policies[lane, state]).tolist()}"
+            f"returned {policies[lane, state].tolist()}"
         )
     regret = np.asarray(metrics.regret(mdp, policies, rewards))
     tv = np.asarray(metrics.largest_total_variation(policies[1:], policies[0]))

@@ -10,6 +10,7 @@ import xarray as xr
 from tqdm import tqdm
 
 from jaxcliff import _checks, metrics, policies, theory
+from jaxcliff._numerics import cast, placed
 from jaxcliff.cliffs.radius import NearestCliff, nearest_cliff
 from jaxcliff.mdp import MDP, check_one
 from jaxcliff.rewards import perturb
@@ -70,7 +71,7 @@ def temperature_curve(
     if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}, not {_checks.shown(kind)}")
     key, count = _checks.random_key(key), _checks.whole(count, "count", 1)
-    reward = mdp.reward if reward is None else _checks.array(reward, "the reward").astype(mdp.dtype)
+    reward = mdp.reward if reward is None else cast(_checks.array(reward, "the reward"), mdp.dtype)
     hard = solve(mdp, reward)
     if hard.status.shape or not bool(hard.ok):
         raise ValueError(f"the temperature curve is that of one reward that can be solved: {hard.summary()}")
@@ -85,23 +86,25 @@ def temperature_curve(
         raise ValueError(f"strengths must be a list of positive numbers, not {strengths}")
     ladder = np.sort(ladder)
     if base is None:
-        legal = jnp.ones(mdp.reward.shape, bool) if mdp.legal is None else mdp.legal
-        base = legal.astype(mdp.dtype) / jnp.sum(legal, axis=-1, keepdims=True).astype(mdp.dtype)
-    base = _checks.array(base, "the base policy").astype(mdp.dtype)
+        legal = np.ones(mdp.reward.shape, bool) if mdp.legal is None else np.asarray(mdp.legal)
+        base = legal.astype(mdp.dtype) / np.sum(legal, axis=-1, keepdims=True).astype(mdp.dtype)
+    base = cast(_checks.array(base, "the base policy"), mdp.dtype)
 
     ball_key, learner_key = jax.random.split(key)
     ball = perturb.ball(ball_key, mdp, radius, count, reward=reward)
     across = perturb.along(
         mdp, near.direction, radius * np.linspace(-1, 1, 17)[[*range(8), *range(9, 17)]], reward=reward
     )
-    rewards, norms = jnp.concatenate([ball.rewards, across.rewards]), jnp.concatenate([ball.norms, across.norms])
+    rewards, norms = jax.tree.map(
+        lambda *both: placed(np.concatenate(both)), (ball.rewards, ball.norms), (across.rewards, across.norms)
+    )
     rung = jax.jit(functools.partial(_rung, kind))
     limit = policies.kl_limit(acts, mdp, base) if kind == "kl" else policies.entropy_limit(acts, mdp)
     uniform = policies.closest_to(acts, base) if kind == "kl" else policies.uniform(acts)
     values = hard.values
     rows = []
     for strength in tqdm(ladder[::-1], "strengths", disable=not progress):
-        alpha = jnp.asarray(strength).astype(mdp.dtype)
+        alpha = cast(strength, mdp.dtype)
         row, values = rung(mdp, reward, alpha, base, values, rewards, norms, acts, uniform, limit)
         rows.append(jax.device_get(row))
     columns = {name: np.stack([row[name] for row in rows[::-1]]) for name in rows[0]}
@@ -194,9 +197,9 @@ def _widths(
     """For each strength, how far apart the rewards are at which the choice is one to three and three to one."""
     if near.state < 0 or near.tied or near.undecided:
         return np.full(len(ladder), np.nan)
-    state, pair = int(near.state), jnp.asarray([int(near.leaves), int(near.enters)])
-    direction = jnp.asarray(near.direction).astype(mdp.dtype)
-    strengths = jnp.tile(jnp.asarray(ladder).astype(mdp.dtype), 2)[:, None]
+    state, pair = int(near.state), np.array([int(near.leaves), int(near.enters)])
+    direction = cast(near.direction, mdp.dtype)
+    strengths = placed(np.tile(ladder, 2)[:, None].astype(mdp.dtype))
     regularizer = _regularizer(kind, strengths, base)
     wanted = np.repeat([0.25, 0.75], len(ladder))
 
@@ -208,12 +211,12 @@ def _widths(
 
     reach = near.radius + np.tile(ladder, 2) * (4 + 2 * float(mdp.steps) * np.log(mdp.num_actions))
     low, high = near.radius - reach, near.radius + reach
-    bracketed = (np.asarray(share(jnp.asarray(low, mdp.dtype))) <= wanted) & (
-        np.asarray(share(jnp.asarray(high, mdp.dtype))) >= wanted
+    bracketed = (np.asarray(share(cast(low, mdp.dtype))) <= wanted) & (
+        np.asarray(share(cast(high, mdp.dtype))) >= wanted
     )
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        below = np.asarray(share(jnp.asarray(middle, mdp.dtype))) < wanted
+        below = np.asarray(share(cast(middle, mdp.dtype))) < wanted
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     ends = np.where(bracketed, (low + high) / 2, np.nan).reshape(2, -1)
     return ends[1] - ends[0]
