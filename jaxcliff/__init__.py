@@ -9,7 +9,7 @@ import importlib
 from typing import Any
 
 from jaxcliff.labels import Labels
-from jaxcliff.mdp import MDP, inverse_bellman
+from jaxcliff.mdp import MDP
 from jaxcliff.policies import ActionSets, optimal_actions
 from jaxcliff.solvers.batch import Status
 from jaxcliff.solvers.evaluate import evaluate, occupancy, reachable
@@ -29,6 +29,7 @@ _LAZY = {
     "family": "jaxcliff.rewards.family",
     "figures": "jaxcliff.figures",
     "flip_probability": "jaxcliff.cliffs.noise:flip_probability",
+    "inverse_bellman": "jaxcliff.rewards.inverse:inverse_bellman",
     "metrics": "jaxcliff.metrics",
     "models": "jaxcliff.rewards.models",
     "nearest_cliff": "jaxcliff.cliffs.radius:nearest_cliff",

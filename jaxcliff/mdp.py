@@ -19,7 +19,7 @@ from jaxcliff import _checks
 from jaxcliff import horizon as _horizon
 from jaxcliff._numerics import cast, namespace, placed, promoted, unit_roundoff
 from jaxcliff._records import assign, in_hand, is_concrete, record
-from jaxcliff._types import Expected, Rewards, Values
+from jaxcliff._types import Expected, Values
 from jaxcliff.labels import Labels, labelled
 from jaxcliff.transitions import ROW_SUM_TOLERANCE, Dense, Successors, Tree, without_empty_rows
 
@@ -154,37 +154,6 @@ def _deciding(shape: tuple[int, ...], legal: Any, terminal: Any) -> np.ndarray:
     """The entries of a reward that count, [S, A], of masks that hold numbers."""
     mask = np.ones(shape, bool) if legal is None else np.asarray(legal)
     return mask if terminal is None else mask & ~np.asarray(terminal)[:, None]
-
-
-@_checks.public
-def inverse_bellman(mdp: MDP, q_values: Any) -> Rewards:
-    """The one reward whose optimal action values are `q_values`: R = Q − γ P max_a Q.
-
-    Choose Q, get R: exact ties and known answers are planted this way (theory: the inverse Bellman map). The
-    reward of illegal actions and of terminal states is 0.
-    """
-    check_one(mdp)
-    q = _checks.array(q_values, "q_values")
-    if q.ndim < 2 or q.shape[-2:] != mdp.reward.shape:
-        raise ValueError(f"q_values must have shape [..., {mdp.num_states}, {mdp.num_actions}], not {list(q.shape)}")
-    q = cast(q, promoted(mdp.dtype, q.dtype))
-    mdp = mdp.astype(q.dtype)
-    return _difference(q, _discounted(mdp, q), mdp.decisions)
-
-
-@jax.jit
-def _discounted(mdp: MDP, q: Rewards) -> Rewards:
-    """γ P max_a Q."""
-    values = jnp.max(q if mdp.legal is None else jnp.where(mdp.legal, q, -jnp.inf), axis=-1)
-    if mdp.terminal is not None:
-        values = jnp.where(mdp.terminal, 0, values)
-    return mdp.discount * mdp.expect(values)
-
-
-@jax.jit
-def _difference(q: Rewards, after: Rewards, counts: jax.Array) -> Rewards:
-    """A program of its own: in one with the product above the rounding would be another."""
-    return jnp.where(counts, q - after, 0)
 
 
 def _cast(mdp: MDP) -> None:

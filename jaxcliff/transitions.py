@@ -142,9 +142,12 @@ class Successors:
     def astype(self, dtype: Any) -> "Successors":
         return self if dtype == self.dtype else Successors(self.states, cast(self.probabilities, dtype))
 
+    @jax.jit
     def expect(self, values: Values) -> Expected:
         """Σ_k probabilities[s, a, k] values(states[s, a, k])."""
-        return _expected(self, values)
+        lanes = values.reshape(-1, self.num_states).T
+        each = jax.lax.map(lambda rows: self.after(rows, lanes), self.by_action())
+        return jnp.transpose(each, (2, 1, 0)).reshape(*values.shape, self.num_actions)
 
     def by_action(self) -> tuple[jax.Array, jax.Array]:
         """States and probabilities, [A, K, S] each; in memory too, which a transpose alone does not promise."""
@@ -189,14 +192,6 @@ class Successors:
         matrix.sum_duplicates()
         matrix.eliminate_zeros()
         return matrix
-
-
-@jax.jit
-def _expected(successors: Successors, values: Values) -> Expected:
-    """Action by action, the lanes last, and back: one program, wherever it is asked for."""
-    lanes = values.reshape(-1, successors.num_states).T
-    each = jax.lax.map(lambda rows: successors.after(rows, lanes), successors.by_action())
-    return jnp.transpose(each, (2, 1, 0)).reshape(*values.shape, successors.num_actions)
 
 
 @record

@@ -112,6 +112,7 @@ def test_soft_lanes_take_chord_steps(name, rng):
         shared = jc.solve(mdp, rewards, regularizer=entropy, base=base)
         swept = jc.solve(mdp, rewards, regularizer=entropy, method="value_iteration")
         assert shared.ok.all()
+        assert not X64 or (shared.status <= swept.status).all()  # those far from the base go on by themselves
         apart = np.abs(np.asarray(shared.values - swept.values)).max(axis=-1)
         assert (apart <= np.asarray(shared.error_bound + swept.error_bound)).all()
         if sigma == 0.01:

@@ -7,7 +7,8 @@ import numpy as np
 
 from jaxcliff import _checks
 from jaxcliff.labels import Labels
-from jaxcliff.mdp import MDP, inverse_bellman
+from jaxcliff.mdp import MDP
+from jaxcliff.rewards.inverse import inverse_bellman
 from jaxcliff.transitions import Dense, Successors
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from jaxcliff import _checks, _memory
 from jaxcliff._numerics import cast
 from jaxcliff._records import is_concrete
-from jaxcliff.mdp import MDP, inverse_bellman
+from jaxcliff.mdp import MDP
+from jaxcliff.rewards.inverse import inverse_bellman
 from jaxcliff.transitions import Dense, Successors
 
 SORTED = 2**24  # entries of a table [S, A, S] that is sorted to draw successors; larger problems make no such table

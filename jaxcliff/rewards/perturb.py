@@ -17,7 +17,10 @@ from jaxcliff import _checks, _memory
 from jaxcliff._numerics import cast, norm_of, placed
 from jaxcliff._records import is_concrete, record
 from jaxcliff._types import LaneScalars, Rewards
-from jaxcliff.mdp import MDP, inverse_bellman
+from jaxcliff.mdp import MDP
+from jaxcliff.rewards.inverse import Bump as Bump
+from jaxcliff.rewards.inverse import bump as bump
+from jaxcliff.rewards.inverse import single
 
 NORMS = {"1": 1.0, "2": 2.0, "inf": jnp.inf}
 
@@ -193,7 +196,7 @@ def quantized(mdp: MDP, dtype: Any, *, reward: Any = None) -> Perturbed:
 @_checks.public
 def along(mdp: MDP, direction: Any, lengths: Any, *, reward: Any = None, norm: Any = "inf") -> Perturbed:
     """R + tD for a direction D [S, A] and every t in `lengths`, [...]."""
-    direction, lengths = _reward(mdp, direction, "the direction"), cast(_checks.array(lengths, "lengths"), mdp.dtype)
+    direction, lengths = single(mdp, direction, "the direction"), cast(_checks.array(lengths, "lengths"), mdp.dtype)
     _room(mdp, lengths.size)
     return _added(mdp, reward, lengths[..., None, None] * direction, norm)
 
@@ -201,7 +204,7 @@ def along(mdp: MDP, direction: Any, lengths: Any, *, reward: Any = None, norm: A
 @_checks.public
 def plane(mdp: MDP, x: Any, y: Any, xs: Any, ys: Any, *, reward: Any = None, norm: Any = "inf") -> Perturbed:
     """R + xX + yY on a grid, [len(ys), len(xs), S, A]."""
-    x, y = _reward(mdp, x, "x"), _reward(mdp, y, "y")
+    x, y = single(mdp, x, "x"), single(mdp, y, "y")
     xs, ys = (_checks.array(v, name).astype(mdp.dtype) for v, name in ((xs, "xs"), (ys, "ys")))
     if xs.ndim != 1 or ys.ndim != 1:
         raise ValueError(f"xs and ys are lists of numbers, not of shapes {list(xs.shape)} and {list(ys.shape)}")
@@ -286,15 +289,7 @@ def _checked(norm: Any) -> str:
 
 
 def _centre(mdp: MDP, reward: Any) -> Rewards:
-    return mdp.reward if reward is None else _reward(mdp, reward, "the centre")
-
-
-def _reward(mdp: MDP, reward: Any, name: str) -> Rewards:
-    """One reward, [S, A]."""
-    found = cast(_checks.array(reward, name), mdp.dtype)
-    if found.shape != mdp.reward.shape:
-        raise ValueError(f"{name} must have shape {list(mdp.reward.shape)}, not {list(found.shape)}")
-    return found
+    return mdp.reward if reward is None else single(mdp, reward, "the centre")
 
 
 def _added(mdp: MDP, reward: Any, step: Rewards, norm: str, size: Any = 1) -> Perturbed:
@@ -307,73 +302,3 @@ def _added(mdp: MDP, reward: Any, step: Rewards, norm: str, size: Any = 1) -> Pe
 @jax.jit
 def _sum(counts: jax.Array, base: jax.Array, size: Any, step: jax.Array) -> jax.Array:
     return jnp.where(counts, base + size * step, base)
-
-
-@record
-class Bump:
-    """A reward that makes one action best by a margin, and three numbers for how far away it is.
-
-    Attributes:
-        reward: R_ε, [S, A].
-        q_values: its optimal action values, Q + ε at the chosen pair.
-        realised: ‖R_ε − R‖ as computed.
-        sharp: the exact norm; at a tie ε·max{|1 − γP(s|s,a)|, γ max_{(s',a') ≠ (s,a)} P(s|s',a')} ≤ ε.
-        paper: (1 + γ)ε, the bound of Proposition 2.9; never attained for γ > 0.
-    """
-
-    reward: Rewards
-    q_values: Rewards
-    realised: jax.Array
-    sharp: jax.Array
-    paper: jax.Array
-
-
-@_checks.public
-def bump(mdp: MDP, q_values: Any, state: Any, action: Any, size: Any) -> Bump:
-    """Breaks a tie: raises Q(state, action) by `size` and inverts the Bellman equation for the reward.
-
-    The action must be among the best at `state` under `q_values`, or less than `size` behind. The new reward has the
-    raised action values, the action is the only optimal one there, and the reward has moved by at most `size`, however
-    small that is: the construction by which Propositions 2.9 and 2.10 show that every selection jumps at a tie.
-    Everything may be mapped over; where nothing can be refused, a pair that does not exist gives NaN.
-    """
-    exists: Any = True
-    if is_concrete(state, action):
-        state = _checks.whole(state, "the state", 0, mdp.num_states - 1)
-        action = _checks.whole(action, "the action", 0, mdp.num_actions - 1)
-    else:
-        state, action = jnp.asarray(state), jnp.asarray(action)
-        exists = (state >= 0) & (state < mdp.num_states) & (action >= 0) & (action < mdp.num_actions)
-    q = _reward(mdp, q_values, "q_values")
-    size = _checks.array(size, "size").astype(mdp.dtype)
-    if size.ndim:
-        raise ValueError(f"size must be one number, not an array of shape {list(size.shape)}; map over it")
-    if is_concrete(mdp, q, size, state, action):
-        place = f"{mdp.labels.state(state)}, {mdp.labels.action(action, state)}"
-        legal, own = np.asarray(mdp.decisions)[state], np.asarray(q)[state]
-        if not legal[action]:
-            raise ValueError(f"{place} is illegal or terminal: there is nothing to raise")
-        step, behind = np.asarray(size)[()], np.max(own[legal]) - own[action]
-        if not (0 < step < np.inf and own[action] + step > np.max(own[legal])):
-            raise ValueError(f"a bump of {step:g} does not make {place} the best: it is {behind:g} behind")
-    return _bumped(mdp, q, state, action, size, exists)
-
-
-@jax.jit
-def _bumped(mdp: MDP, q: Rewards, state: Any, action: Any, size: jax.Array, exists: Any) -> Bump:
-    size = jnp.where(exists, size, jnp.nan)
-    raised = jnp.where(exists, q.at[state, action].add(size), jnp.nan)
-    reward = inverse_bellman(mdp, raised)
-    before = inverse_bellman(mdp, q)
-    best = jnp.max(q[state] if mdp.legal is None else jnp.where(mdp.legal[state], q[state], -jnp.inf))
-    rise = jnp.maximum(q[state, action] + size - best, 0)
-    arrival = jnp.zeros(mdp.num_states, mdp.dtype).at[state].set(1)
-    into = mdp.discount * jnp.where(mdp.decisions, mdp.expect(arrival), 0) * rise
-    own = jnp.abs(size - into[state, action])
-    return Bump(
-        reward=reward,
-        q_values=raised,
-        realised=realised_norm(mdp, reward - before),
-        sharp=jnp.maximum(own, jnp.max(into.at[state, action].set(0))),
-        paper=size * (1 + mdp.discount),
-    )

@@ -166,7 +166,7 @@ MUTANTS = (
         "problems.py::test_gridworld_tends_to_the_textbook_values",
     ),
     Mutant(
-        "jaxcliff.problems.random.tie_planted",
+        "jaxcliff.problems.random._planted",
         "planted rivals are nearer than the margin",
         "below = margin + jax.random.exponential(",
         "below = 0 * margin + jax.random.exponential(",

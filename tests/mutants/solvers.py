@@ -65,7 +65,7 @@ METHODS = (
         "shared.py::test_advantages_are_those_of_the_base_policy[garnet]",
     ),
     Mutant(
-        "jaxcliff.solvers.factorize.Factorization.normals",
+        "jaxcliff.solvers.factorize._normals",
         "a normal has no entry of the action itself",
         ".add(1)",
         ".add(0)",
@@ -105,15 +105,15 @@ BLOCKWISE = (
     Mutant(
         "jaxcliff.solvers.value_iteration._ahead",
         "errors that change their sign are left",
-        "jnp.where(looks & one, near, 0)",
-        "0 * near",
+        "jnp.where(near, ahead[1] * now[1], 0)",
+        "0 * v",
         "value_iteration.py::test_only_series_are_added_up",
     ),
     Mutant(
         "jaxcliff.solvers.value_iteration._ahead",
         "two errors at once are taken for one",
-        "step(middle - h, v - middle)",
-        "step(last - middle, v - last)",
+        "jnp.stack([v - middle, v - last])",
+        "jnp.stack([v - last, v - last])",
         "value_iteration.py::test_only_series_are_added_up",
     ),
     Mutant(
@@ -143,6 +143,13 @@ BLOCKWISE = (
         "found = state.h.astype(h.dtype) * unit",
         "found = state.h.astype(h.dtype)",
         "blocks.py::test_a_search_in_float32_reaches_no_other_answer",
+    ),
+    Mutant(
+        "jaxcliff.solvers.value_iteration.go_on",
+        "a soft lane that gives up has finished",
+        "finished if inverse is None else finished & (state.failures < FAILURES)",
+        "finished",
+        "shared.py::test_soft_lanes_take_chord_steps[masked]",
     ),
     Mutant(
         "jaxcliff.solvers.blocks._in_stages",
@@ -211,7 +218,7 @@ VISITS = (
         "evaluate.py::test_occupancy_counts_visits[proper]",
     ),
     Mutant(
-        "jaxcliff.solvers.evaluate.reachable",
+        "jaxcliff.solvers.evaluate._reached",
         "illegal actions lead somewhere",
         "reached[:, None] & mdp.decisions",
         "reached[:, None] & (mdp.decisions | True)",

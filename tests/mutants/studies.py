@@ -138,7 +138,7 @@ STUDIES = (
         "small_studies.py::test_ways_count_in_the_limit_of_a_tie",
     ),
     Mutant(
-        "jaxcliff.studies.aggregation.aggregation_stability",
+        "jaxcliff.studies.aggregation._neighbours",
         "a component that errs alone moves the mixture by all of its error",
         "alone = mixed + table[:, None, :, None] * delta",
         "alone = mixed + 0 * table[:, None, :, None] + delta",
