@@ -151,7 +151,8 @@ def _in_stages(
             before = whole.iterations.copy()
             lanes = (*lanes[:3], None if name == "nearby" else whole.centred_values)
         # The bits of a matrix product depend on its shape, and on the place in it: such lanes stay where they are.
-        products = name == "nearby" or isinstance(mdp.transitions, Dense)
+        newton = name == "solves" and lanes[0].kind != "optimum"
+        products = name == "nearby" or newton or isinstance(mdp.transitions, Dense)
         at, state = left, None
         while True:
             few = size if whole is None else next((n for n in LEFT if len(at) <= n < size), size)
