@@ -164,7 +164,7 @@ def _in_stages(
             whole = solution if whole is None else _put(whole, at, solution)
             if before[at].any():
                 whole.iterations[at] += before[at]
-            on = ~done & (state.count <= limit - min(STRIDE, max(limit, 1))) if stop else done & False
+            on = ~done & (state.count <= limit - (STRIDE if limit >= STRIDE else 1)) if stop else done & False
             if not on.any():
                 break
             at, state = at[on], _taken(state, on, axis=-1)
