@@ -110,6 +110,17 @@ def test_lanes_that_are_left_go_on_where_they_stood(rng, at_scale, monkeypatch):
     assert (found.iterations == plain.iterations).all()
 
 
+def test_a_limit_of_a_few_sweeps_is_one_in_any_company(rng, at_scale):
+    """Also where all but a few lanes of a block have finished before."""
+    mdp, rewards = batch(rng, discount=0.999)
+    slow = np.arange(COUNT) % 20 == 0
+    for limit in (1, 2, 3, 5):
+        options = {"tolerance": np.where(slow, 0, 1e9), "max_iterations": limit}
+        sol = jc.solve(mdp, rewards, method="value_iteration", **options)
+        assert (sol.status[slow] == jc.Status.ITERATION_LIMIT).all()
+        assert (sol.iterations[slow] == (limit if limit < 4 else 4)).all()
+
+
 def test_sweeps_that_prepare_for_a_method_are_not_among_its_steps(rng, at_scale, monkeypatch):
     monkeypatch.setattr(methods, "sweeps_first", lambda states: 40)
     mdp, rewards = batch(rng)
