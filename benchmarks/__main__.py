@@ -8,11 +8,11 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from benchmarks import cases, cold, figure, geometry, growth, large, measure, models
+from benchmarks import cases, cold, draws, figure, geometry, growth, large, measure, models
 
 ALL: dict[str, Callable[[str], Iterator[cases.Record]]] = (
     dict.fromkeys(cases.CASES, cases.measured)
-    | {"models": models.measured, "million": large.measured}
+    | {"models": models.measured, "million": large.measured, "draws": draws.measured}
     | {f"growth_{name}": growth.measured for name in growth.AXES}
     | geometry.CASES
     | {"cold": cold.measured}

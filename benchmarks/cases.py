@@ -219,6 +219,7 @@ def measured(name: str) -> Iterator[Record]:
     unit = measure.floor(mdp, rewards) if small and not case.one_pass else None
     reading = measure.memory_floor(rewards) if case.one_pass else None
     best_peer = slow = None
+    on_host = jax.default_backend() == "cpu"
 
     reference = measure.Reference(mdp, rewards, case.soft)
 
@@ -271,7 +272,7 @@ def measured(name: str) -> Iterator[Record]:
             error,
             **({} if error <= ACCURACY else {"times_best_peer": None, "times_naive": None}),
             peak_bytes=measure.compiled_bytes(runs[method], rewards),
-            process_bytes=measure.process_bytes(name, method) if method == "auto" else None,
+            process_bytes=measure.process_bytes(name, method) if method == "auto" and on_host else None,
         )
 
 

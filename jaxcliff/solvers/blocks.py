@@ -55,13 +55,13 @@ def solve_lanes(
         return compiled(method, stages, search)((mdp, base, limits), *arguments), stages
     lead, lanes = tolerance.shape, tolerance.size
     host = all(device.platform == "cpu" for device in devices) if devices else jax.default_backend() == "cpu"
-    flat = jax.tree.map(lambda x: (np.asarray(x) if host else x).reshape(lanes, *x.shape[len(lead) :]), arguments)
+    flat = jax.tree.map(lambda x: _shaped(np.asarray(x) if host else x, (lanes, *x.shape[len(lead) :])), arguments)
     size = block_size(stages, operator.kind, mdp)
     place = next(iter(devices), None)
     with slices.held_interrupts() as check:
         solver = _in_stages if host else _at_once
         whole, needed = solver(method, stages, search, problem, flat, size, check)
-    whole = jax.tree.map(lambda x: x.reshape((*lead, *x.shape[1:])), whole)
+    whole = jax.tree.map(lambda x: _shaped(x, (*lead, *x.shape[1:])), whole)
     return jax.device_put(whole, place) if host else whole, needed
 
 
@@ -110,16 +110,18 @@ def _at_once(
 ) -> tuple[Solution, methods.Stages]:
     """All stages in one program."""
 
-    def some(start: int) -> Solution:
-        own = jax.tree.map(lambda x: x[start : start + size], lanes)
-
+    def solved(own: Any) -> Solution:
         def program(work: Any, saved: Any) -> Any:
             return PROGRAMS(method, stages, search, False, problem, own, None, work, saved)
 
         return slices.run(program, check)[0]
 
-    parts = [some(start) for start in range(0, len(lanes[2]), size)]
-    return parts[0] if len(parts) == 1 else jax.tree.map(lambda *x: jnp.concatenate(x), *parts), stages
+    count = len(lanes[2])
+    if count <= size:
+        return solved(lanes), stages
+    cuts = [slice(start, start + size) for start in range(0, count, size)]
+    parts = [solved(jax.tree.map(lambda x, cut=cut: x[cut], lanes)) for cut in cuts]
+    return jax.tree.map(lambda *x: jnp.concatenate(x), *parts), stages
 
 
 def _in_stages(
@@ -248,6 +250,11 @@ def _sized(count: int, size: int) -> int:
         return min(1 << (count - 1).bit_length(), size)
     quantum = max(32, size // QUANTA)
     return quantum * -(-count // (quantum * -(-count // size)))
+
+
+def _shaped(x: Any, shape: tuple[int, ...]) -> Any:
+    """An array with these axes; what has them already costs no call of the device."""
+    return x if x.shape == shape else x.reshape(shape)
 
 
 def _room(part: jax.Array, count: int, last: bool) -> np.ndarray:
