@@ -32,7 +32,6 @@ def problem(states: int = STATES) -> Any:
 
 def atlas() -> None:
     """The default atlas, from the command line."""
-    from jaxcliff import cli
 
     quiet = io.StringIO()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):

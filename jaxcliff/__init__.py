@@ -8,17 +8,17 @@ These are all the public names. Most rooms are opened when first used.
 import importlib
 from typing import Any
 
-from jaxcliff.labels import Labels
-from jaxcliff.mdp import MDP
+from jaxcliff.core.labels import Labels
+from jaxcliff.model.mdp import MDP
+from jaxcliff.model.transitions import Dense, Successors, Tree
+from jaxcliff.operators.regularizers import KL, Entropy, FDivergence, Sparsemax
 from jaxcliff.policies import ActionSets, optimal_actions
 from jaxcliff.solvers.batch import Status
 from jaxcliff.solvers.evaluate import evaluate, occupancy, reachable
-from jaxcliff.solvers.factorize import Factorization
 from jaxcliff.solvers.jacobian import SoftJacobian, soft_jacobian
-from jaxcliff.solvers.regularizers import KL, Entropy, FDivergence, Sparsemax
+from jaxcliff.solvers.methods.factorize import Factorization
 from jaxcliff.solvers.solution import Solution
 from jaxcliff.solvers.solve import factorize, solve
-from jaxcliff.transitions import Dense, Successors, Tree
 
 # Rooms, and names from rooms, that are opened when first used.
 _LAZY = {
@@ -26,7 +26,7 @@ _LAZY = {
     "best_tiebreaker": "jaxcliff.cliffs.repair:best_tiebreaker",
     "census": "jaxcliff.cliffs.census:census",
     "cliffs_along": "jaxcliff.cliffs.ray:cliffs_along",
-    "family": "jaxcliff.rewards.family",
+    "family": "jaxcliff.geometry.family",
     "figures": "jaxcliff.figures",
     "flip_probability": "jaxcliff.cliffs.noise:flip_probability",
     "inverse_bellman": "jaxcliff.rewards.inverse:inverse_bellman",

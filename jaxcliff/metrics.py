@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff import _checks
-from jaxcliff._numerics import cast
-from jaxcliff._types import LaneScalars, Policies, StateFlags, Values
-from jaxcliff.mdp import MDP
+from jaxcliff.core import checks
+from jaxcliff.core.numerics import cast
+from jaxcliff.core.types import LaneScalars, Policies, StateFlags, Values
+from jaxcliff.model.mdp import MDP
 from jaxcliff.policies import ActionSets
 from jaxcliff.solvers.evaluate import evaluate, occupancy
 from jaxcliff.solvers.solve import solve
@@ -29,7 +29,7 @@ def largest_total_variation(policy: Any, other: Any, states: Any = None) -> Lane
     """max_s TV(s), over all states or those marked in a boolean [S] (terminal states differ by nothing anyway)."""
     policy, other = _pair(policy, other)
     if states is not None:
-        states = _checks.array(states, "states")
+        states = checks.array(states, "states")
         if states.dtype != bool or states.shape != policy.shape[-2:-1]:
             raise ValueError(f"states are marked in a boolean [{policy.shape[-2]}], not {list(states.shape)}")
     return _largest(policy, other, states)
@@ -41,7 +41,7 @@ def _largest(policy: jax.Array, other: jax.Array, states: Any) -> jax.Array:
     return jnp.max(distance if states is None else jnp.where(states, distance, 0), axis=-1)
 
 
-@_checks.public
+@checks.public
 def visited_total_variation(mdp: MDP, policy: Any, other: Any) -> LaneScalars:
     """Σ_s d(s) TV(s), weighted by how often `policy` visits each state, as shares that sum to 1."""
     return _over_visits(occupancy(mdp, policy, normalized=True), total_variation(policy, other))
@@ -69,7 +69,7 @@ def _divergence(policy: jax.Array, other: jax.Array) -> jax.Array:
     )
 
 
-@_checks.public
+@checks.public
 def flips(before: ActionSets, after: ActionSets) -> tuple[StateFlags, StateFlags]:
     """Where the set of optimal actions certainly changed, and where that is not decided, [*B, S] each.
 
@@ -87,7 +87,7 @@ def _flips(before: ActionSets, after: ActionSets) -> tuple[StateFlags, StateFlag
     return flipped, unsure & ~flipped
 
 
-@_checks.public
+@checks.public
 def hausdorff(before: ActionSets, after: ActionSets, distance: Any = None) -> tuple[Values, Values]:
     """The Hausdorff distance between the sets of optimal actions per state: a lower and an upper bound, [*B, S] each.
 
@@ -97,7 +97,7 @@ def hausdorff(before: ActionSets, after: ActionSets, distance: Any = None) -> tu
     _check_alike(before, after)
     actions = before.gap.shape[-1]
     dtype = before.gap.dtype
-    metric = 1 - np.eye(actions, dtype=dtype) if distance is None else _checks.array(distance, "distance").astype(dtype)
+    metric = 1 - np.eye(actions, dtype=dtype) if distance is None else checks.array(distance, "distance").astype(dtype)
     if metric.shape != (actions, actions):
         raise ValueError(f"distance must be a matrix between {actions} actions, not of shape {list(metric.shape)}")
     return _between(before, after, metric)
@@ -128,13 +128,13 @@ def _entropy(policy: Policies) -> Values:
     return -jnp.sum(jnp.where(policy > 0, policy * jnp.log(jnp.where(policy > 0, policy, 1)), 0 * policy), axis=-1)
 
 
-@_checks.public
+@checks.public
 def discounted_entropy(mdp: MDP, policy: Any) -> LaneScalars:
     """Σ_s d(s) H(s): the expected discounted sum of entropies along an episode."""
     return _over_visits(occupancy(mdp, policy), entropy(policy))
 
 
-@_checks.public
+@checks.public
 def expected_return(mdp: MDP, policy: Any, rewards: Any = None) -> LaneScalars:
     """J(π) = Σ_s initial(s) V^π(s); lane axes of policies and rewards align from the right."""
     return _at_start(mdp.initial, evaluate(mdp, policy, rewards).values)
@@ -145,7 +145,7 @@ def _at_start(initial: jax.Array, values: jax.Array) -> jax.Array:
     return jnp.sum(initial * values, axis=-1)
 
 
-@_checks.public
+@checks.public
 def regret(mdp: MDP, policy: Any, rewards: Any = None) -> LaneScalars:
     """How much less a policy earns than the best one does, under the problem's reward or under a second one.
 
@@ -158,7 +158,7 @@ def regret(mdp: MDP, policy: Any, rewards: Any = None) -> LaneScalars:
 def sensitivity(policy: Any, other: Any, norm: Any) -> LaneScalars:
     """max_s TV(s)/‖ΔR‖: how much policy a change of reward of this (realised) norm bought; 0 where nothing changed."""
     moved = largest_total_variation(policy, other)
-    return _per_unit(moved, cast(_checks.array(norm, "the norm"), moved.dtype))
+    return _per_unit(moved, cast(checks.array(norm, "the norm"), moved.dtype))
 
 
 @jax.jit
@@ -169,7 +169,7 @@ def _per_unit(moved: jax.Array, norm: jax.Array) -> jax.Array:
 
 def _pair(policy: Any, other: Any) -> tuple[jax.Array, jax.Array]:
     """Two policies [..., S, A] whose lane axes align from the right."""
-    policy, other = _checks.array(policy, "a policy"), _checks.array(other, "a policy")
+    policy, other = checks.array(policy, "a policy"), checks.array(other, "a policy")
     fit = min(policy.ndim, other.ndim) >= 2 and policy.shape[-2:] == other.shape[-2:]
     lanes = zip(reversed(policy.shape[:-2]), reversed(other.shape[:-2]), strict=False)
     if not fit or not all(a == b or 1 in (a, b) for a, b in lanes):

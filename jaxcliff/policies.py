@@ -23,13 +23,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff import _checks, exact
-from jaxcliff._numerics import cast, namespace, one_program, placed
-from jaxcliff._records import is_concrete, record
-from jaxcliff._types import ActionFlags, LaneScalars, Policies, Rewards, StateFlags
-from jaxcliff.mdp import MDP
-from jaxcliff.solvers.operators import mask_illegal
-from jaxcliff.solvers.regularizers import KL
+from jaxcliff.core import checks
+from jaxcliff.core.numerics import cast, namespace, one_program, placed
+from jaxcliff.core.records import is_concrete, record
+from jaxcliff.core.types import ActionFlags, LaneScalars, Policies, Rewards, StateFlags
+from jaxcliff.model import exact
+from jaxcliff.model.mdp import MDP
+from jaxcliff.operators.regularizers import KL
+from jaxcliff.operators.selection import mask_illegal
 from jaxcliff.solvers.solution import Solution, tie_tolerance_of
 from jaxcliff.solvers.solve import solve
 
@@ -63,11 +64,11 @@ class ActionSets:
     def parts(self, undecided: Any) -> tuple[ActionFlags, ...]:
         """The sets which they are in."""
         if not isinstance(undecided, str) or undecided not in ("include", "exclude"):
-            raise ValueError(f"undecided must be 'include' or 'exclude', not {_checks.shown(undecided)}")
+            raise ValueError(f"undecided must be 'include' or 'exclude', not {checks.shown(undecided)}")
         return (self.optimal, self.undecided) if undecided == "include" else (self.optimal,)
 
 
-@_checks.public
+@checks.public
 def optimal_actions(solution: Solution, tie_tolerance: Any = None, *, absolute: Any = False) -> ActionSets:
     """Sorts every legal action into optimal, suboptimal or undecided; see the module.
 
@@ -86,12 +87,12 @@ def optimal_actions(solution: Solution, tie_tolerance: Any = None, *, absolute: 
         raise ValueError(
             f"optimal_actions needs a solution of kind 'optimum', not {solution.kind!r}: solve(mdp, rewards) first"
         )
-    dtype, absolute = solution.centred_q.dtype, _checks.flag(absolute, "absolute")
+    dtype, absolute = solution.centred_q.dtype, checks.flag(absolute, "absolute")
     tolerance = tie_tolerance if not is_concrete(tie_tolerance) else tie_tolerance_of(dtype, tie_tolerance)
     lanes = solution.status.shape
     if np.shape(tie_tolerance) not in ((), lanes):
         raise ValueError(f"tie_tolerance is one number or one per lane, {lanes}, not {np.shape(tie_tolerance)}")
-    tolerance = cast(_checks.array(tolerance, "tie_tolerance"), dtype)
+    tolerance = cast(checks.array(tolerance, "tie_tolerance"), dtype)
     acts = _sort(solution, tolerance if namespace(solution) is jnp else np.asarray(tolerance), absolute)
     return acts if solution.origin is None or not is_concrete(acts) else settled(acts, *solution.origin)
 
@@ -142,31 +143,31 @@ def settled(acts: ActionSets, mdp: MDP, rewards: Any) -> ActionSets:
     return acts.replace(optimal=own(optimal | found), undecided=own(undecided & ~found))  # type: ignore[attr-defined]
 
 
-@_checks.public
+@checks.public
 def ambiguous(acts: ActionSets) -> StateFlags:
     """States whose choice rests on an undecided action, [*B, S]."""
     return namespace(acts.undecided).any(acts.undecided, axis=-1)
 
 
-@_checks.public
-@_checks.takes_numpy
+@checks.public
+@checks.takes_numpy
 def uniform(acts: ActionSets, *, undecided: Any = "include") -> Policies:
     """Every optimal action with the same probability."""
     return _uniform(acts.parts(undecided), acts.gap_bound)
 
 
-@_checks.public
-@_checks.takes_numpy
+@checks.public
+@checks.takes_numpy
 def first(acts: ActionSets, *, undecided: Any = "include") -> Policies:
     """The optimal action with the lowest index: what argmax does, said aloud."""
     return _foremost(acts.parts(undecided), acts.gap_bound, np.arange(acts.gap.shape[-1]))
 
 
-@_checks.public
+@checks.public
 def preferred(acts: ActionSets, order: Any, *, undecided: Any = "include") -> Policies:
     """The first optimal action in a given order of preference: a permutation of the actions, [A] or [S, A]."""
     actions = acts.gap.shape[-1]
-    order = _checks.array(order, "order")
+    order = checks.array(order, "order")
     if order.shape[-1:] != (actions,):
         raise ValueError(f"order must list all {actions} actions, [A] or [S, A], not shape {list(order.shape)}")
     if is_concrete(order) and not (np.sort(np.asarray(order), axis=-1) == np.arange(actions)).all():
@@ -174,27 +175,27 @@ def preferred(acts: ActionSets, order: Any, *, undecided: Any = "include") -> Po
     return _foremost(acts.parts(undecided), acts.gap_bound, order)
 
 
-@_checks.public
+@checks.public
 def closest_to(acts: ActionSets, base: Any, *, undecided: Any = "include") -> Policies:
     """The base policy restricted to the optimal actions and renormalised: per state, the closest in KL.
 
     Where the base gives every optimal action probability 0, no optimal policy is closer than another, and the
     choice is uniform.
     """
-    parts, base = acts.parts(undecided), cast(_checks.array(base, "the base policy"), acts.gap.dtype)
+    parts, base = acts.parts(undecided), cast(checks.array(base, "the base policy"), acts.gap.dtype)
     states, actions = acts.gap.shape[-2:]
     if not base.ndim or base.shape[-1] != actions or base.shape[-2:-1] not in ((), (1,), (states,)):
         raise ValueError(f"the base policy must have shape [..., {states}, {actions}], not {list(base.shape)}")
     return _nearest(parts, acts.gap_bound, base)
 
 
-@_checks.public
+@checks.public
 def random(acts: ActionSets, *, key: Any, undecided: Any = "include") -> Policies:
     """One optimal action per state and lane, drawn uniformly."""
-    return _drawn(acts.parts(undecided), acts.gap_bound, _checks.random_key(key))
+    return _drawn(acts.parts(undecided), acts.gap_bound, checks.random_key(key))
 
 
-@_checks.public
+@checks.public
 def entropy_limit(acts: ActionSets, mdp: MDP, *, undecided: Any = "include") -> Policies:
     """The limit α → 0 of the entropy-regularised policy: optimal actions, weighed by what is optimal after them.
 
@@ -207,7 +208,7 @@ def entropy_limit(acts: ActionSets, mdp: MDP, *, undecided: Any = "include") -> 
     return _trajectory_limit(acts, mdp, np.ones(acts.gap.shape, acts.gap.dtype), undecided)
 
 
-@_checks.public
+@checks.public
 def kl_limit(acts: ActionSets, mdp: MDP, base: Any, *, undecided: Any = "include") -> Policies:
     """The limit β → 0 of the KL-regularised policy: the optimal policy whose *trajectories* are closest to the base's.
 
@@ -218,7 +219,7 @@ def kl_limit(acts: ActionSets, mdp: MDP, base: Any, *, undecided: Any = "include
     mass 0; a lane in which a state has no candidate with mass, or
     whose base is no distribution over legal actions, is NaN.
     """
-    base = _checks.array(base, "the base policy")
+    base = checks.array(base, "the base policy")
     if base.ndim < 2 or base.shape[-2:] != acts.gap.shape[-2:]:
         raise ValueError(
             f"the base policy must have shape [..., {', '.join(map(str, acts.gap.shape[-2:]))}], not {list(base.shape)}"

@@ -17,29 +17,22 @@ PACKAGE = pathlib.Path(jc.__file__).parent
 
 # A module imports only from rooms before its own (and from its own room).
 ORDER = (
-    "_types",
-    "_records",
-    "_numerics",
-    "_memory",
-    "_checks",
+    "core",
     "theory",
-    "transitions",
-    "horizon",
-    "labels",
-    "mdp",
+    "model",
     "rewards",
     "problems",
+    "operators",
     "solvers",
-    "exact",
     "policies",
     "metrics",
+    "geometry",
     "cliffs",
     "studies",
     "figures",
-    "folder",
-    "verdict",
     "report",
     "cli",
+    "__main__",
 )
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
 

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import jaxcliff as jc
-from jaxcliff.solvers import blocks, lanes, methods, slices, value_iteration
+from jaxcliff.core import slices
+from jaxcliff.solvers import blocks, lanes
 from jaxcliff.solvers import solve as solving
+from jaxcliff.solvers.methods import value_iteration
 from tests.conftest import as_users_run, needs_x64
 from tests.oracle import Problem
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import jaxcliff as jc
+from jaxcliff.operators.selection import Greedy
 from jaxcliff.solvers.batch import prepare
 from jaxcliff.solvers.bounds import certify
-from jaxcliff.solvers.operators import Greedy
 from tests.cases import KINDS, LANES, lanes
 from tests.conftest import any_mode, needs_x64
 from tests.oracle import Problem, rational

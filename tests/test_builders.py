@@ -194,7 +194,7 @@ def test_the_horizon_is_the_longest_expected_episode():
 def test_row_defects_are_exact(states):
     from fractions import Fraction
 
-    from jaxcliff._numerics import row_defects
+    from jaxcliff.core.numerics import row_defects
 
     drawn = np.random.default_rng(1).dirichlet(np.ones(states), size=20)
     for rows in (drawn, drawn.astype(np.float32)):

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 import jaxcliff as jc
-from jaxcliff import cli, folder, report
+from jaxcliff.cli import main as cli
+from jaxcliff.report import atlas as report
+from jaxcliff.report import folder
 from tests.conftest import needs_x64
 
 pytestmark = needs_x64

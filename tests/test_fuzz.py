@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import jaxcliff as jc
-from jaxcliff import cli, report
+from jaxcliff.cli import main as cli
+from jaxcliff.report import atlas as report
 from tests.conftest import needs_x64
 
 pytestmark = needs_x64

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import jaxcliff as jc
-from jaxcliff.cliffs import polygons
 from jaxcliff.cliffs.plane import PolicyMap
+from jaxcliff.geometry import polygons
 from tests.conftest import needs_x64
 from tests.geometry import F64, bandit, by_set, contradictions, decide, draw, kinds
 
@@ -287,7 +287,7 @@ def test_a_zoom_keeps_its_areas_or_says_that_it_is_too_deep(rng, monkeypatch):
     near = jc.nearest_cliff(mdp)
     cliff = near.walls.rewards + near.radius * near.direction
     assert len(jc.policy_map(mdp, cliff, x, y, (-1e-6, 1e-6, -1e-6, 1e-6))) >= 2
-    monkeypatch.setattr("jaxcliff.cliffs.walk.THINNEST", 5.0)
+    monkeypatch.setattr("jaxcliff.geometry.walk.THINNEST", 5.0)
     with pytest.raises(ValueError, match="wide enough for the arithmetic to see"):
         jc.policy_map(mdp, cliff, x, y)
 

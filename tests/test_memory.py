@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jaxcliff as jc
-from jaxcliff import _memory
+from jaxcliff.core import devices
 from jaxcliff.problems import random
 from tests.conftest import needs_x64
 
@@ -23,23 +23,23 @@ def plan():
 
 @pytest.fixture
 def five_gigabytes(monkeypatch):
-    monkeypatch.setattr(_memory, "_free_on_host", lambda: 5e9)
-    monkeypatch.setattr(_memory, "_free_on_device", lambda: 0.0)
+    monkeypatch.setattr(devices, "_free_on_host", lambda: 5e9)
+    monkeypatch.setattr(devices, "_free_on_device", lambda: 0.0)
 
 
 def test_the_sentence(five_gigabytes):
-    _memory.require(4.9e9, "this")
+    devices.require(4.9e9, "this")
     with pytest.raises(ValueError, match=r"^this would need 12\.3 GB of memory, and 5\.0 GB are free; take less$"):
-        _memory.require(12.3e9, "this", "take less")
+        devices.require(12.3e9, "this", "take less")
 
 
 def test_what_the_machine_says_is_believed(monkeypatch):
-    kernel = _memory._free_on_host()
+    kernel = devices._free_on_host()
     assert 0 < kernel < np.inf
     monkeypatch.setattr(pathlib.Path, "read_text", lambda self: "MemFree: 1 kB\n")
-    assert _memory._free_on_host() >= 0.5 * kernel  # all there is, where nothing is said of what is free
-    monkeypatch.setattr(_memory, "_free_on_host", lambda: 0.0)
-    _memory.require(_memory.NOTICED, "a little")
+    assert devices._free_on_host() >= 0.5 * kernel  # all there is, where nothing is said of what is free
+    monkeypatch.setattr(devices, "_free_on_host", lambda: 0.0)
+    devices.require(devices.NOTICED, "a little")
 
 
 REFUSED = {

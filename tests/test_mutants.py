@@ -20,7 +20,7 @@ def test_every_mutant_has_one_place_and_a_test():
 
 
 def test_a_definition_that_moved_is_found_by_the_end_of_its_name():
-    here = source.find("jaxcliff.cliffs.beside.Ties.limits")
+    here = source.find("jaxcliff.geometry.beside.Ties.limits")
     assert source.find("jaxcliff.elsewhere.Ties.limits") == here
     with pytest.raises(LookupError, match="no_such_thing is not there"):
         source.find("jaxcliff.no_such_thing")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jaxcliff as jc
-from jaxcliff.transitions import UNROLLED
+from jaxcliff.model.transitions import UNROLLED
 from tests.cases import ITERATIVE
 from tests.conftest import X64, needs_x64
 

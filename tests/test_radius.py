@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jaxcliff as jc
-from jaxcliff.cliffs.cones import Cones
+from jaxcliff.geometry.cones import Cones
 from tests.cases import KINDS
 from tests.conftest import needs_x64
 from tests.geometry import F64, contradictions, decide, draw, families, key, kinds, legal_sets

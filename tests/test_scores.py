@@ -230,8 +230,8 @@ def test_ragged_contexts_are_several_tables_that_hardly_pad(seed):
 def test_a_table_that_padding_would_blow_up_is_refused_before_it_is_tried(monkeypatch):
     few = [{"context": f"c{c}", "action": a, "x": (7 * c + a) % 5} for c in range(9) for a in range(1 + 8 * (c == 0))]
     assert jc.problems.from_scores(few).mdp.reward.shape == (9, 9)
-    monkeypatch.setattr("jaxcliff._memory.NOTICED", 100)
-    monkeypatch.setattr("jaxcliff._memory._free_on_host", lambda: 1000.0)
+    monkeypatch.setattr("jaxcliff.core.devices.NOTICED", 100)
+    monkeypatch.setattr("jaxcliff.core.devices._free_on_host", lambda: 1000.0)
     with pytest.raises(
         ValueError, match=r"one table of 9 contexts with up to 9 answers, 17 in all, would need .* free; pr"
     ):

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 import jaxcliff as jc
-from jaxcliff.solvers import methods
-from jaxcliff.solvers import policy_iteration as solves
+from jaxcliff.operators.selection import Greedy
 from jaxcliff.solvers.batch import prepare
-from jaxcliff.solvers.factorize import evaluate_nearby
-from jaxcliff.solvers.operators import Greedy
+from jaxcliff.solvers.methods import policy_iteration as solves
+from jaxcliff.solvers.methods.factorize import evaluate_nearby
 from tests.cases import KINDS
 from tests.conftest import X64
 from tests.test_bounds import check_kind

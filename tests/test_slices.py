@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 import jaxcliff as jc
-from jaxcliff.solvers import lanes, methods, policy_iteration, slices
+from jaxcliff.core import slices
+from jaxcliff.solvers import lanes
+from jaxcliff.solvers.methods import policy_iteration
 from tests.conftest import needs_x64
 
 SWIM = jc.problems.river_swim(12, discount=0.99)
@@ -110,7 +112,7 @@ def test_an_interrupt_ends_a_long_solve_within_seconds():
 @needs_x64
 def test_an_interrupt_ends_the_command_with_a_sentence(tmp_path):
     """Whatever it is at: compiling, solving, drawing."""
-    program = [sys.executable, "-m", "jaxcliff.cli", "atlas", "--out", str(tmp_path / "atlas")]
+    program = [sys.executable, "-m", "jaxcliff", "atlas", "--out", str(tmp_path / "atlas")]
     running = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert running.stdout.readline().startswith("grid: MDP(")
     time.sleep(2.0)

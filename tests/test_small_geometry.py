@@ -6,7 +6,7 @@ import pytest
 import scipy.stats
 
 import jaxcliff as jc
-from jaxcliff.cliffs.beside import Ties
+from jaxcliff.geometry.beside import Ties
 from tests.conftest import needs_x64
 from tests.geometry import F64, bandit, by_set, decide, draw
 
@@ -46,7 +46,7 @@ def test_a_wrong_policy_behind_a_breakpoint_shows_in_the_value(monkeypatch):
 
 
 def test_a_map_with_a_hole_is_not_complete(monkeypatch):
-    monkeypatch.setattr("jaxcliff.cliffs.walk.THINNEST", 1.2)
+    monkeypatch.setattr("jaxcliff.geometry.walk.THINNEST", 1.2)
     plan = jc.policy_map(bandit(0.0, 0.0, 0.0), None, [[1.0, 0, 0]], [[0, 1.0, 0]])
     assert by_set(plan) == pytest.approx({(0,): 1.5, (1,): 1.5})
     assert plan.covered == pytest.approx(0.75)
@@ -57,7 +57,7 @@ def test_a_map_with_a_hole_too_small_for_its_area_is_not_complete(monkeypatch):
     """The third arm wins in a corner of 1e-4 × 1e-4."""
     plain, arms = bandit(0.0, 0.0, 1e-4 - 1), ([[1.0, 0, 0]], [[0, 1.0, 0]])
     assert len(jc.policy_map(plain, None, *arms)) == 3
-    monkeypatch.setattr("jaxcliff.cliffs.walk.THINNEST", 1e-6)
+    monkeypatch.setattr("jaxcliff.geometry.walk.THINNEST", 1e-6)
     plan = jc.policy_map(plain, None, *arms)
     assert len(plan) == 2
     assert abs(plan.covered - 1) < 1e-7

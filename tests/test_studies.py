@@ -11,7 +11,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import jaxcliff as jc
-from jaxcliff import cli, verdict
+from jaxcliff.cli import main as cli
+from jaxcliff.report import verdict
 from tests.conftest import needs_x64
 
 

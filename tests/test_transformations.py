@@ -11,9 +11,9 @@ import pytest
 from jax.sharding import AxisType, PartitionSpec
 
 import jaxcliff as jc
+from jaxcliff.core.loop import iterate
 from jaxcliff.solvers import blocks
 from jaxcliff.solvers import lanes as lanes_module
-from jaxcliff.solvers.loop import iterate
 from tests.cases import ACTIONS, GARNET, KINDS, LANES, STATES, STRUCTURE_METHODS, STRUCTURES, lanes
 from tests.conftest import X64, as_users_run
 from tests.geometry import kinds

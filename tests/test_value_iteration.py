@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 import jaxcliff as jc
-from jaxcliff.solvers import blocks, value_iteration
+from jaxcliff.operators.selection import Greedy
+from jaxcliff.solvers import blocks
 from jaxcliff.solvers.batch import prepare
-from jaxcliff.solvers.operators import Greedy
+from jaxcliff.solvers.methods import value_iteration
 from tests.conftest import needs_x64
 from tests.oracle import Problem
 

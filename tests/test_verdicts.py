@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import jaxcliff as jc
-from jaxcliff import exact, verdict
-from jaxcliff.cliffs.cones import Cones
+from jaxcliff.geometry.cones import Cones
+from jaxcliff.model import exact
+from jaxcliff.report import verdict
 from jaxcliff.solvers.batch import SMALL
 from tests.cases import ACTIONS, GARNET, STATES
 from tests.conftest import needs_x64
@@ -412,7 +413,7 @@ def test_only_a_map_that_was_stopped_says_so(rng, monkeypatch):
     part = jc.policy_map(mdp, None, x, y, max_regions=3)
     assert part.stopped
     assert "stopped at the limit on regions" in part.summary()
-    monkeypatch.setattr("jaxcliff.cliffs.walk.MATCHES", 0.0)
+    monkeypatch.setattr("jaxcliff.geometry.walk.MATCHES", 0.0)
     torn = jc.policy_map(mdp, None, x, y)
     assert not torn.stopped
     assert not torn.complete

@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from jaxcliff import _checks
-from jaxcliff._records import record
 from jaxcliff.cliffs import datasets
-from jaxcliff.cliffs.cones import Array
 from jaxcliff.cliffs.radius import nearest_cliff
-from jaxcliff.mdp import MDP
+from jaxcliff.core import checks
+from jaxcliff.core.records import record
+from jaxcliff.geometry.cones import Array
+from jaxcliff.model.mdp import MDP
 
 DIMS: dict[str, tuple[str, ...]] = {"radius": ("reward",), "guarantee": ("reward",)}
 
@@ -35,7 +35,7 @@ class Census:
 
     def share_within(self, distance: Any) -> Any:
         """The share of rewards with a cliff nearer than each distance."""
-        ordered, distance = np.sort(self.radius), _checks.numbers(distance, "distance")
+        ordered, distance = np.sort(self.radius), checks.numbers(distance, "distance")
         if np.isnan(distance).any():
             raise ValueError("distance is NaN: there is no share within it")
         return np.searchsorted(ordered, distance) / len(ordered)
@@ -61,7 +61,7 @@ class Census:
         )
 
 
-@_checks.host_geometry
+@checks.host_geometry
 def census(
     mdp: MDP, rewards: Any, *, norm: Any = "inf", family: Any = None, states: Any = "all", tie_tolerance: Any = None
 ) -> Census:
@@ -70,7 +70,7 @@ def census(
     C is estimated from the k = N^⅔ smallest radii, as −log(1 − k/N)/ρ₍ₖ₎: the distances of many walls, each with a
     density at 0, have a minimum that is nearly exponential.
     """
-    rewards = _checks.real(rewards, "rewards")
+    rewards = checks.real(rewards, "rewards")
     if np.ndim(rewards) != 3 or len(rewards) < 8:
         raise ValueError(f"a census needs at least 8 rewards, [N, S, A], not shape {list(np.shape(rewards))}")
     if isinstance(states, str) and states == "visited":

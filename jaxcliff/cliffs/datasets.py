@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxcliff.labels import Labels
+from jaxcliff.core.labels import Labels
 
 
 def to_dataset(

@@ -5,11 +5,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxcliff import _checks
-from jaxcliff._records import record
-from jaxcliff.cliffs.cones import Array
 from jaxcliff.cliffs.walls import walls
-from jaxcliff.mdp import MDP
+from jaxcliff.core import checks
+from jaxcliff.core.records import record
+from jaxcliff.geometry.cones import Array
+from jaxcliff.model.mdp import MDP
 
 MOST_DRAWS = 10**9
 DRAWS_AT_A_TIME = 2**21  # entries of the rewards that are drawn at a time
@@ -45,7 +45,7 @@ class FlipProbability:
         )
 
 
-@_checks.host_geometry
+@checks.host_geometry
 def flip_probability(
     mdp: MDP,
     reward: Any = None,
@@ -76,11 +76,11 @@ def flip_probability(
     """
     from scipy.special import ndtr
 
-    sigma, draws = _checks.number(sigma, "sigma"), _checks.whole(draws, "draws", 0, MOST_DRAWS)
-    key = jax.random.key(0) if key is None else _checks.random_key(key)
+    sigma, draws = checks.number(sigma, "sigma"), checks.whole(draws, "draws", 0, MOST_DRAWS)
+    key = jax.random.key(0) if key is None else checks.random_key(key)
     if not 0 < sigma < np.inf:
         raise ValueError(f"sigma must be one positive number, not {sigma}")
-    reward = reward if reward is None else _checks.real(reward, "the reward")
+    reward = reward if reward is None else checks.real(reward, "the reward")
     if np.ndim(reward) > 2:
         raise ValueError("flip_probability takes one reward; for many, walls(mdp, rewards, norm='2') has their norms")
     if isinstance(states, str) and states == "visited":

@@ -5,15 +5,17 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from jaxcliff import _checks, _memory, policies
-from jaxcliff._records import record
-from jaxcliff.cliffs import datasets, jumps, polygons
-from jaxcliff.cliffs.beside import Ties
-from jaxcliff.cliffs.cones import Array, Cones
-from jaxcliff.cliffs.walk import walk
+from jaxcliff import policies
+from jaxcliff.cliffs import datasets
 from jaxcliff.cliffs.walls import optimal_policy
-from jaxcliff.labels import Labels, labelled
-from jaxcliff.mdp import MDP
+from jaxcliff.core import checks, devices
+from jaxcliff.core.labels import Labels, labelled
+from jaxcliff.core.records import record
+from jaxcliff.geometry import jumps, polygons
+from jaxcliff.geometry.beside import Ties
+from jaxcliff.geometry.cones import Array, Cones
+from jaxcliff.geometry.walk import walk
+from jaxcliff.model.mdp import MDP
 from jaxcliff.solvers.solution import tie_tolerance_of
 
 DIMS: dict[str, tuple[str, ...]] = {
@@ -80,7 +82,7 @@ class PolicyMap:
 
     def polygon(self, region: Any) -> Array:
         """The corners of one region (−1 is the last), [V, 2]."""
-        region = _checks.place(region, len(self), "region")
+        region = checks.place(region, len(self), "region")
         return self.vertices[self.offsets[region] : self.offsets[region + 1]]
 
     @property
@@ -90,7 +92,7 @@ class PolicyMap:
 
     def neighbours(self, region: Any) -> Array:
         """The regions that share an edge with one."""
-        region = _checks.place(region, len(self), "region")
+        region = checks.place(region, len(self), "region")
         return np.concatenate([self.edges[self.edges[:, 0] == region, 1], self.edges[self.edges[:, 1] == region, 0]])
 
     def areas(self) -> Array:
@@ -103,22 +105,22 @@ class PolicyMap:
 
     def locate(self, points: Any) -> Array:
         """The region of each point, [M, 2] to [M]; −1 outside."""
-        points = _checks.numbers(points, "points")
+        points = checks.numbers(points, "points")
         if points.ndim != 2 or points.shape[1] != 2:
             raise ValueError(f"points have shape [M, 2], not {list(points.shape)}")
         return polygons.locate(self.vertices, self.offsets, points)
 
     def rasterize(self, n: Any) -> Array:
         """The region of the centre of each of n × n pixels, [y, x] from the lower left; −1 outside."""
-        n = _checks.whole(n, "the number of pixels", 1)
-        _memory.require(4.0 * n**2, f"a raster of {n:,} × {n:,} pixels", "take fewer")
+        n = checks.whole(n, "the number of pixels", 1)
+        devices.require(4.0 * n**2, f"a raster of {n:,} × {n:,} pixels", "take fewer")
         low, high = self.corners.min(axis=0), self.corners.max(axis=0)
         xs, ys = (low + (high - low) * (np.arange(n)[:, None] + 0.5) / n).T
         return polygons.rasterize(self.vertices, self.offsets, xs, ys)
 
     def switches(self, edge: Any) -> list[tuple[int, list[int], list[int]]]:
         """What switches across an edge: (state, its optimal actions in the first region, and in the second)."""
-        return jumps.switches(*self.optimal[self.edges[_checks.place(edge, len(self.edges), "edge")]])
+        return jumps.switches(*self.optimal[self.edges[checks.place(edge, len(self.edges), "edge")]])
 
     def summary(self) -> str:
         """One sentence."""
@@ -162,7 +164,7 @@ class PolicyMap:
             return cls.from_dataset(ds.load())
 
 
-@_checks.host_geometry
+@checks.host_geometry
 def policy_map(
     mdp: MDP,
     reward: Any,
@@ -196,9 +198,9 @@ def policy_map(
     (3, [1.0, 1.5, 1.5])
     """
     cones = Cones.of(mdp)
-    ends = _checks.numbers(extent, "extent")
+    ends = checks.numbers(extent, "extent")
     if ends.shape != (4,) or not (ends[0] < ends[1] and ends[2] < ends[3] and np.isfinite(ends).all()):
-        raise ValueError(f"extent is (lowest x, highest x, lowest y, highest y), not {_checks.shown(extent)}")
+        raise ValueError(f"extent is (lowest x, highest x, lowest y, highest y), not {checks.shown(extent)}")
     left, right, low, high = ends.tolist()
     corners = np.array([[left, low], [right, low], [right, high], [left, high]])
     plane = np.stack([cones.reward(reward), cones.reward(x, "x"), cones.reward(y, "y")])
@@ -217,7 +219,7 @@ def map_plane(
     progress: bool,
 ) -> PolicyMap:
     """The map of a convex piece of a plane, given by its corners: clean rewards (R, X, Y), [3, S, A]."""
-    max_regions, cones = _checks.whole(max_regions, "max_regions", 1), ties.cones
+    max_regions, cones = checks.whole(max_regions, "max_regions", 1), ties.cones
     low, high = corners.min(axis=0), corners.max(axis=0)
     centre, half = low / 2 + high / 2, high / 2 - low / 2
     with np.errstate(over="ignore"):

@@ -4,11 +4,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxcliff import _checks, policies, theory
-from jaxcliff._records import record
+from jaxcliff import policies, theory
 from jaxcliff.cliffs.walls import Walls, looked_at, walls
-from jaxcliff.labels import Labels, labelled
-from jaxcliff.mdp import MDP
+from jaxcliff.core import checks
+from jaxcliff.core.labels import Labels, labelled
+from jaxcliff.core.records import record
+from jaxcliff.model.mdp import MDP
 
 BEYOND = 1e-6
 SHOWN = 5  # ties that a summary lists
@@ -67,7 +68,7 @@ class NearestCliff:
 
     def beyond(self, factor: Any = 1 + BEYOND) -> np.ndarray:
         """The rewards just beyond: R + factor·ρ·direction, [..., S, A]."""
-        factor = _checks.number(factor, "factor")
+        factor = checks.number(factor, "factor")
         if not np.isfinite(factor):
             raise ValueError(f"factor must be finite, not {factor}")
         length = np.where(np.isfinite(self.radius), self.radius, 0) * factor
@@ -92,7 +93,7 @@ class NearestCliff:
         """The states of one reward by their margins, the smallest first; states that never switch are left out."""
         if self.radius.shape:
             raise ValueError("several rewards: rank one at a time")
-        count = _checks.whole(count, "count")
+        count = checks.whole(count, "count")
         own, walls = self.walls.actions, self.walls
         upper = walls.upper()
         nearest = walls.margin.min(axis=-1)
@@ -134,7 +135,7 @@ def _some(things: list[str]) -> str:
     return f"{', '.join(things[:SHOWN])}{rest}"
 
 
-@_checks.host_geometry
+@checks.host_geometry
 def nearest_cliff(
     mdp: MDP,
     rewards: Any = None,

@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from jaxcliff import _checks, policies
-from jaxcliff._records import record
-from jaxcliff.cliffs import datasets, jumps
-from jaxcliff.cliffs.beside import Ties
-from jaxcliff.cliffs.cones import Array, Cones, U
+from jaxcliff import policies
+from jaxcliff.cliffs import datasets
 from jaxcliff.cliffs.walls import optimal_policy
-from jaxcliff.labels import Labels, labelled
-from jaxcliff.mdp import MDP
+from jaxcliff.core import checks
+from jaxcliff.core.labels import Labels, labelled
+from jaxcliff.core.records import record
+from jaxcliff.geometry import jumps
+from jaxcliff.geometry.beside import Ties
+from jaxcliff.geometry.cones import Array, Cones, U
+from jaxcliff.model.mdp import MDP
 from jaxcliff.solvers.solution import tie_tolerance_of
 
 DIMS: dict[str, tuple[str, ...]] = {
@@ -82,7 +84,7 @@ class Path:
 
     def switches(self, index: Any) -> list[tuple[int, list[int], list[int]]]:
         """What switches at a breakpoint (−1 is the last): (state, its optimal actions before, and after)."""
-        index = _checks.place(index, len(self.breakpoints), "breakpoint")
+        index = checks.place(index, len(self.breakpoints), "breakpoint")
         return jumps.switches(self.optimal[index], self.optimal[index + 1])
 
     def summary(self) -> str:
@@ -120,7 +122,7 @@ class Path:
         return datasets.from_dataset(cls, ds, DIMS)
 
 
-@_checks.host_geometry
+@checks.host_geometry
 def cliffs_along(
     mdp: MDP,
     reward: Any,
@@ -159,9 +161,9 @@ def cliffs_along(
     """
     cones = Cones.of(mdp)
     base = cones.reward(reward)
-    start, stop = _checks.number(start, "start"), _checks.number(stop, "stop")
-    max_breakpoints = _checks.whole(max_breakpoints, "max_breakpoints", 1)
-    direction = direction if direction is None else _checks.numbers(direction, "a direction")
+    start, stop = checks.number(start, "start"), checks.number(stop, "stop")
+    max_breakpoints = checks.whole(max_breakpoints, "max_breakpoints", 1)
+    direction = direction if direction is None else checks.numbers(direction, "a direction")
     several = np.ndim(direction) == 3
     if several and not len(direction):
         raise ValueError("there are no directions to follow")

@@ -4,15 +4,15 @@ from typing import Any
 
 import numpy as np
 
-from jaxcliff import _checks
-from jaxcliff._records import record, static
-from jaxcliff.cliffs.beside import Ties
-from jaxcliff.cliffs.cones import Array, Cones
-from jaxcliff.cliffs.programme import Programme
 from jaxcliff.cliffs.walls import looked_at, optimal_policy
-from jaxcliff.labels import Labels, labelled
-from jaxcliff.mdp import MDP
-from jaxcliff.rewards import family as families
+from jaxcliff.core import checks
+from jaxcliff.core.labels import Labels, labelled
+from jaxcliff.core.records import record, static
+from jaxcliff.geometry import family as families
+from jaxcliff.geometry.beside import Ties
+from jaxcliff.geometry.cones import Array, Cones
+from jaxcliff.geometry.programme import Programme
+from jaxcliff.model.mdp import MDP
 from jaxcliff.solvers.solution import tie_tolerance_of
 
 ROUNDS = 5  # of asking for as much more as the last answer fell short by
@@ -55,7 +55,7 @@ class Repair:
         return f"no change of this family does it: these cannot all hold: {walls}"
 
 
-@_checks.host_geometry
+@checks.host_geometry
 def repair(
     mdp: MDP,
     policy: Any,
@@ -88,7 +88,7 @@ def repair(
     """
     if (gap is None) == (radius is None):
         raise ValueError("say either gap=… or radius=…, what the mended reward shall have")
-    wanted = _checks.number(gap, "the gap") if radius is None else _checks.number(radius, "the radius")
+    wanted = checks.number(gap, "the gap") if radius is None else checks.number(radius, "the radius")
     if not 0 <= wanted < np.inf:
         name = "gap" if radius is None else "radius"
         raise ValueError(f"the {name} must be a finite number, not negative; it is {wanted}")
@@ -158,7 +158,7 @@ class TieBreaker:
     upper: float
 
 
-@_checks.host_geometry
+@checks.host_geometry
 def best_tiebreaker(
     mdp: MDP,
     state: Any,
@@ -183,8 +183,8 @@ def best_tiebreaker(
     """
     cones = Cones.of(mdp)
     base = cones.reward(reward)
-    state, action = _checks.whole(state, "the state"), _checks.whole(action, "the action")
-    budget = _checks.number(budget, "the budget")
+    state, action = checks.whole(state, "the state"), checks.whole(action, "the action")
+    budget = checks.number(budget, "the budget")
     inside = state < cones.num_states and action < cones.num_actions
     if not inside or not cones.counts[state, action]:
         raise ValueError(f"state {state}, action {action} is no decision of this problem")
@@ -228,7 +228,7 @@ def optimal_elsewhere(ties: Ties, reward: Array, state: int, action: int) -> Arr
 
 def as_actions(cones: Cones, policy: Any) -> Array:
     """One legal action per state, [S], from actions or a deterministic policy."""
-    policy = _checks.real(policy, "the policy")
+    policy = checks.real(policy, "the policy")
     if policy.shape == cones.counts.shape:
         if not (((policy == 0) | (policy == 1)).all() and (policy.sum(axis=-1) == 1).all()):
             raise ValueError("the policy must choose one action in every state")

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from jaxcliff import _checks, _memory, policies
-from jaxcliff._records import record, static
-from jaxcliff.cliffs.cones import Cones, float64
-from jaxcliff.cliffs.optimum import optimal_sets
-from jaxcliff.mdp import MDP
+from jaxcliff import policies
+from jaxcliff.core import checks, devices
+from jaxcliff.core.records import record, static
+from jaxcliff.geometry import family as families
+from jaxcliff.geometry.cones import Cones, float64
+from jaxcliff.geometry.optimum import optimal_sets
+from jaxcliff.model.mdp import MDP
 from jaxcliff.policies import ActionSets
-from jaxcliff.rewards import family as families
 from jaxcliff.solvers.solution import tie_tolerance_of
 
 STATES = ("all", "reachable", "visited")
@@ -74,15 +75,15 @@ class Walls:
 
     def normals(self, states: Any, actions: Any) -> np.ndarray:
         """n_{s,a} for one pair per reward, or for several pairs of one reward, [..., S, A]."""
-        states = _checks.places(states, self.actions.shape[-1], "state")
-        actions = _checks.places(actions, self.gap.shape[-1], "action")
+        states = checks.places(states, self.actions.shape[-1], "state")
+        actions = checks.places(actions, self.gap.shape[-1], "action")
         states, others, own = np.broadcast_arrays(states, actions, self.actions[..., 0])
         policies = np.broadcast_to(self.actions, (*own.shape, self.actions.shape[-1]))
         flat = (policies.reshape(-1, policies.shape[-1]), states.ravel(), others.ravel())
         return self.cones.in_blocks(self.cones.normals, *flat).reshape(*own.shape, *self.cones.counts.shape)
 
 
-@_checks.host_geometry
+@checks.host_geometry
 def walls(
     mdp: MDP,
     rewards: Any = None,
@@ -127,7 +128,7 @@ def walls(
 def solved(cones: Cones, rewards: Any, tie_tolerance: Any) -> tuple[np.ndarray, ActionSets]:
     """Rewards, cleaned, and their optimal actions; a reward that cannot be solved is refused."""
     mdp = cones.mdp
-    rewards = np.asarray(mdp.reward) if rewards is None else _checks.numbers(rewards, "rewards")
+    rewards = np.asarray(mdp.reward) if rewards is None else checks.numbers(rewards, "rewards")
     if rewards.size == 0:
         raise ValueError(f"there are no rewards to look at: they have shape {list(rewards.shape)}")
     if rewards.ndim < 2 or rewards.shape[-2:] != mdp.reward.shape:
@@ -135,7 +136,7 @@ def solved(cones: Cones, rewards: Any, tie_tolerance: Any) -> tuple[np.ndarray, 
             f"rewards must have shape [..., {mdp.num_states}, {mdp.num_actions}], not {list(rewards.shape)}"
         )
     needed = 4.0 * rewards.nbytes  # action values, their gaps and bounds, and what is optimal
-    _memory.require(needed, f"{rewards.size // mdp.reward.size:,} rewards", "look at fewer at a time")
+    devices.require(needed, f"{rewards.size // mdp.reward.size:,} rewards", "look at fewer at a time")
     return cones.clean(rewards), optimal_sets(cones, rewards, tie_tolerance)
 
 
@@ -148,7 +149,7 @@ def optimal_policy(cones: Cones, reward: np.ndarray) -> np.ndarray:
 def looked_at(cones: Cones, states: Any, actions: np.ndarray) -> np.ndarray:
     """Which states' walls count, for each of some policies, [F, S]."""
     if not isinstance(states, str) or states not in STATES:
-        raise ValueError(f"states must be one of {', '.join(map(repr, STATES))}, not {_checks.shown(states)}")
+        raise ValueError(f"states must be one of {', '.join(map(repr, STATES))}, not {checks.shown(states)}")
     seen = np.ones(cones.num_states, bool)
     if states == "visited":
         return cones.in_blocks(lambda a: cones.visits(np.eye(cones.num_actions)[a]) > 0, actions)
@@ -160,7 +161,7 @@ def looked_at(cones: Cones, states: Any, actions: np.ndarray) -> np.ndarray:
 def selected(acts: ActionSets, rule: Any) -> np.ndarray:
     """The one action per state that a selection rule takes, [..., S]."""
     with float64():
-        policy = _checks.selected(rule, acts)
+        policy = checks.selected(rule, acts)
     if not (policy.max(axis=-1) == 1).all():
         raise ValueError("the rule must choose one action per state (policies.first, preferred or random)")
     return policy.argmax(axis=-1)

@@ -6,16 +6,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxcliff import _checks, _memory, policies
-from jaxcliff._records import record
-from jaxcliff.cliffs import jumps
-from jaxcliff.cliffs.beside import Ties
-from jaxcliff.cliffs.cones import Array, Cones, float64
+from jaxcliff import policies
 from jaxcliff.cliffs.plane import PolicyMap, map_plane
 from jaxcliff.cliffs.radius import nearest_cliff
 from jaxcliff.cliffs.ray import Path, cliffs_along
-from jaxcliff.mdp import MDP
-from jaxcliff.rewards import family
+from jaxcliff.core import checks, devices
+from jaxcliff.core.records import record
+from jaxcliff.geometry import family, jumps
+from jaxcliff.geometry.beside import Ties
+from jaxcliff.geometry.cones import Array, Cones, float64
+from jaxcliff.model.mdp import MDP
 from jaxcliff.solvers.solution import tie_tolerance_of
 
 
@@ -64,7 +64,7 @@ class WeightMap:
         )
 
 
-@_checks.host_geometry
+@checks.host_geometry
 def weight_map(
     mdp: MDP,
     rewards: Any,
@@ -87,13 +87,13 @@ def weight_map(
     [0.3, 0.7]
     """
     cones = Cones.of(mdp)
-    rewards = _checks.real(rewards, "several rewards")
+    rewards = checks.real(rewards, "several rewards")
     number = np.shape(rewards)[0] if np.ndim(rewards) == 3 else 0
     if number < 2:
         raise ValueError(f"several rewards have shape [N, S, A] with N at least 2; this is {list(np.shape(rewards))}")
-    samples = _checks.whole(samples, "samples", 1)
-    max_regions = _checks.whole(max_regions, "max_regions", 1)
-    key = jax.random.key(0) if key is None else _checks.random_key(key)
+    samples = checks.whole(samples, "samples", 1)
+    max_regions = checks.whole(max_regions, "max_regions", 1)
+    key = jax.random.key(0) if key is None else checks.random_key(key)
     each = np.stack([cones.reward(r, f"reward {k}") for k, r in enumerate(rewards)])
     ties = Ties(cones, tie_tolerance_of(cones.dtype, tie_tolerance, rewards))
     options: dict[str, Any] = {"true_reward": true_reward, "rule": rule, "tie_tolerance": ties.tolerance}
@@ -120,7 +120,7 @@ def weight_map(
         earned = returns(plan.actions, plan.optimal, np.insert(rest, 0, 1 - rest.sum(axis=1), axis=1))
         return WeightMap(exact=plan.complete, map=plan, returns=earned)
     needed = 8.0 * samples * (number + cones.counts.size)
-    _memory.require(needed, f"{samples:,} weights and their rewards", "take fewer samples")
+    devices.require(needed, f"{samples:,} weights and their rewards", "take fewer samples")
     with float64():
         drawn = np.asarray(jax.random.dirichlet(key, np.ones(number), (samples,)))
     mixed = np.tensordot(drawn, each, axes=1)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxcliff import _checks
+from jaxcliff.core import checks
 from jaxcliff.figures.style import DASHES, PAGE, colour, figure_of, listed, mark, panels, style
 
 NAME = 56  # points; of a component in a legend
@@ -23,7 +23,7 @@ def aggregation_stability(ds: Any, *, axes: Any = None) -> Figure:
         ds: the dataset.
         axes: three axes to draw on; a new figure if not given.
     """
-    _checks.study(ds, "aggregation stability", "jc.studies.aggregation_stability")
+    checks.study(ds, "aggregation stability", "jc.studies.aggregation_stability")
     with style():
         left, middle, right = panels(axes, PAGE, 3.3, 3)
         radii = [*ds.radius.values, ds.attrs["joint_radius"]]

@@ -9,7 +9,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
-from jaxcliff import _checks
+from jaxcliff.core import checks
 from jaxcliff.figures.style import INK, PAGE, SEQUENTIAL, figure_of, panels, style, words
 
 LARGEST_GRID = 1_000_000  # cells that are drawn
@@ -28,7 +28,7 @@ def flip_frequency(ds: Any, *, radius: float | None = None, axes: tuple[Axes, Ax
         radius: for the map; the one at which the share of flipped rewards is nearest to 0.9 if not given.
         axes: two axes to draw on; a new figure if not given.
     """
-    _checks.study(ds, "flip frequency", "jc.studies.flip_frequency")
+    checks.study(ds, "flip frequency", "jc.studies.flip_frequency")
     with style():
         left, right = panels(axes, PAGE, 2.9, 2, width_ratios=(1.45, 1))
         wanted = ds.attrs["telling_radius"] if radius is None else radius

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 
-from jaxcliff import _checks
+from jaxcliff.core import checks
 from jaxcliff.figures.style import COLUMN, PAGE, counted, figure_of, panels, style, whole, words
 
 # Okabe and Ito's eight, lightened so that borders and text stay legible on them; the base policy has the first.
@@ -35,7 +35,7 @@ def phase_diagram(ds: Any, *, axes: Any = None, names: tuple[str, str] | None = 
         axes: one axis, or two with more than eight policies; a new figure if not given.
         names: of the two directions, for the labels of the axes.
     """
-    _checks.study(ds, "phase diagram", "jc.studies.phase_diagram")
+    checks.study(ds, "phase diagram", "jc.studies.phase_diagram")
     many = ds.sizes["region"] > FEW
     with style():
         first, *others = panels(axes, PAGE if many else COLUMN, 3.1, 2 if many else 1)
@@ -61,7 +61,7 @@ def phase_diagram(ds: Any, *, axes: Any = None, names: tuple[str, str] | None = 
 
 def weight_triangle(ds: Any, *, axes: Axes | None = None, names: tuple[str, str, str] | None = None) -> Figure:
     """Draws a phase diagram over the weights of three rewards as a triangle, one corner per reward."""
-    _checks.study(ds, "phase diagram", "jc.studies.phase_diagram(mdp, weights_of=…)")
+    checks.study(ds, "phase diagram", "jc.studies.phase_diagram(mdp, weights_of=…)")
     if ds.attrs.get("plane") != "weights":
         raise ValueError("weight_triangle draws a phase diagram over weights: studies.phase_diagram(mdp, weights_of=…)")
     corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(3) / 2]])

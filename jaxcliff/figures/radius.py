@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxcliff import _checks
+from jaxcliff.core import checks
 from jaxcliff.figures.style import COLUMN, INK, figure_of, panels, style
 
 
@@ -20,7 +20,7 @@ def radius_distribution(ds: Any, *, mark: float | None = None, axes: Any = None)
         mark: a distance to mark, such as that of a reward one cares about.
         axes: one axis to draw on; a new figure if not given.
     """
-    _checks.study(ds, "Census", "jc.census(…).to_dataset()")
+    checks.study(ds, "Census", "jc.census(…).to_dataset()")
     with style():
         (panel,) = panels(axes, COLUMN, 2.6)
         constant, norm = ds.attrs["constant"], {"inf": "sup norm", "2": "2-norm", "1": "1-norm"}[ds.attrs["norm"]]

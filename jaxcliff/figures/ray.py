@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxcliff import _checks
+from jaxcliff.core import checks
 from jaxcliff.figures.style import COLUMN, INK, figure_of, panels, style, whole
 
 MARKED = 40  # cliffs that are marked in both panels
@@ -22,7 +22,7 @@ def ray(ds: Any, *, axes: Any = None) -> Figure:
         ds: the dataset.
         axes: two axes to draw on; a new figure if not given.
     """
-    _checks.study(ds, "ray", "jc.studies.ray")
+    checks.study(ds, "ray", "jc.studies.ray")
     with style():
         above, below = panels(axes, COLUMN, 3.2, rows=2, sharex=True)
         start, stop, breaks = ds.attrs["start"], ds.attrs["stop"], ds.breakpoints.values

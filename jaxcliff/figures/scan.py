@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 
-from jaxcliff import _checks
+from jaxcliff.core import checks
 from jaxcliff.figures.phase import FEW, POLICIES
 from jaxcliff.figures.style import PAGE, SEQUENTIAL, counted, figure_of, panels, style, whole
 
@@ -29,7 +29,7 @@ def phase_scan(ds: Any, *, axes: Any = None) -> Figure:
         ds: the dataset.
         axes: two axes to draw on; a new figure if not given.
     """
-    _checks.study(ds, "phase scan", "jc.studies.phase_scan")
+    checks.study(ds, "phase scan", "jc.studies.phase_scan")
     over = ds.attrs["over"]
     with style():
         left, right = panels(axes, PAGE, 3.0, 2)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxcliff import _checks
+from jaxcliff.core import checks
 from jaxcliff.figures.style import COLUMN, DASHES, colour, figure_of, panels, style, words
 
 FEW = 12  # actions that are drawn as bars
@@ -21,7 +21,7 @@ def soft_against_hard(ds: Any, *, axes: Any = None) -> Figure:
         ds: the dataset.
         axes: one axis to draw on; a new figure if not given.
     """
-    _checks.study(ds, "soft against hard", "jc.studies.soft_against_hard")
+    checks.study(ds, "soft against hard", "jc.studies.soft_against_hard")
     with style():
         (panel,) = panels(axes, COLUMN, 2.6)
         count, lines = ds.sizes["action"], ds.sizes["strength"]

@@ -17,7 +17,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import MaxNLocator
 
-from jaxcliff.labels import brief
+from jaxcliff.core.labels import brief
 
 PAGE = 7.2  # inches, both columns of a two-column page
 COLUMN = 3.5  # one of them

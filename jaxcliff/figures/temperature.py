@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxcliff import _checks
+from jaxcliff.core import checks
 from jaxcliff.figures.style import INK, PAGE, figure_of, panels, style
 
 SYMBOL = {"entropy": "temperature α", "kl": "strength β", "sparsemax": "strength α"}
@@ -24,7 +24,7 @@ def temperature_curve(ds: Any, *, axes: Any = None) -> Figure:
         ds: the dataset.
         axes: three axes to draw on; a new figure if not given.
     """
-    _checks.study(ds, "temperature curve", "jc.studies.temperature_curve")
+    checks.study(ds, "temperature curve", "jc.studies.temperature_curve")
     with style():
         left, middle, right = panels(axes, PAGE, 2.7, 3)
         strength = ds.strength.values

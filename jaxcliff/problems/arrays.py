@@ -6,12 +6,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff import _checks
-from jaxcliff._records import is_concrete
-from jaxcliff.labels import Labels
-from jaxcliff.mdp import MDP
+from jaxcliff.core import checks
+from jaxcliff.core.labels import Labels
+from jaxcliff.core.records import is_concrete
+from jaxcliff.model.mdp import MDP
+from jaxcliff.model.transitions import Dense, Successors
 from jaxcliff.problems import layouts
-from jaxcliff.transitions import Dense, Successors
 
 AXES = ("SAS", "ASS")
 
@@ -70,7 +70,7 @@ def from_arrays(
 
 
 def _from_dense(probabilities: Any, reward: Any, axes: str, layout: str) -> tuple[Dense | Successors, Any]:
-    p, r = _checks.array(probabilities, "probabilities"), _checks.array(reward, "the reward")
+    p, r = checks.array(probabilities, "probabilities"), checks.array(reward, "the reward")
     if p.ndim != 3:
         raise ValueError(f"probabilities must have shape [S, A, S], [A, S, S] or be sparse, not {list(p.shape)}")
     fits = {"SAS": p.shape[0] == p.shape[2], "ASS": p.shape[1] == p.shape[2]}
@@ -105,7 +105,7 @@ def _from_sparse(matrices: Any, reward: Any, layout: str) -> tuple[Dense | Succe
             raise ValueError(
                 f"the matrix of action {a} has shape {list(row.shape)}, that of action 0 {list(rows[0].shape)}"
             )
-        _checks.array(row.data[:1], f"the matrix of action {a}")
+        checks.array(row.data[:1], f"the matrix of action {a}")
         row.sum_duplicates()
         row.eliminate_zeros()
     entries = [row.tocoo() for row in rows]
@@ -117,7 +117,7 @@ def _from_sparse(matrices: Any, reward: Any, layout: str) -> tuple[Dense | Succe
         if len(reward) != len(rows):
             raise ValueError(f"there are {len(rows)} matrices of probabilities and {len(reward)} of rewards")
         for a, row in enumerate(reward):
-            _checks.array(row.tocsr().data[:1], f"the reward of action {a}")
+            checks.array(row.tocsr().data[:1], f"the reward of action {a}")
         received = [np.asarray(p.multiply(r).sum(axis=1)).ravel() for p, r in zip(rows, reward, strict=True)]
         total = [np.asarray(p.sum(axis=1)).ravel() for p in rows]
         reward = np.stack([x / np.where(t != 0, t, 1) for x, t in zip(received, total, strict=True)], axis=1)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from jaxcliff import _checks
-from jaxcliff.mdp import MDP
+from jaxcliff.core import checks
+from jaxcliff.model.mdp import MDP
 
 
 def bandit(rewards: Any) -> MDP:
@@ -13,7 +13,7 @@ def bandit(rewards: Any) -> MDP:
     >>> jc.solve(jc.problems.bandit([0.2, 0.9])).values.tolist() == jc.problems.bandit([0.2, 0.9]).reward[:, 1].tolist()
     True
     """
-    rewards = _checks.array(rewards, "rewards")
+    rewards = checks.array(rewards, "rewards")
     if rewards.ndim != 1:
         raise ValueError(f"a bandit has rewards of shape [A], not {list(rewards.shape)}")
     return MDP(None, rewards[None])

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxcliff import _checks, _memory
-from jaxcliff.labels import Labels
-from jaxcliff.mdp import MDP
-from jaxcliff.transitions import Successors
+from jaxcliff.core import checks, devices
+from jaxcliff.core.labels import Labels
+from jaxcliff.model.mdp import MDP
+from jaxcliff.model.transitions import Successors
 
 
 def chain(states: Any = 10, *, discount: Any = 0.9) -> MDP:
@@ -50,9 +50,9 @@ def gambler(goal: Any = 100, *, heads: Any = 0.4, discount: Any = 1.0) -> MDP:
     discount 1 with heads < ½: V is the probability of winning by bold play, V(½·goal) = heads, and ties abound (with
     goal 100: two optimal bets at 51, three at 64); the longest expected game has 442 flips.
     """
-    goal = _checks.whole(goal, "the goal", 2)
-    _memory.require(24.0 * goal * (goal // 2), f"a game up to {goal:,}", "take a smaller goal")
-    if not 0 < _checks.number(heads, "heads") < 1:
+    goal = checks.whole(goal, "the goal", 2)
+    devices.require(24.0 * goal * (goal // 2), f"a game up to {goal:,}", "take a smaller goal")
+    if not 0 < checks.number(heads, "heads") < 1:
         raise ValueError(f"heads must be a probability strictly between 0 and 1, not {heads:g}")
     capital, bet = np.arange(goal + 1), np.arange(1, goal // 2 + 1)
     legal = bet <= np.minimum(capital, goal - capital)[:, None]
@@ -68,6 +68,6 @@ def gambler(goal: Any = 100, *, heads: Any = 0.4, discount: Any = 1.0) -> MDP:
 
 def _sized(states: Any, least: int, bytes_each: int) -> int:
     """A number of states that fit into memory."""
-    states = _checks.whole(states, "states", least)
-    _memory.require(float(bytes_each) * states, f"{states:,} states", "take fewer")
+    states = checks.whole(states, "states", least)
+    devices.require(float(bytes_each) * states, f"{states:,} states", "take fewer")
     return states

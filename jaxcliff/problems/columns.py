@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxcliff.labels import brief
+from jaxcliff.core.labels import brief
 from jaxcliff.problems.tables import missing
 
 NAMELESS = re.compile(r"\s*|Unnamed: \d+(_level_\d+)?(\.\d+)?")  # as pandas writes an index, and reads it back

@@ -5,11 +5,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff import _checks
-from jaxcliff.labels import Labels
-from jaxcliff.mdp import MDP
+from jaxcliff.core import checks
+from jaxcliff.core.labels import Labels
+from jaxcliff.model.mdp import MDP
+from jaxcliff.model.transitions import Dense, Successors
 from jaxcliff.rewards.inverse import inverse_bellman
-from jaxcliff.transitions import Dense, Successors
 
 
 def fork(gap: Any = 1.0, *, discount: Any = 0.9) -> MDP:
@@ -19,7 +19,7 @@ def fork(gap: Any = 1.0, *, discount: Any = 0.9) -> MDP:
     can have (raise one future by ρ, lower the other by ρ); the entropy-regularised policy attains the tanh bound. The
     futures x and y loop for ever with one legal action each; their rewards may vary, so they are not terminal.
     """
-    gap = _checks.number(gap, "gap")
+    gap = checks.number(gap, "gap")
     nxt = np.array([[1, 2], [1, 1], [2, 2]])
     legal = np.array([[True, True], [True, False], [True, False]])
     labels = Labels(("s0", "x", "y"), ("to x", "to y"))
@@ -33,7 +33,7 @@ def self_return(probability: Any = 0.0, *, discount: Any = 0.9) -> MDP:
     Known: at state 0 both actions have Q = 1, and the bump that makes the second best by ε has norm ε(1 − γp): all of ε
     for p = 0, only ε(1 − γ) for p = 1.
     """
-    probability = _checks.number(probability, "probability")
+    probability = checks.number(probability, "probability")
     if not 0 <= probability <= 1:
         raise ValueError(f"probability must lie between 0 and 1, not {probability:g}")
     p = np.zeros((2, 2, 2))

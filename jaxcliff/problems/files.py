@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxcliff.labels import Labels, brief
-from jaxcliff.mdp import MDP
+from jaxcliff.core.labels import Labels, brief
+from jaxcliff.model.mdp import MDP
+from jaxcliff.model.transitions import Dense, Successors, Tree
 from jaxcliff.problems import layouts
-from jaxcliff.transitions import Dense, Successors, Tree
 
 FORMAT = 1
 NUMBERS, WHOLE, TRUTHS, TEXTS = "biufc", "iu", "b", "U"  # kinds of numpy; that numbers are real, the problem says

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxcliff import _checks
-from jaxcliff.labels import Labels
-from jaxcliff.mdp import MDP
-from jaxcliff.transitions import Successors
+from jaxcliff.core import checks
+from jaxcliff.core.labels import Labels
+from jaxcliff.model.mdp import MDP
+from jaxcliff.model.transitions import Successors
 
 CLASSIC = ("...G", ".#.P", "S...")
 MOVES = {"up": (-1, 0), "right": (0, 1), "down": (1, 0), "left": (0, -1)}
@@ -36,11 +36,11 @@ def gridworld(
         >>> jc.problems.gridworld(("..G", "..P")).num_states
         6
     """
-    given = "one string: split it, layout.split()" if isinstance(layout, str) else _checks.shown(layout)
-    if isinstance(layout, str) or not all(isinstance(row, str) for row in _checks.listed(layout, "the layout")):
+    given = "one string: split it, layout.split()" if isinstance(layout, str) else checks.shown(layout)
+    if isinstance(layout, str) or not all(isinstance(row, str) for row in checks.listed(layout, "the layout")):
         raise ValueError(f"the layout is a sequence of rows, not {given}")
-    slip, step = _checks.number(slip, "slip"), _checks.number(step, "step")
-    goal, pit = _checks.number(goal, "goal"), _checks.number(pit, "pit")
+    slip, step = checks.number(slip, "slip"), checks.number(step, "step")
+    goal, pit = checks.number(goal, "goal"), checks.number(pit, "pit")
     rows = [str(row) for row in layout]
     if not rows or len({len(row) for row in rows}) != 1 or not rows[0]:
         raise ValueError("the layout must have rows, all of one length")

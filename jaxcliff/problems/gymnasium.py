@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxcliff.labels import Labels
-from jaxcliff.mdp import MDP
+from jaxcliff.core.labels import Labels
+from jaxcliff.model.mdp import MDP
 from jaxcliff.problems import layouts
 
 

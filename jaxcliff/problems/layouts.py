@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxcliff import _checks, _memory
-from jaxcliff._records import is_concrete
-from jaxcliff.transitions import Dense, Successors
+from jaxcliff.core import checks, devices
+from jaxcliff.core.records import is_concrete
+from jaxcliff.model.transitions import Dense, Successors
 
 LAYOUTS = ("auto", "dense", "successors")
 SPARSE = 4  # an array is stored as successors if K ≤ S / 4; `from_arrays` has the measurements
@@ -15,7 +15,7 @@ SPARSE = 4  # an array is stored as successors if K ≤ S / 4; `from_arrays` has
 def check_layout(layout: Any) -> None:
     """A layout is one of three words."""
     if not isinstance(layout, str) or layout not in LAYOUTS:
-        raise ValueError(f"layout must be 'auto', 'dense' or 'successors', not {_checks.shown(layout)}")
+        raise ValueError(f"layout must be 'auto', 'dense' or 'successors', not {checks.shown(layout)}")
 
 
 def of_array(p: Any, layout: str) -> Dense | Successors:
@@ -43,7 +43,7 @@ def of_entries(
     """The model of a list of non-zero entries, each once: number s·A + a of the pair, next state, probability."""
     if layout == "dense":
         needed = float(states) * actions * states * probability.dtype.itemsize
-        _memory.require(needed, f"the dense array of {states} states and {actions} actions", "take layout='successors'")
+        devices.require(needed, f"the dense array of {states} states and {actions} actions", "take layout='successors'")
         rows = np.zeros((states * actions, states), probability.dtype)
         rows[pair, state] = probability
         return Dense(rows.reshape(states, actions, states))

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff import _checks, _memory
-from jaxcliff._numerics import cast
-from jaxcliff._records import is_concrete
-from jaxcliff.mdp import MDP
+from jaxcliff.core import checks, devices
+from jaxcliff.core.numerics import cast
+from jaxcliff.core.records import is_concrete
+from jaxcliff.model.mdp import MDP
+from jaxcliff.model.transitions import Dense, Successors
 from jaxcliff.rewards.inverse import inverse_bellman
-from jaxcliff.transitions import Dense, Successors
 
 SORTED = 2**24  # entries of a table [S, A, S] that is sorted to draw successors; larger problems make no such table
 
@@ -32,16 +32,16 @@ def garnet(
     grow with S·A (and not with S²) where S²·A is more than 2²⁴; there the draw is another one than below, and a key
     gives the problem that this version draws.
     """
-    states, actions = _checks.whole(states, "states", 1), _checks.whole(actions, "actions", 1)
-    branching = _checks.whole(branching, "branching", 1)
+    states, actions = checks.whole(states, "states", 1), checks.whole(actions, "actions", 1)
+    branching = checks.whole(branching, "branching", 1)
     if branching > states:
         raise ValueError(f"branching must lie between 1 and the number of states, {states}; it is {branching}")
-    key, dense = _checks.random_key(key), _checks.flag(dense, "dense")
+    key, dense = checks.random_key(key), checks.flag(dense, "dense")
     if is_concrete(key):
         entries, size = states * actions, jnp.zeros(()).dtype.itemsize
         hint = "leave out dense=True, which stores no more than the successors" if dense else "take fewer states"
         needed = 2 * entries * (states * size if dense else branching * (size + 4))
-        _memory.require(needed, f"a Garnet of {states} states and {actions} actions", hint)
+        devices.require(needed, f"a Garnet of {states} states and {actions} actions", hint)
     nxt, weight_key, reward = _garnet(key, states, actions, branching)
     # A program of its own: as a part of another its last bits would be others.
     weights = jax.random.dirichlet(weight_key, np.ones(branching, reward.dtype), (states, actions))
@@ -103,15 +103,15 @@ def tie_planted(
     Returns:
         The problem, and Q [S, A].
     """
-    states, actions = _checks.whole(states, "states", 1), _checks.whole(actions, "actions", 1)
-    near_gap, margin = _checks.number(near_gap, "near_gap"), _checks.number(margin, "margin")
-    ties = _checks.whole(ties, "ties", 1)
+    states, actions = checks.whole(states, "states", 1), checks.whole(actions, "actions", 1)
+    near_gap, margin = checks.number(near_gap, "near_gap"), checks.number(margin, "margin")
+    ties = checks.whole(ties, "ties", 1)
     if ties > actions:
         raise ValueError(f"ties must lie between 1 and the number of actions, {actions}; it is {ties}")
-    tied_states = states if tied_states is None else _checks.whole(tied_states, "tied_states", 0, states)
+    tied_states = states if tied_states is None else checks.whole(tied_states, "tied_states", 0, states)
     if not 0 <= near_gap < margin:
         raise ValueError(f"near_gap must be at least 0 and less than margin, {margin:g}; it is {near_gap:g}")
-    model_key, q = _planted(_checks.random_key(key), (states, actions), ties, tied_states, near_gap, margin)
+    model_key, q = _planted(checks.random_key(key), (states, actions), ties, tied_states, near_gap, margin)
     blank = garnet(model_key, states=states, actions=actions, branching=branching, discount=discount)
     q = cast(q, blank.dtype)
     return MDP(blank.transitions, inverse_bellman(blank, q), blank.discount), q

@@ -7,11 +7,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff import _memory
-from jaxcliff._numerics import cast
-from jaxcliff._types import Rewards
-from jaxcliff.labels import Labels, brief
-from jaxcliff.mdp import MDP
+from jaxcliff.core import devices
+from jaxcliff.core.labels import Labels, brief
+from jaxcliff.core.numerics import cast
+from jaxcliff.core.types import Rewards
+from jaxcliff.model.mdp import MDP
 from jaxcliff.problems import columns, tables
 from jaxcliff.problems.bandits import contextual_bandit
 
@@ -89,7 +89,7 @@ def from_scores(
     instead = "problems.from_ragged_scores makes several tables, of contexts with a similar number of answers"
     if needed > WASTED and states * width > WASTEFUL * len(answers.state):
         raise ValueError(f"{what} would need {needed / 1e9:.1f} GB of memory, nearly all of it padding; {instead}")
-    _memory.require(needed, what, instead)
+    devices.require(needed, what, instead)
     return _padded(answers, np.arange(states))
 
 
@@ -115,7 +115,7 @@ def from_ragged_scores(
     size = np.array([len(names).bit_length() for names in answers.choices])
     groups = [np.flatnonzero(size == group) for group in np.unique(size)]
     cells = sum(len(group) * max(len(answers.choices[s]) for s in group) for group in groups)
-    _memory.require(_bytes(len(answers.names), 1, cells), f"{len(groups)} tables of {cells:,} cells")
+    devices.require(_bytes(len(answers.names), 1, cells), f"{len(groups)} tables of {cells:,} cells")
     return [_padded(answers, group) for group in groups]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxcliff.labels import brief
+from jaxcliff.core.labels import brief
 
 LONGEST_CELL = 2**31 - 1  # characters; the csv module's own limit is shorter than a long prompt
 

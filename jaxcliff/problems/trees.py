@@ -6,9 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxcliff import _checks, _memory
-from jaxcliff.mdp import MDP
-from jaxcliff.transitions import Tree
+from jaxcliff.core import checks, devices
+from jaxcliff.model.mdp import MDP
+from jaxcliff.model.transitions import Tree
 
 
 def token_tree(
@@ -28,12 +28,12 @@ def token_tree(
     Known: the value of the root is the best outcome, discounted by γ to the number of tokens before the last; with 0/1
     outcomes ties are the rule, not the exception.
     """
-    key, tree = _checks.random_key(key), Tree(vocabulary, depth, end_token)
-    correct = None if correct is None else _checks.number(correct, "correct")
+    key, tree = checks.random_key(key), Tree(vocabulary, depth, end_token)
+    correct = None if correct is None else checks.number(correct, "correct")
     if correct is not None and not 0 <= correct <= 1:
         raise ValueError(f"correct must be a probability, not {correct:g}")
     needed = 2 * tree.num_states * tree.num_actions * jnp.zeros(()).dtype.itemsize
-    _memory.require(needed, f"a tree of {tree.num_states:.3g} states", "take fewer tokens or a smaller depth")
+    devices.require(needed, f"a tree of {tree.num_states:.3g} states", "take fewer tokens or a smaller depth")
     return MDP(tree, _outcomes(key, tree, correct), discount)
 
 

@@ -15,12 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff import _checks
-from jaxcliff._numerics import contract, placed
-from jaxcliff._records import is_concrete
-from jaxcliff._types import Rewards
-from jaxcliff.mdp import MDP, check_one
-from jaxcliff.transitions import Tree
+from jaxcliff.core import checks
+from jaxcliff.core.numerics import contract, placed
+from jaxcliff.core.records import is_concrete
+from jaxcliff.core.types import Rewards
+from jaxcliff.model.mdp import MDP, check_one
+from jaxcliff.model.transitions import Tree
 
 
 def linear(rewards: Any, weights: Any) -> Rewards:
@@ -36,7 +36,7 @@ def linear(rewards: Any, weights: Any) -> Rewards:
     >>> jc.aggregate.linear(jnp.stack([helpful, honest]), jc.aggregate.constant([0.75, 0.25])).tolist()
     [[0.75, 0.25]]
     """
-    rewards, weights = _components(rewards), _checks.array(weights, "weights")
+    rewards, weights = _components(rewards), checks.array(weights, "weights")
     n, s, _ = rewards.shape[-3:]
     if weights.ndim < 2 or weights.shape[-2] != n or weights.shape[-1] not in (1, s):
         raise ValueError(
@@ -53,12 +53,12 @@ def _mixed(rewards: jax.Array, weights: jax.Array) -> jax.Array:
 
 def constant(weights: Any) -> jax.Array:
     """Weights w_k, the same in every state: [N] (or [..., N]) to [..., N, 1]."""
-    return _distribution(_checks.array(weights, "weights")[..., None], "weights")
+    return _distribution(checks.array(weights, "weights")[..., None], "weights")
 
 
 def per_state(weights: Any) -> jax.Array:
     """A table of weights w_k(s), [..., N, S]."""
-    return _distribution(_checks.array(weights, "weights"), "weights")
+    return _distribution(checks.array(weights, "weights"), "weights")
 
 
 def posterior(prior: Any, visits: Any) -> jax.Array:
@@ -68,8 +68,8 @@ def posterior(prior: Any, visits: Any) -> jax.Array:
     R_eff is Σ_k p_k J_k. In a general problem d_k, hence w, depends on the policy; on a tree it does not (`prompts`).
     States that no class visits get the prior.
     """
-    prior = _distribution(_checks.array(prior, "the prior")[..., None], "the prior")
-    visits = _checks.array(visits, "visits").astype(prior.dtype)
+    prior = _distribution(checks.array(prior, "the prior")[..., None], "the prior")
+    visits = checks.array(visits, "visits").astype(prior.dtype)
     if visits.ndim < 2 or visits.shape[-2] != prior.shape[-2]:
         raise ValueError(f"visits of {prior.shape[-2]} classes have shape [N, S], not {list(visits.shape)}")
     if is_concrete(visits) and not (np.asarray(visits) >= 0).all():
@@ -84,7 +84,7 @@ def _bayes(prior: jax.Array, visits: jax.Array) -> jax.Array:
     return jnp.where(total > 0, joint / jnp.where(total > 0, total, 1), prior)
 
 
-@_checks.public
+@checks.public
 def prompts(mdp: MDP, prior: Any, starts: Any) -> jax.Array:
     """The posterior weights of a token tree, w_k(s) = P(k | prompt of s), [N, S]: the same for every policy.
 
@@ -98,7 +98,7 @@ def prompts(mdp: MDP, prior: Any, starts: Any) -> jax.Array:
     tree = mdp.transitions
     if not isinstance(tree, Tree):
         raise ValueError("only on a Tree does every state belong to one prompt; elsewhere use posterior(prior, visits)")
-    starts = _checks.array(starts, "starts").astype(mdp.dtype)
+    starts = checks.array(starts, "starts").astype(mdp.dtype)
     if starts.ndim != 2 or starts.shape[1] != mdp.num_states:
         raise ValueError(f"starts must have shape [N, {mdp.num_states}], not {list(starts.shape)}")
     _distribution(starts.T, "the starts of every class")
@@ -126,9 +126,9 @@ def _reach(tree: Tree, starts: jax.Array) -> tuple[jax.Array, jax.Array]:
 def softmax_gate(scores: Any, sharpness: Any = 1.0) -> jax.Array:
     """Weights ∝ exp(sharpness · score), from the scores of each component, [..., N, S]; NaN where a score is NaN."""
     scores = _scores(scores)
-    if is_concrete(sharpness) and not np.isfinite(_checks.numbers(sharpness, "sharpness")).all():
+    if is_concrete(sharpness) and not np.isfinite(checks.numbers(sharpness, "sharpness")).all():
         raise ValueError(f"sharpness must be finite, not {sharpness}: hard_gate is the limit of large ones")
-    return _softmax(scores, _checks.scalar(sharpness, "sharpness"))
+    return _softmax(scores, checks.scalar(sharpness, "sharpness"))
 
 
 @jax.jit
@@ -180,7 +180,7 @@ def _soft_min(rewards: jax.Array, temperature: jax.Array) -> jax.Array:
 
 def mean_minus_variance(rewards: Any, penalty: Any) -> Rewards:
     """mean_k R_k − penalty · variance_k R_k (of the population): disagreement is paid for."""
-    return _penalised(_components(rewards), _checks.scalar(penalty, "the penalty"))
+    return _penalised(_components(rewards), checks.scalar(penalty, "the penalty"))
 
 
 @jax.jit
@@ -220,14 +220,14 @@ def lipschitz(aggregate: Any, rewards: Any) -> Rewards:
 
 
 def _components(rewards: Any) -> jax.Array:
-    rewards = _checks.array(rewards, "several rewards")
+    rewards = checks.array(rewards, "several rewards")
     if rewards.ndim < 3 or not rewards.shape[-3]:
         raise ValueError(f"several rewards have shape [..., N, S, A]; this is {list(rewards.shape)}")
     return rewards if jnp.issubdtype(rewards.dtype, jnp.floating) else rewards.astype(jnp.result_type(float))
 
 
 def _scores(scores: Any) -> jax.Array:
-    scores = _checks.array(scores, "scores")
+    scores = checks.array(scores, "scores")
     if scores.ndim < 2 or not scores.shape[-2]:
         raise ValueError(f"scores of components have shape [..., N, S], not {list(scores.shape)}")
     return scores if jnp.issubdtype(scores.dtype, jnp.floating) else scores.astype(jnp.result_type(float))
@@ -253,7 +253,7 @@ def _distribution(weights: jax.Array, name: str) -> jax.Array:
 def _positive(name: str, value: Any, dtype: Any) -> jax.Array:
     if is_concrete(value):
         with np.errstate(over="ignore"):
-            number = np.asarray(_checks.number(value, f"the {name}")).astype(dtype)
+            number = np.asarray(checks.number(value, f"the {name}")).astype(dtype)
         if not 0 < number < np.inf:
             raise ValueError(f"the {name} must be one positive number that {dtype.name} can hold, not {value}")
         return placed(number)

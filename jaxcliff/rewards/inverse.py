@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff import _checks
-from jaxcliff._numerics import cast, norm_of, promoted
-from jaxcliff._records import is_concrete, record
-from jaxcliff._types import Rewards
-from jaxcliff.mdp import MDP, check_one
+from jaxcliff.core import checks
+from jaxcliff.core.numerics import cast, norm_of, promoted
+from jaxcliff.core.records import is_concrete, record
+from jaxcliff.core.types import Rewards
+from jaxcliff.model.mdp import MDP, check_one
 
 
-@_checks.public
+@checks.public
 def inverse_bellman(mdp: MDP, q_values: Any) -> Rewards:
     """The one reward whose optimal action values are `q_values`: R = Q − γ P max_a Q.
 
@@ -21,7 +21,7 @@ def inverse_bellman(mdp: MDP, q_values: Any) -> Rewards:
     reward of illegal actions and of terminal states is 0.
     """
     check_one(mdp)
-    q = _checks.array(q_values, "q_values")
+    q = checks.array(q_values, "q_values")
     if q.ndim < 2 or q.shape[-2:] != mdp.reward.shape:
         raise ValueError(f"q_values must have shape [..., {mdp.num_states}, {mdp.num_actions}], not {list(q.shape)}")
     q = cast(q, promoted(mdp.dtype, q.dtype))
@@ -63,7 +63,7 @@ class Bump:
     paper: jax.Array
 
 
-@_checks.public
+@checks.public
 def bump(mdp: MDP, q_values: Any, state: Any, action: Any, size: Any) -> Bump:
     """Breaks a tie: raises Q(state, action) by `size` and inverts the Bellman equation for the reward.
 
@@ -74,13 +74,13 @@ def bump(mdp: MDP, q_values: Any, state: Any, action: Any, size: Any) -> Bump:
     """
     exists: Any = True
     if is_concrete(state, action):
-        state = _checks.whole(state, "the state", 0, mdp.num_states - 1)
-        action = _checks.whole(action, "the action", 0, mdp.num_actions - 1)
+        state = checks.whole(state, "the state", 0, mdp.num_states - 1)
+        action = checks.whole(action, "the action", 0, mdp.num_actions - 1)
     else:
         state, action = jnp.asarray(state), jnp.asarray(action)
         exists = (state >= 0) & (state < mdp.num_states) & (action >= 0) & (action < mdp.num_actions)
     q = single(mdp, q_values, "q_values")
-    size = _checks.array(size, "size").astype(mdp.dtype)
+    size = checks.array(size, "size").astype(mdp.dtype)
     if size.ndim:
         raise ValueError(f"size must be one number, not an array of shape {list(size.shape)}; map over it")
     if is_concrete(mdp, q, size, state, action):
@@ -116,7 +116,7 @@ def _bumped(mdp: MDP, q: Rewards, state: Any, action: Any, size: jax.Array, exis
 
 def single(mdp: MDP, reward: Any, name: str) -> Rewards:
     """One reward, [S, A]."""
-    found = cast(_checks.array(reward, name), mdp.dtype)
+    found = cast(checks.array(reward, name), mdp.dtype)
     if found.shape != mdp.reward.shape:
         raise ValueError(f"{name} must have shape {list(mdp.reward.shape)}, not {list(found.shape)}")
     return found

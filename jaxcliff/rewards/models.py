@@ -16,8 +16,8 @@ import numpy as np
 import optax
 from flax import nnx
 
-from jaxcliff._records import is_concrete, record
-from jaxcliff._types import Rewards
+from jaxcliff.core.records import is_concrete, record
+from jaxcliff.core.types import Rewards
 
 
 class RewardModel(nnx.Module):

@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff import _checks, _memory
-from jaxcliff._numerics import cast, norm_of, placed
-from jaxcliff._records import is_concrete, record
-from jaxcliff._types import LaneScalars, Rewards
-from jaxcliff.mdp import MDP
+from jaxcliff.core import checks, devices
+from jaxcliff.core.numerics import cast, norm_of, placed
+from jaxcliff.core.records import is_concrete, record
+from jaxcliff.core.types import LaneScalars, Rewards
+from jaxcliff.model.mdp import MDP
 from jaxcliff.rewards.inverse import Bump as Bump
 from jaxcliff.rewards.inverse import bump as bump
 from jaxcliff.rewards.inverse import single
@@ -33,7 +33,7 @@ class Perturbed:
     norms: LaneScalars
 
 
-@_checks.public
+@checks.public
 def ball(key: Any, mdp: MDP, radius: Any, count: Any, *, norm: Any = "inf", reward: Any = None) -> Perturbed:
     """Rewards drawn uniformly from the ball of a radius around a reward.
 
@@ -45,42 +45,42 @@ def ball(key: Any, mdp: MDP, radius: Any, count: Any, *, norm: Any = "inf", rewa
         norm: "inf", "2" or "1", over the entries that count.
         reward: another centre, [S, A].
     """
-    key, shape = _checks.random_key(key), _shape(mdp, count)
+    key, shape = checks.random_key(key), _shape(mdp, count)
     step = _inside(NORMS[_checked(norm)], shape, key, mdp)
     return _added(mdp, reward, step, norm, _size("radius", radius, mdp))
 
 
-@_checks.public
+@checks.public
 def sphere(key: Any, mdp: MDP, radius: Any, count: Any, *, norm: Any = "inf", reward: Any = None) -> Perturbed:
     """Rewards at exactly a distance from a reward: a uniform draw from the ball, moved out to its surface.
 
     (In the sup norm that is uniform on the faces of the cube; in the others the cone measure.)
     """
-    key, shape = _checks.random_key(key), _shape(mdp, count)
+    key, shape = checks.random_key(key), _shape(mdp, count)
     step = _directions(NORMS[_checked(norm)], shape, key, mdp)
     return _added(mdp, reward, step, norm, _size("radius", radius, mdp))
 
 
-@_checks.public
+@checks.public
 def gaussian(key: Any, mdp: MDP, sigma: Any, count: Any, *, reward: Any = None) -> Perturbed:
     """Independent noise N(0, σ²) on every entry; the norms are sup norms."""
-    noise = jax.random.normal(_checks.random_key(key), _shape(mdp, count), mdp.dtype)
+    noise = jax.random.normal(checks.random_key(key), _shape(mdp, count), mdp.dtype)
     return _added(mdp, reward, noise, "inf", _size("sigma", sigma, mdp))
 
 
-@_checks.public
+@checks.public
 def signs(key: Any, mdp: MDP, radius: Any, count: Any, *, reward: Any = None) -> Perturbed:
     """±radius on every entry: random corners of the ball of the sup norm."""
-    noise = jax.random.rademacher(_checks.random_key(key), _shape(mdp, count), mdp.dtype)
+    noise = jax.random.rademacher(checks.random_key(key), _shape(mdp, count), mdp.dtype)
     return _added(mdp, reward, noise, "inf", _size("radius", radius, mdp))
 
 
-@_checks.host_geometry
+@checks.host_geometry
 def sparse(key: Any, mdp: MDP, radius: Any, count: Any, entries: Any, *, reward: Any = None) -> Perturbed:
     """±radius on so many entries, drawn anew for every reward."""
     total = int(np.sum(np.asarray(mdp.decisions)))
-    entries = _checks.whole(entries, "entries", 1, total)
-    key, shape = _checks.random_key(key), _shape(mdp, count)
+    entries = checks.whole(entries, "entries", 1, total)
+    key, shape = checks.random_key(key), _shape(mdp, count)
     return _added(mdp, reward, _scattered(shape, key, mdp, entries), "inf", _size("radius", radius, mdp))
 
 
@@ -92,7 +92,7 @@ def _scattered(shape: tuple[int, ...], key: jax.Array, mdp: MDP, entries: Any) -
     return jnp.where(rank < entries, jax.random.rademacher(sign, shape, mdp.dtype), 0)
 
 
-@_checks.host_geometry
+@checks.host_geometry
 def single_entries(mdp: MDP, size: Any, *, reward: Any = None) -> Perturbed:
     """Each entry that counts moved by +size, then each by −size, all others left alone: twice as many as entries."""
     states, actions = np.nonzero(np.asarray(mdp.decisions))
@@ -102,13 +102,13 @@ def single_entries(mdp: MDP, size: Any, *, reward: Any = None) -> Perturbed:
     return _added(mdp, reward, placed(np.concatenate([one, -one])), "inf", _size("size", size, mdp))
 
 
-@_checks.public
+@checks.public
 def shaping(mdp: MDP, potentials: Any, *, reward: Any = None) -> Perturbed:
     """Potential shaping, R + γPφ − φ for potentials φ [..., S], 0 in terminal states: every policy keeps its rank.
 
     (Ng, Harada and Russell, 1999.)
     """
-    potentials = _checks.array(potentials, "potentials").astype(mdp.dtype)
+    potentials = checks.array(potentials, "potentials").astype(mdp.dtype)
     if potentials.shape[-1:] != (mdp.num_states,):
         raise ValueError(f"potentials have shape [..., {mdp.num_states}], not {list(potentials.shape)}")
     return _added(mdp, reward, _shaped(mdp, potentials), "inf")
@@ -121,21 +121,21 @@ def _shaped(mdp: MDP, potentials: jax.Array) -> Rewards:
     return mdp.discount * mdp.expect(potentials) - potentials[..., None]
 
 
-@_checks.public
+@checks.public
 def constant(mdp: MDP, sizes: Any, *, reward: Any = None) -> Perturbed:
     """The same number added to every entry, one reward per size: changes no policy unless an episode can end earlier.
 
     On a tree without end token, or without terminal states, all episodes are equally long.
     """
-    sizes = _checks.array(sizes, "sizes").astype(mdp.dtype)
+    sizes = checks.array(sizes, "sizes").astype(mdp.dtype)
     _room(mdp, sizes.size)
     return _added(mdp, reward, jnp.broadcast_to(sizes[..., None, None], (*sizes.shape, *mdp.reward.shape)), "inf")
 
 
-@_checks.public
+@checks.public
 def redistributed(key: Any, mdp: MDP, tied: Any, radius: Any, count: Any, *, reward: Any = None) -> Perturbed:
     """Reward moved among actions that tie, a boolean [S, A]: what they get sums to 0 in every state."""
-    tied, key = _checks.array(tied, "tied"), _checks.random_key(key)
+    tied, key = checks.array(tied, "tied"), checks.random_key(key)
     if tied.shape != mdp.reward.shape or tied.dtype != bool:
         raise ValueError(
             f"tied must be a boolean {list(mdp.reward.shape)}, not {tied.dtype} of shape {list(tied.shape)}"
@@ -154,11 +154,11 @@ def _among(shape: tuple[int, ...], key: jax.Array, mdp: MDP, tied: jax.Array) ->
     return noise / jnp.where(largest > 0, largest, 1)
 
 
-@_checks.public
+@checks.public
 def without(mdp: MDP, rewards: Any, weights: Any) -> Perturbed:
     """A mixture Σ_k w_k(s) R_k without its first, second, … component: rewards [N, S, A], weights [N, S] or [N, 1]."""
-    rewards = _checks.array(rewards, "components").astype(mdp.dtype)
-    weights = _checks.array(weights, "weights").astype(mdp.dtype)
+    rewards = checks.array(rewards, "components").astype(mdp.dtype)
+    weights = checks.array(weights, "weights").astype(mdp.dtype)
     if (
         rewards.ndim != 3
         or rewards.shape[1:] != mdp.reward.shape
@@ -179,7 +179,7 @@ def _parts(mdp: MDP, rewards: jax.Array, weights: jax.Array) -> tuple[jax.Array,
     return jnp.sum(parts, axis=0), -parts
 
 
-@_checks.public
+@checks.public
 def quantized(mdp: MDP, dtype: Any, *, reward: Any = None) -> Perturbed:
     """The reward as "float16", "bfloat16" or "int8" would hold it (one scale for all entries), [1, S, A]."""
     base = _centre(mdp, reward)
@@ -189,48 +189,48 @@ def quantized(mdp: MDP, dtype: Any, *, reward: Any = None) -> Perturbed:
         scale = jnp.max(jnp.where(mdp.decisions, jnp.abs(base), 0)) / 127
         stored = jnp.round(base / jnp.where(scale > 0, scale, 1)) * scale
     else:
-        raise ValueError(f"dtype must be 'float16', 'bfloat16' or 'int8', not {_checks.shown(dtype)}")
+        raise ValueError(f"dtype must be 'float16', 'bfloat16' or 'int8', not {checks.shown(dtype)}")
     return _added(mdp, base, (stored - base)[None], "inf")
 
 
-@_checks.public
+@checks.public
 def along(mdp: MDP, direction: Any, lengths: Any, *, reward: Any = None, norm: Any = "inf") -> Perturbed:
     """R + tD for a direction D [S, A] and every t in `lengths`, [...]."""
-    direction, lengths = single(mdp, direction, "the direction"), cast(_checks.array(lengths, "lengths"), mdp.dtype)
+    direction, lengths = single(mdp, direction, "the direction"), cast(checks.array(lengths, "lengths"), mdp.dtype)
     _room(mdp, lengths.size)
     return _added(mdp, reward, lengths[..., None, None] * direction, norm)
 
 
-@_checks.public
+@checks.public
 def plane(mdp: MDP, x: Any, y: Any, xs: Any, ys: Any, *, reward: Any = None, norm: Any = "inf") -> Perturbed:
     """R + xX + yY on a grid, [len(ys), len(xs), S, A]."""
     x, y = single(mdp, x, "x"), single(mdp, y, "y")
-    xs, ys = (_checks.array(v, name).astype(mdp.dtype) for v, name in ((xs, "xs"), (ys, "ys")))
+    xs, ys = (checks.array(v, name).astype(mdp.dtype) for v, name in ((xs, "xs"), (ys, "ys")))
     if xs.ndim != 1 or ys.ndim != 1:
         raise ValueError(f"xs and ys are lists of numbers, not of shapes {list(xs.shape)} and {list(ys.shape)}")
     _room(mdp, xs.size * ys.size)
     return _added(mdp, reward, xs[:, None, None] * x + ys[:, None, None, None] * y, norm)
 
 
-@_checks.host_geometry
+@checks.host_geometry
 def adversarial(mdp: MDP, near: Any, factors: Any = 1.001) -> Perturbed:
     """The reward moved towards its nearest cliff, by so many times the distance: `near = jc.nearest_cliff(mdp, …)`.
 
     Where there is no cliff, it stays.
     """
     if not hasattr(near, "walls"):
-        raise ValueError(f"near is what jc.nearest_cliff returns, not {_checks.shown(near)}")
+        raise ValueError(f"near is what jc.nearest_cliff returns, not {checks.shown(near)}")
     if np.ndim(near.radius):
         raise ValueError("near is about several rewards: move one at a time, or take near.beyond(factor)")
     radius = jnp.where(np.isfinite(near.radius), near.radius, 0).astype(mdp.dtype)
-    lengths = _checks.array(factors, "factors").astype(mdp.dtype) * radius
+    lengths = checks.array(factors, "factors").astype(mdp.dtype) * radius
     return along(mdp, near.direction, lengths, reward=near.walls.rewards, norm=near.walls.norm_name)
 
 
-@_checks.public
+@checks.public
 def realised_norm(mdp: MDP, difference: Any, norm: Any = "inf") -> LaneScalars:
     """The norm of a difference of rewards [..., S, A] over the entries that count: "inf", "2" or "1"."""
-    difference = _checks.array(difference, "the difference")
+    difference = checks.array(difference, "the difference")
     if difference.shape[-2:] != mdp.reward.shape:
         s, a = mdp.reward.shape
         raise ValueError(f"a difference of rewards has shape [..., {s}, {a}], not {list(difference.shape)}")
@@ -240,7 +240,7 @@ def realised_norm(mdp: MDP, difference: Any, norm: Any = "inf") -> LaneScalars:
 
 
 def _shape(mdp: MDP, count: Any) -> tuple[int, ...]:
-    count = _checks.whole(count, "count", 1)
+    count = checks.whole(count, "count", 1)
     _room(mdp, count)
     return (count, *mdp.reward.shape)
 
@@ -249,13 +249,13 @@ def _room(mdp: MDP, count: int) -> None:
     """So many rewards, and the steps to them, fit into memory."""
     if is_concrete(mdp):
         needed = 2.0 * count * mdp.reward.size * mdp.dtype.itemsize
-        _memory.require(needed, f"{count:,} rewards of shape {list(mdp.reward.shape)}", "take fewer at a time")
+        devices.require(needed, f"{count:,} rewards of shape {list(mdp.reward.shape)}", "take fewer at a time")
 
 
 def _size(name: str, size: Any, mdp: MDP) -> jax.Array:
-    found = _checks.array(size, f"the {name}")
-    if found.ndim or (is_concrete(size) and not 0 <= _checks.number(size, f"the {name}") < np.inf):
-        raise ValueError(f"the {name} must be one finite number, not negative; it is {_checks.shown(size)}")
+    found = checks.array(size, f"the {name}")
+    if found.ndim or (is_concrete(size) and not 0 <= checks.number(size, f"the {name}") < np.inf):
+        raise ValueError(f"the {name} must be one finite number, not negative; it is {checks.shown(size)}")
     return cast(found, mdp.dtype)
 
 
@@ -284,7 +284,7 @@ def _directions(p: float, shape: tuple[int, ...], key: jax.Array, mdp: MDP) -> R
 
 def _checked(norm: Any) -> str:
     if not isinstance(norm, str) or norm not in NORMS:
-        raise ValueError(f"norm must be one of {', '.join(map(repr, NORMS))}, not {_checks.shown(norm)}")
+        raise ValueError(f"norm must be one of {', '.join(map(repr, NORMS))}, not {checks.shown(norm)}")
     return norm
 
 

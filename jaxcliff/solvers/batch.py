@@ -11,12 +11,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxcliff._numerics import unit_roundoff
-from jaxcliff._records import record
-from jaxcliff._types import LaneFlags, LaneScalars, LaneStatus, Rewards, Values
-from jaxcliff.mdp import MDP
-from jaxcliff.solvers.operators import Operator, Rounding
-from jaxcliff.transitions import Dense, Successors
+from jaxcliff.core.numerics import unit_roundoff
+from jaxcliff.core.records import record
+from jaxcliff.core.types import LaneFlags, LaneScalars, LaneStatus, Rewards, Values
+from jaxcliff.model.mdp import MDP
+from jaxcliff.model.transitions import Dense, Successors
+from jaxcliff.operators.selection import Operator, Rounding
 
 
 class Status(enum.IntEnum):

@@ -15,14 +15,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff._types import LaneScalars, Rewards
-from jaxcliff.solvers import methods, slices
+from jaxcliff.core import slices
+from jaxcliff.core.loop import Clock
+from jaxcliff.core.types import LaneScalars, Rewards
+from jaxcliff.model.transitions import Dense
+from jaxcliff.solvers import plans
 from jaxcliff.solvers.batch import prepare
 from jaxcliff.solvers.lanes import Problem, block_size, compiled
-from jaxcliff.solvers.loop import Clock
+from jaxcliff.solvers.methods.value_iteration import STRIDE, begin, go_on, spare_lanes
 from jaxcliff.solvers.solution import Solution
-from jaxcliff.solvers.value_iteration import STRIDE, begin, go_on, spare_lanes
-from jaxcliff.transitions import Dense
 
 PADDED = 256  # lanes; up to here a batch is filled up to a power of two
 QUANTA = 8  # the steps in which the size of larger blocks grows: few sizes are few programs
@@ -32,14 +33,14 @@ SMALL = 2**16  # numbers in the rewards of a block; the programs of smaller ones
 
 def solve_lanes(
     method: str,
-    stages: methods.Stages,
+    stages: plans.Stages,
     search: bool,
     problem: Problem,
     operator: Any,
     rewards: Rewards,
     tolerance: LaneScalars,
     init: Any,
-) -> tuple[Solution, methods.Stages]:
+) -> tuple[Solution, plans.Stages]:
     """What `lanes.compiled(method, stages, search)` computes, block by block; and which stages were needed.
 
     A base may be a function that makes it, or None if it could not: it is asked where lanes are left to go round it.
@@ -67,7 +68,7 @@ def solve_lanes(
 
 def _block(
     method: str,
-    stages: methods.Stages,
+    stages: plans.Stages,
     search: bool,
     stop: bool,
     problem: Problem,
@@ -86,13 +87,13 @@ def _block(
     if stop:
         search, (limit,) = search and init is None, limits
         if state is None:
-            h = methods.start_values(batch, base, init)
+            h = plans.start_values(batch, base, init)
             state = begin(batch, h, batch.failed, tolerance, limit, clock, search)
         state, done = go_on(batch, state, batch.failed, tolerance, limit, clock, spare=spare_lanes(batch))
-        count = state.count if methods.counts(method, stages[0]) else state.count * 0
-        solution = methods.certified(method, batch, state.h, done, count, tolerance)
+        count = state.count if plans.counts(method, stages[0]) else state.count * 0
+        solution = plans.certified(method, batch, state.h, done, count, tolerance)
     else:
-        solution, done = methods.apply(method, stages, batch, base, tolerance, init, limits, clock, search)
+        solution, done = plans.apply(method, stages, batch, base, tolerance, init, limits, clock, search)
     return (solution, done, state), clock.finished, clock.kept
 
 
@@ -101,13 +102,13 @@ PROGRAMS = slices.Programs(_block, statics=4)
 
 def _at_once(
     method: str,
-    stages: methods.Stages,
+    stages: plans.Stages,
     search: bool,
     problem: Problem,
     lanes: Any,
     size: int,
     check: Callable[[], None],
-) -> tuple[Solution, methods.Stages]:
+) -> tuple[Solution, plans.Stages]:
     """All stages in one program."""
 
     def solved(own: Any) -> Solution:
@@ -126,18 +127,18 @@ def _at_once(
 
 def _in_stages(
     method: str,
-    stages: methods.Stages,
+    stages: plans.Stages,
     search: bool,
     problem: Problem,
     lanes: Any,
     size: int,
     check: Callable[[], None],
-) -> tuple[Solution, methods.Stages]:
+) -> tuple[Solution, plans.Stages]:
     """One stage after the other, each a program of its own, for the lanes that the one before has left."""
     mdp, base, limits = problem
     size = _sized(len(lanes[2]), size)
     whole: Any = None
-    needed: methods.Stages = ()
+    needed: plans.Stages = ()
     left = np.arange(len(lanes[2]))
     before = np.zeros(len(left), np.int32)  # steps of the stages that are done
     for name, limit in zip(stages, limits, strict=True):
@@ -170,7 +171,7 @@ def _in_stages(
             if not on.any():
                 break
             at, state = at[on], _taken(state, on, axis=-1)
-        left = np.flatnonzero(whole.status == methods.Status.ITERATION_LIMIT)
+        left = np.flatnonzero(whole.status == plans.Status.ITERATION_LIMIT)
         if not len(left):
             break
     return whole, needed

@@ -20,9 +20,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxcliff._numerics import unit_roundoff
-from jaxcliff._records import record
-from jaxcliff._types import LaneScalars
+from jaxcliff.core.numerics import unit_roundoff
+from jaxcliff.core.records import record
+from jaxcliff.core.types import LaneScalars
 from jaxcliff.solvers.batch import Batch
 
 

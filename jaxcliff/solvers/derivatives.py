@@ -17,13 +17,13 @@ import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
-from jaxcliff._numerics import contract
-from jaxcliff._types import ActionFlags, LaneFlags, Rewards, Values
-from jaxcliff.mdp import MDP
-from jaxcliff.solvers.operators import Operator
+from jaxcliff.core.numerics import contract
+from jaxcliff.core.types import ActionFlags, LaneFlags, Rewards, Values
+from jaxcliff.model.mdp import MDP
+from jaxcliff.model.transitions import Dense, Successors
+from jaxcliff.operators.selection import Operator
 from jaxcliff.solvers.solution import Solution
 from jaxcliff.solvers.visits import propagate
-from jaxcliff.transitions import Dense, Successors
 
 
 @jax.custom_jvp

@@ -6,16 +6,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxcliff import _checks
-from jaxcliff._types import Policies
-from jaxcliff.mdp import MDP, check_one
-from jaxcliff.solvers.operators import Average
+from jaxcliff.core import checks
+from jaxcliff.core.types import Policies
+from jaxcliff.model.mdp import MDP, check_one
+from jaxcliff.operators.selection import Average
 from jaxcliff.solvers.solution import Solution
 from jaxcliff.solvers.solve import run
 from jaxcliff.solvers.visits import flow, visits
 
 
-@_checks.public
+@checks.public
 def evaluate(
     mdp: MDP,
     policy: Any,
@@ -44,7 +44,7 @@ def evaluate(
     return run(mdp, Average(_as_policy(mdp, policy)), rewards, method, tolerance, None, max_iterations)
 
 
-@_checks.public
+@checks.public
 def occupancy(mdp: MDP, policy: Any, *, normalized: Any = False) -> Policies:
     """Expected discounted number of times each action is taken from the initial distribution.
 
@@ -55,7 +55,7 @@ def occupancy(mdp: MDP, policy: Any, *, normalized: Any = False) -> Policies:
     what is left of it is below rounding; either way it is differentiable, in both modes. A policy that is no
     distribution over legal actions gives NaN.
     """
-    return _occupancy(mdp, _as_policy(mdp, policy), _checks.flag(normalized, "normalized"))
+    return _occupancy(mdp, _as_policy(mdp, policy), checks.flag(normalized, "normalized"))
 
 
 @functools.partial(jax.jit, static_argnums=2)
@@ -71,7 +71,7 @@ def _occupancy(mdp: MDP, policy: Policies, normalized: bool) -> Policies:
     return taken / jnp.sum(taken, axis=(-2, -1), keepdims=True) if normalized else taken
 
 
-@_checks.public
+@checks.public
 def reachable(mdp: MDP) -> jax.Array:
     """Boolean [S]: states that some policy reaches with positive probability from the initial distribution."""
     check_one(mdp)
@@ -94,7 +94,7 @@ def _reached(mdp: MDP) -> jax.Array:
 
 def _as_policy(mdp: MDP, policy: Any) -> Policies:
     check_one(mdp)
-    policy = _checks.array(policy, "a policy")
+    policy = checks.array(policy, "a policy")
     if policy.ndim < 2 or policy.shape[-2:] != mdp.reward.shape:
         s, a = mdp.reward.shape
         raise ValueError(

@@ -14,11 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff import _checks
-from jaxcliff._numerics import contract
-from jaxcliff._records import record
-from jaxcliff._types import Policies, Rewards, Values
-from jaxcliff.mdp import MDP
+from jaxcliff.core import checks
+from jaxcliff.core.numerics import contract
+from jaxcliff.core.records import record
+from jaxcliff.core.types import Policies, Rewards, Values
+from jaxcliff.model.mdp import MDP
 from jaxcliff.solvers.evaluate import evaluate
 from jaxcliff.solvers.solution import Solution
 from jaxcliff.solvers.visits import flow, visits_of
@@ -131,7 +131,7 @@ class SoftJacobian:
         return x - jnp.sum(self.softness * x, axis=-1, keepdims=True) / jnp.where(total > 0, total, 1)
 
 
-@_checks.public
+@checks.public
 def soft_jacobian(mdp: MDP, solution: Solution) -> SoftJacobian:
     """The derivative of the policy of one soft optimum (one lane: `solution[i]`) with respect to the reward.
 
@@ -156,7 +156,7 @@ def soft_jacobian(mdp: MDP, solution: Solution) -> SoftJacobian:
 
 
 def _shaped(mdp: MDP, change: Any) -> jax.Array:
-    change = _checks.array(change, "a change of the reward").astype(mdp.dtype)
+    change = checks.array(change, "a change of the reward").astype(mdp.dtype)
     if change.ndim < 2 or change.shape[-2:] != mdp.reward.shape:
         raise ValueError(
             f"expected [..., {mdp.num_states}, {mdp.num_actions}] (states, actions), not {list(change.shape)}"

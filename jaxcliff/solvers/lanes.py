@@ -7,11 +7,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxcliff._types import LaneScalars, Rewards
-from jaxcliff.mdp import MDP
-from jaxcliff.solvers import methods
+from jaxcliff.core.types import LaneScalars, Rewards
+from jaxcliff.model.mdp import MDP
+from jaxcliff.solvers import plans
 from jaxcliff.solvers.batch import prepare
-from jaxcliff.solvers.policy_iteration import lanes_at_a_time
+from jaxcliff.solvers.methods.policy_iteration import lanes_at_a_time
 from jaxcliff.solvers.solution import Solution
 
 Problem = tuple[MDP, Any, Any]  # what all lanes share: the problem, a base or None, the limits of the stages
@@ -22,7 +22,7 @@ PROBLEMS = 32  # of a mapped stack that a processor solves at a time: each group
 DEVICE_ENTRIES = 2**28  # of the rewards that an accelerator works on at a time
 
 
-def block_size(stages: methods.Stages, kind: str, mdp: MDP) -> int:
+def block_size(stages: plans.Stages, kind: str, mdp: MDP) -> int:
     """How many lanes are solved at a time."""
     if "solves" in stages and kind != "optimum":
         return lanes_at_a_time(mdp.num_states)
@@ -32,7 +32,7 @@ def block_size(stages: methods.Stages, kind: str, mdp: MDP) -> int:
 
 
 @functools.cache
-def compiled(method: str, stages: methods.Stages, search: bool = False) -> Callable[..., Solution]:
+def compiled(method: str, stages: plans.Stages, search: bool = False) -> Callable[..., Solution]:
     """The compiled solver of one method, with its own rule for vmap: (problem, operator, rewards, tolerance, init).
 
     A mapped axis of rewards (or tolerances, starts, policies) is folded into the lane axes, so that transitions
@@ -72,7 +72,7 @@ def compiled(method: str, stages: methods.Stages, search: bool = False) -> Calla
 
 def _solve_lanes(
     method: str,
-    stages: methods.Stages,
+    stages: plans.Stages,
     search: bool,
     problem: Problem,
     operator: Any,
@@ -88,8 +88,8 @@ def _solve_lanes(
 
     def one_block(args: Any) -> Solution:
         operator, rewards, tolerance, init = args
-        batch = prepare(mdp, operator, rewards, one_pass=method in methods.PASSES)
-        return methods.apply(method, stages, batch, base, tolerance, init, limits, search=search)[0]
+        batch = prepare(mdp, operator, rewards, one_pass=method in plans.PASSES)
+        return plans.apply(method, stages, batch, base, tolerance, init, limits, search=search)[0]
 
     size = min(lanes, block_size(stages, operator.kind, mdp)) if stages else lanes
     if lanes <= size:

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff import _checks
-from jaxcliff._numerics import namespace, one_program, promoted, unit_roundoff
-from jaxcliff._records import by_hand, is_concrete, record, static
-from jaxcliff._types import LaneFlags, LaneScalars, LaneStatus, Policies, Rewards, Values
+from jaxcliff.core import checks
+from jaxcliff.core.numerics import namespace, one_program, promoted, unit_roundoff
+from jaxcliff.core.records import by_hand, is_concrete, record, static
+from jaxcliff.core.types import LaneFlags, LaneScalars, LaneStatus, Policies, Rewards, Values
 from jaxcliff.solvers.batch import Status
 
 
@@ -25,7 +25,7 @@ def tie_tolerance_of(dtype: Any, given: Any, rewards: Any = None) -> Any:
     computed with afterwards.
     """
     if given is not None:
-        if not np.all(_checks.numbers(given, "tie_tolerance") >= 0):
+        if not np.all(checks.numbers(given, "tie_tolerance") >= 0):
             raise ValueError(f"tie_tolerance must not be negative or NaN, but it is {given}")
         return given
     own = getattr(rewards, "dtype", dtype)

@@ -7,15 +7,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff import _checks, _memory
-from jaxcliff._numerics import promoted
-from jaxcliff._records import in_hand, is_concrete
-from jaxcliff.mdp import MDP, check_one
+from jaxcliff.core import checks, devices
+from jaxcliff.core.numerics import promoted
+from jaxcliff.core.records import in_hand, is_concrete
+from jaxcliff.model.mdp import MDP, check_one
+from jaxcliff.model.transitions import Dense, Successors
+from jaxcliff.operators.regularizers import Regularizer
+from jaxcliff.operators.selection import Greedy, Operator, first_best
 from jaxcliff.solvers.blocks import solve_lanes
 from jaxcliff.solvers.derivatives import attach
-from jaxcliff.solvers.factorize import Factorization, check_factorable, factor
 from jaxcliff.solvers.lanes import compiled
-from jaxcliff.solvers.methods import (
+from jaxcliff.solvers.methods.factorize import Factorization, check_factorable, factor
+from jaxcliff.solvers.plans import (
     DEFAULT_LIMIT,
     LANES_FOR_A_BASE,
     NAMES,
@@ -25,15 +28,12 @@ from jaxcliff.solvers.methods import (
     choose_method,
     plan,
 )
-from jaxcliff.solvers.operators import Greedy, Operator, first_best
-from jaxcliff.solvers.regularizers import Regularizer
 from jaxcliff.solvers.solution import Solution, default_tie_tolerance
-from jaxcliff.transitions import Dense, Successors
 
 ENTRIES_FOR_A_BASE = 2**24  # of its largest array
 
 
-@_checks.public
+@checks.public
 def solve(
     mdp: MDP,
     rewards: Any = None,
@@ -101,7 +101,7 @@ def solve(
     return run(mdp, operator, rewards, method, tolerance, init, max_iterations, base)
 
 
-@_checks.public
+@checks.public
 def factorize(mdp: MDP, *, regularizer: Any = None, capacity: Any = 32) -> Factorization:
     """Solves the problem for its own reward and factors the optimal policy, for a batch of rewards nearby.
 
@@ -121,7 +121,7 @@ def factorize(mdp: MDP, *, regularizer: Any = None, capacity: Any = 32) -> Facto
     Solution(optimum [100, 6, 2], shared, float32, all ok)
     """
     check_factorable(mdp)
-    capacity = _checks.whole(capacity, "capacity", 1)
+    capacity = checks.whole(capacity, "capacity", 1)
     sol = solve(mdp, regularizer=regularizer)
     if sol.status.ndim:
         raise ValueError("a base has one policy: give the regularizer one strength, not one per lane")
@@ -144,7 +144,7 @@ def run(
 ) -> Solution:
     """`solve` for any operator: checks shapes, chooses the method, gives every argument its lane axes."""
     check_one(mdp)
-    reward = mdp.reward if rewards is None else _checks.array(rewards, "rewards")
+    reward = mdp.reward if rewards is None else checks.array(rewards, "rewards")
     if reward.ndim < 2 or reward.shape[-2:] != mdp.reward.shape:
         s, a = mdp.reward.shape
         raise ValueError(f"rewards must have shape [..., {s}, {a}] (states, actions), not {list(reward.shape)}")
@@ -156,17 +156,17 @@ def run(
         method = SHARED
     adaptive = isinstance(method, str) and method == "auto"
     method = choose_method(mdp) if adaptive else check_method(mdp, method)
-    limit = DEFAULT_LIMIT[method] if max_iterations is None else _checks.whole(max_iterations, "max_iterations", 1)
+    limit = DEFAULT_LIMIT[method] if max_iterations is None else checks.whole(max_iterations, "max_iterations", 1)
     limit = min(limit, 2**31 - 1)
     if method == "policy_iteration" and is_concrete(mdp):
         needed = 2.0 * mdp.num_states**2 * dtype.itemsize  # a matrix, and its factors
-        _memory.require(needed, f"policy_iteration on {mdp.num_states} states", "take method='value_iteration'")
+        devices.require(needed, f"policy_iteration on {mdp.num_states} states", "take method='value_iteration'")
     if tolerance is None:
         tolerance = default_tie_tolerance(dtype) / 4
-    elif is_concrete(tolerance) and not np.all(_checks.numbers(tolerance, "tolerance") >= 0):
+    elif is_concrete(tolerance) and not np.all(checks.numbers(tolerance, "tolerance") >= 0):
         raise ValueError(f"tolerance must not be negative or NaN, but it is {tolerance}")
     tolerance = jnp.asarray(tolerance).astype(dtype)
-    init = None if init is None else _checks.array(init, "init").astype(dtype)
+    init = None if init is None else checks.array(init, "init").astype(dtype)
     if init is not None and init.shape[-1:] != (mdp.num_states,):
         raise ValueError(f"init must have shape [..., {mdp.num_states}], not {list(init.shape)}")
 

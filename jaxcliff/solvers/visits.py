@@ -13,16 +13,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxcliff._numerics import contract, unit_roundoff
-from jaxcliff._types import LaneFlags, Policies, Values
-from jaxcliff.mdp import MDP
+from jaxcliff.core.loop import iterate
+from jaxcliff.core.numerics import contract, unit_roundoff
+from jaxcliff.core.types import LaneFlags, Policies, Values
+from jaxcliff.model.mdp import MDP
+from jaxcliff.model.transitions import Dense, Successors
+from jaxcliff.operators.selection import Average
 from jaxcliff.solvers.lanes import compiled
-from jaxcliff.solvers.linear import policy_system, solve_system
-from jaxcliff.solvers.loop import iterate
-from jaxcliff.solvers.methods import DEFAULT_LIMIT, choose_method, plan
-from jaxcliff.solvers.operators import Average
+from jaxcliff.solvers.methods.linear import policy_system, solve_system
+from jaxcliff.solvers.plans import DEFAULT_LIMIT, choose_method, plan
 from jaxcliff.solvers.solution import default_tie_tolerance
-from jaxcliff.transitions import Dense, Successors
 
 FACTORED_STATES = 2048  # of one policy that many starts share
 

@@ -10,13 +10,15 @@ import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
-from jaxcliff import _checks, metrics, policies
-from jaxcliff._numerics import cast, placed
+from jaxcliff import metrics, policies
 from jaxcliff.cliffs.radius import nearest_cliff
 from jaxcliff.cliffs.ray import cliffs_along
-from jaxcliff.labels import Labels
-from jaxcliff.mdp import MDP, check_one
-from jaxcliff.rewards import aggregate, family, perturb
+from jaxcliff.core import checks
+from jaxcliff.core.labels import Labels
+from jaxcliff.core.numerics import cast, placed
+from jaxcliff.geometry import family
+from jaxcliff.model.mdp import MDP, check_one
+from jaxcliff.rewards import aggregate, perturb
 from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.solvers.solve import solve
 from jaxcliff.studies.learner import Policy, learn
@@ -24,7 +26,7 @@ from jaxcliff.studies.learner import Policy, learn
 STEPS = 33  # of the way from the mixture to each reward alone
 
 
-@_checks.host_study
+@checks.host_study
 def aggregation_stability(
     mdp: MDP,
     rewards: Any,
@@ -67,18 +69,18 @@ def aggregation_stability(
         flips `aggregator_flips`; and its largest local Lipschitz constant `lipschitz`.
     """
     check_one(mdp)
-    key, count = _checks.random_key(key), _checks.whole(count, "count", 1)
-    rewards = cast(_checks.array(rewards, "several rewards"), mdp.dtype)
+    key, count = checks.random_key(key), checks.whole(count, "count", 1)
+    rewards = cast(checks.array(rewards, "several rewards"), mdp.dtype)
     if rewards.ndim != 3 or rewards.shape[1:] != mdp.reward.shape or len(rewards) < 2:
         raise ValueError(
             f"several rewards have shape [N, {mdp.num_states}, {mdp.num_actions}] with N at least 2, not "
             f"{list(rewards.shape)}"
         )
     number = len(rewards)
-    temperature = None if temperature is None else _checks.number(temperature, "temperature")
-    penalty = _checks.number(penalty, "penalty")
+    temperature = None if temperature is None else checks.number(temperature, "temperature")
+    penalty = checks.number(penalty, "penalty")
     rewards = placed(np.where(mdp.decisions, rewards, np.zeros((), mdp.dtype)))
-    weights = np.full(number, 1 / number) if weights is None else _checks.numbers(weights, "weights")
+    weights = np.full(number, 1 / number) if weights is None else checks.numbers(weights, "weights")
     if weights.shape not in ((number,), (number, mdp.num_states)):
         raise ValueError(f"weights have shape [{number}] or [{number}, {mdp.num_states}], not {list(weights.shape)}")
     labels = [f"reward {k}" for k in range(number)] if names is None else [str(name) for name in Labels(names).states]
@@ -102,7 +104,7 @@ def aggregation_stability(
     if sizes is None:
         low = min([r for r in radius if 0 < r < np.inf] + [span / 10])
         sizes = np.geomspace(low / 2, max(span, 2 * low), 9)
-    sizes = _checks.numbers(sizes, "sizes")
+    sizes = checks.numbers(sizes, "sizes")
     if sizes.ndim != 1 or not len(sizes) or not (np.isfinite(sizes) & (sizes > 0)).all():
         raise ValueError(f"sizes must be a list of positive numbers, not {sizes.tolist()}")
 

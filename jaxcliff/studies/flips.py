@@ -8,15 +8,16 @@ import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
-from jaxcliff import _checks, _memory, metrics, policies, theory
-from jaxcliff.mdp import MDP, check_one
+from jaxcliff import metrics, policies, theory
+from jaxcliff.core import checks, devices
+from jaxcliff.model.mdp import MDP, check_one
 from jaxcliff.rewards import perturb
 from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.solvers.solve import solve
 from jaxcliff.studies.learner import Policy, learn
 
 
-@_checks.host_study
+@checks.host_study
 def flip_frequency(
     mdp: MDP,
     *,
@@ -53,9 +54,9 @@ def flip_frequency(
         variation over states, on average) and `learned_regret` what it gives away on average.
     """
     check_one(mdp)
-    key, count = _checks.random_key(key), _checks.whole(count, "count", 1)
+    key, count = checks.random_key(key), checks.whole(count, "count", 1)
     needed = 4.0 * count * mdp.reward.size * mdp.dtype.itemsize  # rewards, action values, gaps and their bounds
-    _memory.require(needed, f"{count:,} rewards per radius", "take a smaller count")
+    devices.require(needed, f"{count:,} rewards per radius", "take a smaller count")
     base = solve(mdp)
     if not bool(base.ok):
         raise ValueError(f"the problem itself could not be solved: {base.summary()}")
@@ -66,7 +67,7 @@ def flip_frequency(
     if radii is None:
         span = float(base.span) or 1.0
         radii = np.geomspace(np.clip(safe / 2, 1e-5 * span, 1e-2 * span), span / 2, 11)
-    radii = _checks.numbers(radii, "radii")
+    radii = checks.numbers(radii, "radii")
     sound = radii.ndim == 1 and len(radii) and (np.isfinite(radii) & (radii >= 0)).all() and (np.diff(radii) > 0).all()
     if not sound:
         raise ValueError(f"radii must be an increasing list of finite numbers, none negative, not {radii.tolist()}")

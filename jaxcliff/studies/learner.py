@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxcliff import _checks, metrics
-from jaxcliff._numerics import placed
-from jaxcliff.mdp import MDP
+from jaxcliff import metrics
+from jaxcliff.core import checks
+from jaxcliff.core.numerics import placed
+from jaxcliff.model.mdp import MDP
 
 Policy = Callable[[MDP, Any, Any], Any]  # (problem, rewards [B, S, A], key) -> policies [B, S, A]
 NOT_NORMALISED = 1e-3
@@ -29,8 +30,8 @@ class Learned(NamedTuple):
 def learn(policy: Policy, mdp: MDP, base: Any, rewards: Any, key: Any = None) -> Learned:
     """Asks the learner once for the base and all rewards."""
     rewards = placed(np.concatenate([np.asarray(base)[None], np.asarray(rewards)]).astype(mdp.dtype))
-    key = jax.random.key(0) if key is None else _checks.random_key(key)
-    found = _checks.array(policy(mdp, rewards, key), "what policy=… returns")
+    key = jax.random.key(0) if key is None else checks.random_key(key)
+    found = checks.array(policy(mdp, rewards, key), "what policy=… returns")
     if found.shape != rewards.shape:
         raise ValueError(
             f"policy=… takes rewards of shape {list(rewards.shape)} and must return policies of the same shape, not "

@@ -6,23 +6,23 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from jaxcliff import _checks, _memory, policies
-from jaxcliff.cliffs import jumps
-from jaxcliff.cliffs.beside import Ties
-from jaxcliff.cliffs.cones import Array, Cones, float64
+from jaxcliff import policies
 from jaxcliff.cliffs.plane import PolicyMap, policy_map
 from jaxcliff.cliffs.radius import nearest_cliff
 from jaxcliff.cliffs.walls import Walls
 from jaxcliff.cliffs.weights import weight_map
-from jaxcliff.mdp import MDP
-from jaxcliff.rewards import family
+from jaxcliff.core import checks, devices
+from jaxcliff.geometry import family, jumps
+from jaxcliff.geometry.beside import Ties
+from jaxcliff.geometry.cones import Array, Cones, float64
+from jaxcliff.model.mdp import MDP
 from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.studies.learner import Policy, learn
 
 LEARNED_PIXELS = 32
 
 
-@_checks.host_study
+@checks.host_study
 def phase_diagram(
     mdp: MDP,
     reward: Any = None,
@@ -68,16 +68,16 @@ def phase_diagram(
         `base_x`, `base_y`, `base_radius` (sup norm), and `plane_radius`, the distance from the base to the nearest
         cliff within the plane, in its coordinates.
     """
-    key = None if key is None else _checks.random_key(key)
+    key = None if key is None else checks.random_key(key)
     cones = Cones.of(mdp)
     if (weights_of is None) == (x is None or y is None):
         raise ValueError("say either x=… and y=…, two rewards, or weights_of=…, three")
-    pixels = _checks.whole(pixels, "pixels", 1)
+    pixels = checks.whole(pixels, "pixels", 1)
     needed = 64.0 * pixels**2  # the points, and what is said about each
-    _memory.require(needed, f"a raster of {pixels:,} × {pixels:,} pixels", "take fewer")
+    devices.require(needed, f"a raster of {pixels:,} × {pixels:,} pixels", "take fewer")
     ties = Ties(cones, tie_tolerance_of(cones.dtype, tie_tolerance, reward if weights_of is None else weights_of))
     if weights_of is not None:
-        weights_of = _checks.numbers(weights_of, "weights_of")
+        weights_of = checks.numbers(weights_of, "weights_of")
     options: dict[str, Any] = {
         "true_reward": true_reward,
         "rule": rule,

@@ -5,19 +5,20 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from jaxcliff import _checks, policies
-from jaxcliff.cliffs import jumps
-from jaxcliff.cliffs.beside import Ties
-from jaxcliff.cliffs.cones import Cones
+from jaxcliff import policies
 from jaxcliff.cliffs.ray import cliffs_along
-from jaxcliff.mdp import MDP
+from jaxcliff.core import checks
+from jaxcliff.geometry import jumps
+from jaxcliff.geometry.beside import Ties
+from jaxcliff.geometry.cones import Cones
+from jaxcliff.model.mdp import MDP
 from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.studies.learner import Policy, learn
 
 LEARNED = 65  # rewards on the ray at which a learner is asked
 
 
-@_checks.host_study
+@checks.host_study
 def ray(
     mdp: MDP,
     reward: Any,
@@ -38,8 +39,8 @@ def ray(
     `cliffs_along`. A learner, `policy` (mdp, rewards [B, S, A], key) → policies [B, S, A], is asked at `learned_t`, and
     `learned_tv` is how far it moves from what it learns at the start (the largest total variation over states).
     """
-    key = None if key is None else _checks.random_key(key)
-    start, stop = _checks.number(start, "start"), _checks.number(stop, "stop")
+    key = None if key is None else checks.random_key(key)
+    start, stop = checks.number(start, "start"), checks.number(stop, "stop")
     if not np.isfinite(stop):
         raise ValueError("a picture of a ray needs a finite stop")
     cones = Cones.of(mdp)

@@ -13,13 +13,14 @@ import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
-from jaxcliff import _checks, metrics, policies
-from jaxcliff.cliffs.cones import Array, Cones, float64
+from jaxcliff import metrics, policies
 from jaxcliff.cliffs.ray import cliffs_along
 from jaxcliff.cliffs.walls import solved
-from jaxcliff.mdp import MDP
+from jaxcliff.core import checks
+from jaxcliff.geometry.cones import Array, Cones, float64
+from jaxcliff.model.mdp import MDP
+from jaxcliff.operators.regularizers import Entropy
 from jaxcliff.policies import ActionSets, optimal_actions
-from jaxcliff.solvers.regularizers import Entropy
 from jaxcliff.solvers.solution import Solution, tie_tolerance_of
 from jaxcliff.solvers.solve import solve
 from jaxcliff.studies.learner import Policy, learn
@@ -27,7 +28,7 @@ from jaxcliff.studies.learner import Policy, learn
 Decide = Callable[[Array, Array], tuple[Array, Array, Array]]  # t, value -> optimal, suboptimal, policy
 
 
-@_checks.host_study
+@checks.host_study
 def phase_scan(
     mdp: MDP,
     reward: Any,
@@ -71,10 +72,10 @@ def phase_scan(
         point stands for. Attributes: `step_t`, and `farthest`, how far a border point along t is from the nearest exact
         cliff.
     """
-    key = None if key is None else _checks.random_key(key)
+    key = None if key is None else checks.random_key(key)
     over, values, cones = _checked(mdp, discounts, temperatures)
     ts = _increasing(ts, "ts")
-    tolerance = _checks.number(tolerance, "tolerance")
+    tolerance = checks.number(tolerance, "tolerance")
     if not 0 < tolerance < 1:
         raise ValueError(f"tolerance is a share of a step of the grid, between 0 and 1, not {tolerance}")
     base, along = cones.reward(reward), cones.reward(direction, "the direction")
@@ -159,7 +160,7 @@ def _checked(mdp: MDP, discounts: Any, temperatures: Any) -> tuple[str, Array, C
 
 
 def _increasing(numbers: Any, name: str) -> Array:
-    numbers = _checks.numbers(numbers, name)
+    numbers = checks.numbers(numbers, name)
     if numbers.ndim != 1 or len(numbers) < 2 or not (np.isfinite(numbers).all() and (np.diff(numbers) > 0).all()):
         raise ValueError(f"{name} must be at least two increasing, finite numbers")
     return numbers

@@ -6,13 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from jaxcliff import _checks, policies
-from jaxcliff.mdp import MDP, check_one
-from jaxcliff.solvers.regularizers import Entropy
+from jaxcliff import policies
+from jaxcliff.core import checks
+from jaxcliff.model.mdp import MDP, check_one
+from jaxcliff.operators.regularizers import Entropy
 from jaxcliff.solvers.solve import solve
 
 
-@_checks.host_study
+@checks.host_study
 def soft_against_hard(
     mdp: MDP,
     reward: Any = None,
@@ -37,14 +38,14 @@ def soft_against_hard(
         `undecided` if it is optimal; `position`.
     """
     check_one(mdp)
-    strengths = _checks.numbers(strengths, "strengths")
+    strengths = checks.numbers(strengths, "strengths")
     if strengths.ndim != 1 or not len(strengths) or not (np.isfinite(strengths) & (strengths > 0)).all():
         raise ValueError(f"strengths must be a list of positive numbers, not {strengths.tolist()}")
-    state = _checks.whole(state, "state", 0, mdp.num_states - 1)
-    positions = None if positions is None else _checks.numbers(positions, "positions")
+    state = checks.whole(state, "state", 0, mdp.num_states - 1)
+    positions = None if positions is None else checks.numbers(positions, "positions")
     if positions is not None and np.shape(positions) != (mdp.num_actions,):
         raise ValueError(f"positions are one number per action, [{mdp.num_actions}], not {list(np.shape(positions))}")
-    reward = mdp.reward if reward is None else _checks.array(reward, "the reward").astype(mdp.dtype)
+    reward = mdp.reward if reward is None else checks.array(reward, "the reward").astype(mdp.dtype)
     if reward.shape != mdp.reward.shape:
         raise ValueError(f"the reward must have shape {list(mdp.reward.shape)}, not {list(reward.shape)}")
     sol = solve(mdp, reward)

@@ -9,14 +9,15 @@ import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
-from jaxcliff import _checks, metrics, policies, theory
-from jaxcliff._numerics import cast, placed
+from jaxcliff import metrics, policies, theory
 from jaxcliff.cliffs.radius import NearestCliff, nearest_cliff
-from jaxcliff.mdp import MDP, check_one
+from jaxcliff.core import checks
+from jaxcliff.core.numerics import cast, placed
+from jaxcliff.model.mdp import MDP, check_one
+from jaxcliff.operators.regularizers import KL, Entropy, Sparsemax
 from jaxcliff.rewards import perturb
 from jaxcliff.solvers.evaluate import evaluate
 from jaxcliff.solvers.jacobian import soft_jacobian
-from jaxcliff.solvers.regularizers import KL, Entropy, Sparsemax
 from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.solvers.solve import solve
 from jaxcliff.studies.learner import Policy, learn
@@ -26,7 +27,7 @@ RUNGS = 25
 BISECTIONS = 32
 
 
-@_checks.host_study
+@checks.host_study
 def temperature_curve(
     mdp: MDP,
     reward: Any = None,
@@ -69,9 +70,9 @@ def temperature_curve(
     """
     check_one(mdp)
     if not isinstance(kind, str) or kind not in KINDS:
-        raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}, not {_checks.shown(kind)}")
-    key, count = _checks.random_key(key), _checks.whole(count, "count", 1)
-    reward = mdp.reward if reward is None else cast(_checks.array(reward, "the reward"), mdp.dtype)
+        raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}, not {checks.shown(kind)}")
+    key, count = checks.random_key(key), checks.whole(count, "count", 1)
+    reward = mdp.reward if reward is None else cast(checks.array(reward, "the reward"), mdp.dtype)
     hard = solve(mdp, reward)
     if hard.status.shape or not bool(hard.ok):
         raise ValueError(f"the temperature curve is that of one reward that can be solved: {hard.summary()}")
@@ -81,14 +82,14 @@ def temperature_curve(
     near = nearest_cliff(mdp, reward, tie_tolerance=tie_tolerance)
     if radius is None:
         radius = 2 * float(near.radius) if 0 < near.radius < np.inf else span / 20
-    ladder = np.geomspace(1e-3, 10, RUNGS) * span if strengths is None else _checks.numbers(strengths, "strengths")
+    ladder = np.geomspace(1e-3, 10, RUNGS) * span if strengths is None else checks.numbers(strengths, "strengths")
     if ladder.ndim != 1 or not len(ladder) or not (np.isfinite(ladder) & (ladder > 0)).all():
         raise ValueError(f"strengths must be a list of positive numbers, not {strengths}")
     ladder = np.sort(ladder)
     if base is None:
         legal = np.ones(mdp.reward.shape, bool) if mdp.legal is None else np.asarray(mdp.legal)
         base = legal.astype(mdp.dtype) / np.sum(legal, axis=-1, keepdims=True).astype(mdp.dtype)
-    base = cast(_checks.array(base, "the base policy"), mdp.dtype)
+    base = cast(checks.array(base, "the base policy"), mdp.dtype)
 
     ball_key, learner_key = jax.random.split(key)
     ball = perturb.ball(ball_key, mdp, radius, count, reward=reward)

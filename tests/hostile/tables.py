@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse
 
 import jaxcliff as jc
-from jaxcliff import cli
+from jaxcliff.cli import main as cli
 from jaxcliff.figures import style
 from tests.hostile import Row
 

@@ -12,8 +12,8 @@ class Mutant(NamedTuple):
     """One fault.
 
     Attributes:
-        symbol: the dotted name of a function, method, class or constant: `jaxcliff.cliffs.beside.Ties.limits`. If it is
-            not there, the only definition that ends like it.
+        symbol: the dotted name of a function, method, class or constant: `jaxcliff.geometry.beside.Ties.limits`. If it
+            is not there, the only definition that ends like it.
         fault: what goes wrong, in a few words.
         old, new: the text, which occurs once in the source of the symbol, and what takes its place.
         test: the node id of a test that fails then, without `tests/test_`.

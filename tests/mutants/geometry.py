@@ -2,7 +2,7 @@
 
 from tests.mutants import Mutant
 
-CONES, RADIUS = "jaxcliff.cliffs.cones", "jaxcliff.cliffs.radius"
+CONES, RADIUS = "jaxcliff.geometry.cones", "jaxcliff.cliffs.radius"
 
 NORMALS = "radius.py::test_normals_gaps_and_norms_belong_together"
 UNDECIDED = "verdicts.py::test_undecided_ties_are_named_wherever_ties_are"
@@ -80,49 +80,49 @@ GAPS_AND_NORMS = (
         "rays.py::test_a_true_reward_jumps_where_the_value_does_not",
     ),
     Mutant(
-        "jaxcliff.rewards.family.Entries.fit",
+        "jaxcliff.geometry.family.Entries.fit",
         "entries that do not count move as well",
         "np.where(np.asarray(mdp.decisions), self.scale, 0.0)",
         "1 * self.scale",
         f"{NORMALS}[proper]",
     ),
     Mutant(
-        "jaxcliff.rewards.family.DUAL",
+        "jaxcliff.geometry.family.DUAL",
         "the dual of the 2-norm is the 1-norm",
         '"2": 2.0',
         '"2": 1.0',
         f"{NORMALS}[garnet]",
     ),
     Mutant(
-        "jaxcliff.rewards.family._centre",
+        "jaxcliff.geometry.family._centre",
         "in the quotient by constants, the sup norm's dual is taken from the mean",
         "np.median(g, axis=-1, keepdims=True)",
         "g.mean(axis=-1, keepdims=True)",
         "small_geometry.py::test_parameters_that_may_stay_level_keep_the_sum",
     ),
     Mutant(
-        "jaxcliff.rewards.family._centre",
+        "jaxcliff.geometry.family._centre",
         "in the quotient by constants, the 2-norm is taken from 0",
         "return g.mean(axis=-1, keepdims=True)",
         "return 0 * g",
         "small_geometry.py::test_weights_that_keep_their_sum_have_a_norm_of_their_own",
     ),
     Mutant(
-        "jaxcliff.rewards.family._centre",
+        "jaxcliff.geometry.family._centre",
         "in the quotient by constants, the 1-norm's dual is taken from the mean",
         "(g.max(axis=-1, keepdims=True) + g.min(axis=-1, keepdims=True)) / 2",
         "g.mean(axis=-1, keepdims=True)",
         "small_geometry.py::test_weights_that_keep_their_sum_have_a_norm_of_their_own",
     ),
     Mutant(
-        "jaxcliff.rewards.family._steepest",
+        "jaxcliff.geometry.family._steepest",
         "the steepest change in the 1-norm goes the wrong way",
         "return -eye[largest] *",
         "return eye[largest] *",
         "radius.py::test_nothing_flips_before_the_radius_and_the_named_pair_behind_it[contexts]",
     ),
     Mutant(
-        "jaxcliff.rewards.family.Entries.reach",
+        "jaxcliff.geometry.family.Entries.reach",
         "what the smallest gap promises forgets how far a component reaches",
         "return float(_norms(self.scale, check_norm(norm), axis=0).max())",
         "return 1.0",
@@ -223,7 +223,7 @@ DISTANCES = (
         "small_geometry.py::test_two_arms_flip_as_their_difference_does",
     ),
     Mutant(
-        "jaxcliff.rewards.family.Directions.draw",
+        "jaxcliff.geometry.family.Directions.draw",
         "noise in weights changes their sum",
         "return theta - theta.mean(axis=-1, keepdims=True) if self.balanced else theta",
         "return theta",
@@ -247,42 +247,42 @@ DISTANCES = (
 
 REPAIRS = (
     Mutant(
-        "jaxcliff.cliffs.programme.Programme.__init__",
+        "jaxcliff.geometry.programme.Programme.__init__",
         "a change of reward works against its wall",
         "self.wall, self.wall_right = sparse.hstack([own, -values]), -known",
         "self.wall, self.wall_right = sparse.hstack([-own, -values]), -known",
         "repair.py::test_an_action_that_is_behind_is_put_ahead",
     ),
     Mutant(
-        "jaxcliff.cliffs.programme.Programme.__init__",
+        "jaxcliff.geometry.programme.Programme.__init__",
         "a change of reward has no effect on the policy's own values",
         "sparse.hstack([-own, values]), known",
         "sparse.hstack([0 * own, values]), known",
         "repair.py::test_an_action_that_is_behind_is_put_ahead",
     ),
     Mutant(
-        "jaxcliff.cliffs.programme.Programme.__init__",
+        "jaxcliff.geometry.programme.Programme.__init__",
         "walls of states that are not looked at have to hold",
         "cones.walls(actions) & looked_at[:, None]",
         "cones.walls(actions)",
         "small_geometry.py::test_states_that_cannot_be_reached_need_no_mending",
     ),
     Mutant(
-        "jaxcliff.cliffs.programme.Programme._solve",
+        "jaxcliff.geometry.programme.Programme._solve",
         "weights are mended by changing their sum",
         "if self.family.balanced:",
         "if False:",
         "repair.py::test_weights_of_a_mixture_are_moved_with_their_sum_kept",
     ),
     Mutant(
-        "jaxcliff.cliffs.programme.Programme._solve",
+        "jaxcliff.geometry.programme.Programme._solve",
         "terminal states may be worth anything",
         "bounds[2 * n + self.ends] = 0.0",
         "bounds[2 * n + self.ends] = [-np.inf, np.inf]",
         f"{MENDED}[proper-inf]",
     ),
     Mutant(
-        "jaxcliff.cliffs.programme.Programme.smallest_change",
+        "jaxcliff.geometry.programme.Programme.smallest_change",
         "walls that have nothing to do with a conflict are named",
         "> 1e-9",
         ">= 0",

@@ -2,7 +2,7 @@
 
 from tests.mutants import Mutant
 
-WALK = "jaxcliff.cliffs.walk"
+WALK = "jaxcliff.geometry.walk"
 
 UNDECIDED = "verdicts.py::test_undecided_ties_are_named_wherever_ties_are"
 GALLERY = "maps.py::test_a_gallery_of_known_polygons"
@@ -11,42 +11,42 @@ FOUR_ARMS = "small_geometry.py::test_sampled_weights_of_four_arms_are_known"
 
 RAYS = (
     Mutant(
-        "jaxcliff.cliffs.beside.Ties.limits",
+        "jaxcliff.geometry.beside.Ties.limits",
         "the tie tolerance of rays and maps is a gap and no share of the span",
         "self.tolerance * self.spans(parts, points)",
         "self.tolerance * np.ones(len(points))",
         "small_geometry.py::test_ties_of_rays_and_maps_are_in_units_of_the_span",
     ),
     Mutant(
-        "jaxcliff.cliffs.beside.Ties.spans",
+        "jaxcliff.geometry.beside.Ties.spans",
         "the value 0 of an end does not belong to the span",
         "high, low = np.maximum(high, 0), np.minimum(low, 0)",
         "high, low = 1 * high, 1 * low",
         "small_geometry.py::test_ties_of_rays_and_maps_are_in_units_of_the_span",
     ),
     Mutant(
-        "jaxcliff.cliffs.beside.Ties.beside",
+        "jaxcliff.geometry.beside.Ties.beside",
         "beside a tie the policy is the first best one and not the one that the direction prefers",
         "return self.improved(actions, parts, directions, tied & everything, 0 * blur)",
         "return actions",
         DEGENERATE,
     ),
     Mutant(
-        "jaxcliff.cliffs.beside.Ties.beside",
+        "jaxcliff.geometry.beside.Ties.beside",
         "what is optimal for the direction need not be optimal at the point",
         "tied & everything, 0 * blur)",
         "everything, 0 * blur)",
         DEGENERATE,
     ),
     Mutant(
-        "jaxcliff.cliffs.beside.Ties.verdict",
+        "jaxcliff.geometry.beside.Ties.verdict",
         "whatever can tie along a ray does",
         "optimal = sets & (alone | (gap + bound <= threshold[:, None, None]))",
         "optimal = 1 * sets > 0",
         UNDECIDED,
     ),
     Mutant(
-        "jaxcliff.cliffs.beside.blurred",
+        "jaxcliff.geometry.beside.blurred",
         "the place of a wall is as exact as its gaps",
         "return error + away[:, None]",
         "return error + 0 * away[:, None]",
@@ -95,21 +95,21 @@ RAYS = (
         DEGENERATE,
     ),
     Mutant(
-        "jaxcliff.cliffs.jumps.heights",
+        "jaxcliff.geometry.jumps.heights",
         "a jump is weighed by the visits of the policy after it",
         "share = visits[own] / visits[own].sum(axis=-1, keepdims=True)",
         "share = visits[other] / visits[other].sum(axis=-1, keepdims=True)",
         "rays.py::test_a_true_reward_jumps_where_the_value_does_not",
     ),
     Mutant(
-        "jaxcliff.cliffs.jumps.heights",
+        "jaxcliff.geometry.jumps.heights",
         "the true return jumps the other way",
         "true[after] - true[before]",
         "true[before] - true[after]",
         "maps.py::test_edges_say_how_high_they_are",
     ),
     Mutant(
-        "jaxcliff.cliffs.jumps.heights",
+        "jaxcliff.geometry.jumps.heights",
         "the height of a cliff counts both what goes and what comes",
         "np.abs(chosen[own] - chosen[other]).sum(axis=-1) / 2",
         "np.abs(chosen[own] - chosen[other]).sum(axis=-1)",
@@ -175,7 +175,7 @@ MAPS = (
         "small_geometry.py::test_a_tie_all_over_a_region_ends_with_a_switch_elsewhere",
     ),
     Mutant(
-        "jaxcliff.cliffs.polygons.precision",
+        "jaxcliff.geometry.polygons.precision",
         "vertices are placed to a ten-millionth of the extent",
         "return ROUNDING + EPSILON * np.abs(points).max(axis=-1)",
         "return 1e-7 + EPSILON * np.abs(points).max(axis=-1)",

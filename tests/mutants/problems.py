@@ -145,14 +145,14 @@ MUTANTS = (
         "scores.py::test_ragged_contexts_are_several_tables_that_hardly_pad[0]",
     ),
     Mutant(
-        "jaxcliff.labels.Labels.action",
+        "jaxcliff.core.labels.Labels.action",
         "an action is called as in the first state",
         "self.actions[state] if self.per_state",
         "self.actions[0] if self.per_state",
         FORMS,
     ),
     Mutant(
-        "jaxcliff.mdp._fill",
+        "jaxcliff.model.mdp._fill",
         "episodes begin in terminal states too",
         "np.ones(mdp.num_states, bool) if mdp.terminal is None else ~mdp.terminal",
         "np.ones(mdp.num_states, bool)",

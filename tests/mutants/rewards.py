@@ -157,14 +157,14 @@ PERTURBED = (
         "perturb.py::test_a_ball_is_filled_uniformly_and_reports_its_norms[2]",
     ),
     Mutant(
-        "jaxcliff._numerics.norm_of",
+        "jaxcliff.core.numerics.norm_of",
         "entries that do not count are in a norm",
         "size = jnp.where(counts, jnp.abs(reward - other), 0)",
         "size = jnp.abs(reward - other)",
         "perturb.py::test_a_sphere_is_at_its_distance_in_every_direction[2-2]",
     ),
     Mutant(
-        "jaxcliff._numerics.norm_of",
+        "jaxcliff.core.numerics.norm_of",
         "the root of a norm is forgotten",
         "axis=(-2, -1)) ** (1 / p)",
         "axis=(-2, -1))",

@@ -2,91 +2,91 @@
 
 from tests.mutants import Mutant
 
-SOFT, DIVERGENCES = "jaxcliff.solvers.regularizers", "jaxcliff.solvers.divergences"
+SOFT, DIVERGENCES = "jaxcliff.operators.regularizers", "jaxcliff.operators.divergences"
 
 EARNS_AND_PAYS = "regularizers.py::test_the_value_is_what_the_policy_earns_and_pays"
 NEAR_THE_BASE = "shared.py::test_policies_near_the_base_are_evaluated_through_it[garnet]"
 
 METHODS = (
     Mutant(
-        "jaxcliff.solvers.operators.mask_illegal",
+        "jaxcliff.operators.selection.mask_illegal",
         "illegal actions are worth 0",
         "jnp.where(legal, q, jnp.finfo(q.dtype).min)",
         "jnp.where(legal, q, 0)",
         "bounds.py::test_error_never_exceeds_its_bound[float64-masked]",
     ),
     Mutant(
-        "jaxcliff.solvers.operators.distributions",
+        "jaxcliff.operators.selection.distributions",
         "a policy may have mass on illegal actions",
         "& (outside <= 1e-5) ",
         "",
         "evaluate.py::test_occupancy_refuses_what_evaluate_refuses",
     ),
     Mutant(
-        "jaxcliff.solvers.operators.Average.rounding",
+        "jaxcliff.operators.selection.Average.rounding",
         "the rounding of a mean is left out",
         "drift + (2 * self.probabilities.shape[-1] + 4) * u",
         "0 * drift",
         "evaluate.py::test_gaps_of_an_averaged_bandit_stay_within_their_bound",
     ),
     Mutant(
-        "jaxcliff.solvers.policy_iteration.improve_policies",
+        "jaxcliff.solvers.methods.policy_iteration.improve_policies",
         "actions are switched to what is worse",
         "advantage = (best - own) * (1 - 4 * u)",
         "advantage = (own - best) * (1 - 4 * u)",
         "shared.py::test_sweeps_that_do_not_suffice_are_followed_by_solves",
     ),
     Mutant(
-        "jaxcliff.solvers.newton.newton",
+        "jaxcliff.solvers.methods.newton.newton",
         "a step of Newton's has no bonus",
         'bonus = v - contract("bsa,bsa->bs", policy, q)',
         "bonus = 0 * v",
         "regularizers.py::test_soft_policy_iteration_is_newtons_method[entropy]",
     ),
     Mutant(
-        "jaxcliff.solvers.loop.iterate",
+        "jaxcliff.core.loop.iterate",
         "a lane that has finished goes on with its neighbours",
         "jnp.where(along(on, old), new, old)",
         "jnp.where(along(on | True, old), new, old)",
         "transformations.py::test_a_lane_that_has_finished_stands_still",
     ),
     Mutant(
-        "jaxcliff.solvers.methods._assemble",
+        "jaxcliff.solvers.plans._assemble",
         "values out of range are no failure",
         "jnp.where(batch.failed | finite, batch.status, int(Status.OUT_OF_RANGE))",
         "1 * batch.status",
         "extremes.py::test_overflow_is_a_status_and_underflow_a_bound[value_iteration]",
     ),
     Mutant(
-        "jaxcliff.solvers.factorize.factor",
+        "jaxcliff.solvers.methods.factorize.factor",
         "the mean is taken off where a level is pinned, and nowhere else",
         "if not mdp.pinned:",
         "if mdp.pinned:",
         "shared.py::test_advantages_are_those_of_the_base_policy[garnet]",
     ),
     Mutant(
-        "jaxcliff.solvers.factorize._normals",
+        "jaxcliff.solvers.methods.factorize._normals",
         "a normal has no entry of the action itself",
         ".add(1)",
         ".add(0)",
         "shared.py::test_advantages_are_those_of_the_base_policy[garnet]",
     ),
     Mutant(
-        "jaxcliff.solvers.factorize.evaluate_nearby",
+        "jaxcliff.solvers.methods.factorize.evaluate_nearby",
         "policies beyond the capacity are evaluated too",
         "(rank[:, -1] <= size) & ~batch.failed",
         "~batch.failed",
         NEAR_THE_BASE,
     ),
     Mutant(
-        "jaxcliff.solvers.factorize.evaluate_nearby",
+        "jaxcliff.solvers.methods.factorize.evaluate_nearby",
         "of several switches the last one counts",
         "rank = jnp.cumsum(differs, axis=-1, dtype=jnp.int32)",
         "rank = differs.astype(jnp.int32)",
         NEAR_THE_BASE,
     ),
     Mutant(
-        "jaxcliff.solvers.factorize.evaluate_nearby",
+        "jaxcliff.solvers.methods.factorize.evaluate_nearby",
         "advantages are those of values with another level",
         "ahead = ahead - batch.discount * jnp.mean(values, axis=-1)[:, None, None]",
         "ahead = 1 * ahead",
@@ -96,56 +96,56 @@ METHODS = (
 
 BLOCKWISE = (
     Mutant(
-        "jaxcliff.solvers.value_iteration._ahead",
+        "jaxcliff.solvers.methods.value_iteration._ahead",
         "changes that are no series are added up",
         "rest <= ALIGNED",
         "rest <= jnp.inf",
         "value_iteration.py::test_only_series_are_added_up",
     ),
     Mutant(
-        "jaxcliff.solvers.value_iteration._ahead",
+        "jaxcliff.solvers.methods.value_iteration._ahead",
         "errors that change their sign are left",
         "jnp.where(near, ahead[1] * now[1], 0)",
         "0 * v",
         "value_iteration.py::test_only_series_are_added_up",
     ),
     Mutant(
-        "jaxcliff.solvers.value_iteration._ahead",
+        "jaxcliff.solvers.methods.value_iteration._ahead",
         "two errors at once are taken for one",
         "jnp.stack([v - middle, v - last])",
         "jnp.stack([v - last, v - last])",
         "value_iteration.py::test_only_series_are_added_up",
     ),
     Mutant(
-        "jaxcliff.solvers.value_iteration._ahead",
+        "jaxcliff.solvers.methods.value_iteration._ahead",
         "a series may be slower than the problem",
         "(jnp.abs(ahead) <= batch.steps)",
         "(ahead == ahead)",
         "value_iteration.py::test_only_series_are_added_up",
     ),
     Mutant(
-        "jaxcliff.solvers.value_iteration.go_on",
+        "jaxcliff.solvers.methods.value_iteration.go_on",
         "a lane that went astray takes it for a rounding floor",
         "jnp.where(failed & (failures <= MISSES), jnp.inf, mark)",
         "1 * mark",
         "value_iteration.py::test_steps_too_far_cost_time_and_no_accuracy",
     ),
     Mutant(
-        "jaxcliff.solvers.value_iteration.go_on",
+        "jaxcliff.solvers.methods.value_iteration.go_on",
         "a lane may go astray for ever",
         " & (failures < MISSES)",
         "",
         "value_iteration.py::test_steps_too_far_cost_time_and_no_accuracy",
     ),
     Mutant(
-        "jaxcliff.solvers.value_iteration.begin",
+        "jaxcliff.solvers.methods.value_iteration.begin",
         "values found in float32 stay in units of the largest reward",
         "found = state.h.astype(h.dtype) * unit",
         "found = state.h.astype(h.dtype)",
         "blocks.py::test_a_search_in_float32_reaches_no_other_answer",
     ),
     Mutant(
-        "jaxcliff.solvers.value_iteration.go_on",
+        "jaxcliff.solvers.methods.value_iteration.go_on",
         "a soft lane that gives up has finished",
         "finished if inverse is None else finished & (state.failures < FAILURES)",
         "finished",
@@ -166,7 +166,7 @@ BLOCKWISE = (
         "blocks.py::test_certificates_hold_however_values_were_found[sweeps]",
     ),
     Mutant(
-        "jaxcliff.solvers.methods.counts",
+        "jaxcliff.solvers.plans.counts",
         "sweeps that prepare for a method are among its steps",
         ' or stage != "sweeps"',
         " or bool(stage)",
@@ -176,14 +176,14 @@ BLOCKWISE = (
 
 VISITS = (
     Mutant(
-        "jaxcliff.solvers.linear.policy_system",
+        "jaxcliff.solvers.methods.linear.policy_system",
         "an episode goes on from its end",
         "chain = jnp.where(mdp.terminal[:, None], 0, chain)",
         "chain = 1 * chain",
         "evaluate.py::test_what_follows_an_end_does_not_count",
     ),
     Mutant(
-        "jaxcliff.solvers.linear.policy_system",
+        "jaxcliff.solvers.methods.linear.policy_system",
         "the matrix is not deflated, and its start is",
         "system + discount / mdp.num_states",
         "system",

@@ -1,0 +1,1 @@
+"""What knows no decision problem: records, numbers, labels, checks, devices, the loop of every fixed point."""

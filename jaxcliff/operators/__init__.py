@@ -1,0 +1,1 @@
+"""What happens to the action values of a state: selections, regularised maxima, divergences."""

@@ -1,0 +1,1 @@
+"""The atlas of a problem: its chapters, its verdict, its folder."""

@@ -1,0 +1,325 @@
+"""The atlas of a problem: its verdict in words, and every map as a figure, as data, and in plain words.
+
+Chapters are written as they are finished, so that an interrupted run leaves what it had.
+"""
+
+import dataclasses
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from jaxcliff import figures, studies
+from jaxcliff.cliffs.census import census
+from jaxcliff.cliffs.radius import NearestCliff, nearest_cliff
+from jaxcliff.core.labels import Labels, brief
+from jaxcliff.geometry import family
+from jaxcliff.model.mdp import MDP
+from jaxcliff.model.transitions import Dense, Successors
+from jaxcliff.problems.bandits import contextual_bandit
+from jaxcliff.report import folder, verdict
+from jaxcliff.rewards import perturb
+from jaxcliff.solvers.solve import solve
+
+BRITTLE = 8  # states whose margins set the scale of the maps
+NOISE = 0.1  # of the span, between rewards that are compared
+BUDGET = 0.1  # of total variation, for which a temperature is named
+CONTEXTS = 24  # of a table of scores that the map of weights shows
+CENSUS_WORK = 2 * 10**10  # multiplications; fewer rewards are compared in larger problems
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What an atlas is about: a problem; for a table of scores, its components, their names, how they were found."""
+
+    name: str
+    mdp: MDP
+    rewards: Any = None
+    names: tuple[str, ...] = ()
+    found: str = ""
+
+    @property
+    def heading(self) -> str:
+        """The first paragraph of README.txt, by which the folder is known."""
+        lines = [f"{brief(self.name)}: {self.mdp!r}"]
+        if self.names:
+            found = self.found or f"Reward models: {', '.join(map(brief, self.names))}."
+            lines.append(f"{found} The base is the mean of the models.")
+        number = folder.fingerprint(self.mdp.labels, (self.name, *self.names), (self.mdp, self.rewards))
+        heading = "\n".join([*lines, f"Problem {number}"])
+        return heading.encode("utf-8", "backslashreplace").decode()
+
+
+@dataclasses.dataclass(frozen=True)
+class Chapter:
+    """One finished study with its picture and its reading."""
+
+    name: str
+    data: xr.Dataset
+    figure: Figure
+    text: str
+
+
+def write(
+    subject: Subject,
+    out: Path,
+    *,
+    seed: int,
+    count: int,
+    quick: bool,
+    say: Callable[[str], None],
+    replace: bool = False,
+    tie_tolerance: float | None = None,
+) -> None:
+    """Makes the folder `out`: README.txt, and per chapter a PNG, a PDF and the data as zarr.
+
+    The atlas of the same problem is written over; that of another one is refused, or removed first with `replace`.
+    """
+    began = time.perf_counter()
+    text = [subject.heading]
+    folder.make_room(out, text[0], replace=replace)
+    say(text[0])
+    near = nearest_cliff(subject.mdp, tie_tolerance=tie_tolerance)
+    text.append(verdict.words(subject.mdp, near))
+    say("\n" + text[1])
+
+    def save() -> None:
+        (out / folder.README).write_text("\n\n".join(text) + "\n", encoding="utf-8")
+
+    save()
+    for chapter in chapters(subject, near, jax.random.key(seed), count, quick):
+        chapter.data.attrs |= {"name": subject.name, "seed": seed, "tie_tolerance": near.walls.tie_tolerance}
+        chapter.data.to_zarr(out / f"{chapter.name}.zarr", mode="w", consolidated=False)
+        for suffix, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
+            chapter.figure.savefig(out / f"{chapter.name}.{suffix}", dpi=300, metadata=metadata)
+        files = f"{chapter.name}.png, {chapter.name}.pdf (data: {chapter.name}.zarr)"
+        text.append(f"{files}\n{textwrap.fill(chapter.text, 100)}")
+        save()
+        say(f"\n{text[-1]}")
+    say(f"\n{time.perf_counter() - began:.0f} s of computing; see {out}/")
+
+
+def chapters(subject: Subject, near: NearestCliff, key: Any, count: int, quick: bool) -> Iterator[Chapter]:
+    """The studies that fit the subject, one after the other."""
+    mdp, tie = subject.mdp, near.walls.tie_tolerance
+    keys = jax.random.split(key, 4)
+    if subject.rewards is not None and len(subject.rewards) > 1:
+        yield _weights(subject, tie)
+        yield _aggregation(subject, keys[1], count, quick, tie)
+    elif np.isfinite(near.margin):
+        yield _phase(mdp, near, quick)
+        yield _ray(mdp, near)
+    yield _flips(mdp, keys[0], count, tie)
+    yield _radius(mdp, near, keys[3], count)
+    yield _temperature(mdp, keys[2], quick, tie)
+
+
+def _scale(near: NearestCliff) -> float:
+    """A change of reward at which several states have flipped."""
+    walls = near.walls
+    margins = np.sort(np.where(walls.tied | walls.undecided, np.inf, walls.margin).min(axis=-1))
+    return float(margins[np.isfinite(margins)][:BRITTLE].max())
+
+
+def _directions(near: NearestCliff) -> tuple[Any, Any]:
+    """The steepest changes towards the two nearest walls that are no ties and do not share a state."""
+    margin = np.where(near.walls.tied | near.walls.undecided, np.inf, near.walls.margin)
+    found: list[tuple[int, int]] = []
+    for flat in np.argsort(margin, axis=None):
+        s, a = np.unravel_index(flat, margin.shape)
+        if len(found) < 2 and np.isfinite(margin[s, a]) and s not in [state for state, _ in found]:
+            found.append((int(s), int(a)))
+    if len(found) < 2:  # one state decides: a second action, or the same once more
+        state, action = found[0]
+        others = [int(a) for a in np.argsort(margin[state]) if a != action and np.isfinite(margin[state, a])]
+        found.append((state, others[0] if others else action))
+    return tuple(-np.sign(np.round(near.walls.normals(s, a), 12)) for s, a in found)  # type: ignore[return-value]
+
+
+def _phase(mdp: MDP, near: NearestCliff, quick: bool) -> Chapter:
+    x, y = _directions(near)
+    reach = 5 * _scale(near)
+    pixels, regions = (96, 500) if quick else (256, 4000)
+    extent = (-reach, reach, -reach, reach)
+    options: dict[str, Any] = {"pixels": pixels, "max_regions": regions, "tie_tolerance": near.walls.tie_tolerance}
+    ds = studies.phase_diagram(mdp, None, x, y, extent, progress=True, **options)
+    radius = ds.attrs["plane_radius"]
+    inside = f"Nothing switches inside the circle, of radius {radius:.3g}." if radius > 0 else "The base is on a cliff."
+    if near.undecided and not near.tied:
+        inside = "Whether the base is on a cliff is undecided."
+    text = (
+        "The optimal policy when the reward is changed along two directions at once, those towards its two most "
+        f"brittle states. Every patch is one policy, exactly: {ds.sizes['region']} policies and {ds.sizes['edge']} "
+        f"borders within {reach:.3g} of the base (cross). Thick borders are jumps where the policy goes. {inside} "
+        f"At the farthest, {int(ds.states_changed.max())} states have changed.{_lacking(ds)}"
+    )
+    return Chapter("phase", ds, figures.phase_diagram(ds), text)
+
+
+def _unsure(ds: xr.Dataset) -> str:
+    """What is undecided in a map or on a ray; '' for most."""
+    policies = int(ds.undecided.any(["state", "action"]).sum())
+    start = " It is undecided whether actions tie at the start." if ds.attrs.get("undecided_start") else ""
+    return f"{start} In {policies} policies it is undecided whether some actions tie." if policies else start
+
+
+def _lacking(ds: xr.Dataset) -> str:
+    """What a map lacks, and what is undecided in it; '' for most."""
+    words = _unsure(ds)
+    if ds.attrs["stopped"]:
+        words += f" The map stopped at {ds.sizes['region']:,} policies and is not complete."
+    elif not ds.attrs["complete"]:
+        words += " The map is not complete: the arithmetic could not follow every border to its other side."
+    return words
+
+
+def _ray(mdp: MDP, near: NearestCliff) -> Chapter:
+    x, _ = _directions(near)
+    ds = studies.ray(mdp, None, x, stop=3 * _scale(near), tie_tolerance=near.walls.tie_tolerance)
+    kinks = int((ds.visited_tv > 1e-9).sum())
+    text = (
+        f"The same along one direction, that towards the nearest cliff: {ds.sizes['breakpoint']} cliffs, "
+        f"{kinks} of them where the policy goes. The optimal return (above) has no jump anywhere; the policy (below) "
+        f"does nothing but jump.{_unsure(ds)}"
+    )
+    return Chapter("ray", ds, figures.ray(ds), text)
+
+
+def _weights(subject: Subject, tie: Any) -> Chapter:
+    mdp, rewards = subject.mdp, np.asarray(subject.rewards)
+    names = tuple(subject.names)
+    called = [brief(name) for name in names]
+    if len(rewards) == 2:
+        ds = studies.ray(mdp, rewards[0], rewards[1] - rewards[0], tie_tolerance=tie)
+        text = (
+            f"From {called[0]} alone (t = 0) to {called[1]} alone (t = 1): {ds.sizes['breakpoint']} cliffs, all exact. "
+            f"On the way {int(ds.states_changed.max())} contexts change their answer.{_unsure(ds)}"
+        )
+        return Chapter("weights", ds, figures.ray(ds), text)
+    mdp, rewards = _most_brittle(mdp, rewards[:3], tie)
+    near = nearest_cliff(mdp, rewards.mean(axis=0), family=family.weights(rewards), tie_tolerance=tie)
+    ds = studies.phase_diagram(mdp, weights_of=rewards, max_regions=20_000, tie_tolerance=tie, progress=True)
+    rest = f" ({', '.join(called[3:])} left out of the picture)" if len(names) > 3 else ""
+    text = (
+        f"Which answers win under which weights of {', '.join(called[:3])}{rest}, in the {mdp.num_states} contexts "
+        f"that are nearest to a change: {ds.sizes['region']:,} policies, exactly. The cross is equal weights; from "
+        f"there the nearest change is {float(near.radius):.3g} away (the most that any weight moves).{_lacking(ds)}"
+    )
+    return Chapter("weights", ds, figures.weight_triangle(ds, names=names[:3]), text)  # type: ignore[arg-type]
+
+
+def _most_brittle(mdp: MDP, rewards: np.ndarray, tie: Any) -> tuple[MDP, np.ndarray]:
+    """The contexts whose answers change first when the weights leave equality: a picture of all would be black."""
+    middle = rewards.mean(axis=0)
+    near = nearest_cliff(mdp, middle, family=family.weights(rewards), tie_tolerance=tie)
+    chosen = sorted(m.state for m in near.ranking(CONTEXTS)) or [0]
+    labels = Labels([mdp.labels.states[s] for s in chosen], [mdp.labels.actions[s] for s in chosen])
+    legal = None if mdp.legal is None else mdp.legal[np.array(chosen)]
+    return contextual_bandit(middle[chosen], legal=legal).replace(labels=labels), rewards[:, chosen]
+
+
+def _aggregation(subject: Subject, key: Any, count: int, quick: bool, tie: Any) -> Chapter:
+    count = min(count, 32 if quick else 128)
+    options: dict[str, Any] = {"key": key, "count": count, "names": subject.names, "tie_tolerance": tie}
+    ds = studies.aggregation_stability(subject.mdp, subject.rewards, **options)
+    moves = ds.breakpoint.fillna(np.inf).values
+    text = (
+        f"What one reward model can do to the mean of all. An error of {float(ds.radius.min()):.3g} in one alone "
+        f"flips some answer, {ds.attrs['joint_radius']:.3g} if all err alike. "
+        if np.isfinite(ds.attrs["joint_radius"])
+        else "No error of the reward models changes any answer: there is nothing to choose. "
+    )
+    if np.isfinite(moves).any():
+        first = brief(ds.component.values[moves.argmin()])
+        text += (
+            f"From equal weights towards {first} alone, the first answer flips after "
+            f"{100 * float(moves.min()):.2g}% of the way."
+        )
+    else:
+        text += "Going from equal weights towards one of them alone flips no answer."
+    return Chapter("aggregation", ds, figures.aggregation_stability(ds), text)
+
+
+def _flips(mdp: MDP, key: Any, count: int, tie: Any) -> Chapter:
+    ds = studies.flip_frequency(mdp, key=key, count=count, tie_tolerance=tie, progress=True)
+    return Chapter("flips", ds, figures.flip_frequency(ds), read_flips(ds))
+
+
+def _radius(mdp: MDP, near: NearestCliff, key: Any, count: int) -> Chapter:
+    span = float(solve(mdp).span) or 1.0
+    if isinstance(mdp.transitions, Dense | Successors):  # every reward has a policy, every policy a matrix
+        count = min(count, max(64, CENSUS_WORK // (mdp.num_states**2 * mdp.reward.size)))
+    rewards = perturb.gaussian(key, mdp, span * NOISE, max(count, 8)).rewards
+    found = census(mdp, rewards, tie_tolerance=near.walls.tie_tolerance)
+    own, radius = float(near.radius), found.radius[np.isfinite(found.radius)]
+    nearer = float(np.mean(found.radius < own))
+    middle = f"half of them have a cliff within {np.median(radius):.3g}" if radius.size else "none has a cliff"
+    itself = (
+        f"The cliff of the reward itself is at {own:.3g} (black), and {nearer:.0%} of the others are nearer to one."
+    )
+    stands = "It is undecided whether the reward itself stands on a cliff."
+    if near.tied:
+        stands = "The reward itself stands on a cliff."
+    text = (
+        f"How unusual this reward is: {len(found.radius):,} rewards like it, each entry moved at random by "
+        f"{NOISE:.0%} of the span; {middle}. {stands if near.tied or near.undecided else itself} "
+        "The dashed line is what their smallest gaps alone promise."
+    )
+    return Chapter("radius", found.to_dataset(), figures.radius_distribution(found.to_dataset(), mark=own), text)
+
+
+def _temperature(mdp: MDP, key: Any, quick: bool, tie: Any) -> Chapter:
+    span = float(solve(mdp).span) or 1.0
+    ladder = np.geomspace(1e-3, 3, 7 if quick else 13) * span
+    options: dict[str, Any] = {"strengths": ladder, "count": 16 if quick else 48, "tie_tolerance": tie}
+    ds = studies.temperature_curve(mdp, key=key, progress=True, **options)
+    moved = (ds.sensitivity * ds.distance).values
+    enough = ladder[moved <= BUDGET]
+    radius, steps = ds.attrs["radius"], float(mdp.steps)
+    safe = radius * steps / (2 * np.arctanh(BUDGET))
+    found = (
+        f"On these rewards α = {enough[0]:.3g} was enough; it gives away "
+        f"{float(ds.lost.sel(strength=enough[0])):.3g}, where the optimal return is {ds.attrs['best_return']:.3g}."
+        if len(enough)
+        else "On these rewards no strength of this ladder was enough."
+    )
+    text = (
+        "Entropy regularisation: what it buys (left), costs (middle), and how wide it makes the nearest cliff (right). "
+        f"To move by at most {BUDGET:g} in total variation when the reward is off by {radius:.3g}, α = {safe:.3g} is "
+        f"enough for certain (the tanh bound). {found}"
+    )
+    return Chapter("temperature", ds, figures.temperature_curve(ds), text)
+
+
+def read_flips(ds: xr.Dataset) -> str:
+    """The flips figure in words, with the numbers of this run."""
+    safe, tied = ds.attrs["safe_radius"], int((ds.decision & (ds.optimal.sum("action") > 1)).sum())
+    unsure = int(ds.base_undecided.sum())
+    has = "state has" if tied == 1 else "states have"
+    radius = ds.attrs["telling_radius"]
+    telling = ds.sel(radius=radius)
+    names = ds.state_name.values if "state_name" in ds.coords else [f"state {s}" for s in ds.state.values]
+    flips = telling.flips.values
+    worst = "; ".join(f"{brief(names[s])} ({flips[s]:.1%})" for s in flips.argsort()[::-1][:3] if flips[s] > 0)
+    lines = [
+        "Where, and how often, the optimal policy flips when every entry of the reward may be off by up to a radius:",
+        f"{ds.attrs['count']:,} rewards per radius, all certified.",
+        f"{tied} {has} more than one optimal action: there any change, however small, can flip the policy."
+        if tied
+        else f"In {unsure} {'state' if unsure == 1 else 'states'} it is undecided whether actions tie."
+        if unsure
+        else "The nearest rival is within the error of the arithmetic: no radius is certified."
+        if safe == 0
+        else f"No reward within {safe:.3g} of the base flips anything (certified: smallest gap / 2L).",
+        f"At radius {radius:.3g} ({radius / (ds.attrs['span'] or 1):.2g} of the reward's span) "
+        f"{float(telling.any_flip):.0%} of the rewards flip some state.",
+        f"Most often flipped there: {worst or 'nothing'}.",
+        f"Undecided by the arithmetic: at most {float(ds.any_undecided.max()):.2%} of the rewards at any radius.",
+    ]
+    return " ".join(lines)

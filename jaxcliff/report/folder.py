@@ -1,0 +1,55 @@
+"""The folder of an atlas: which problem it belongs to, and that nothing else gets mixed with it."""
+
+import hashlib
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxcliff.core.labels import Labels
+
+README = "README.txt"
+CHAPTERS = ("phase", "ray", "weights", "aggregation", "flips", "radius", "temperature")
+FORMS = ("zarr", "png", "pdf")
+
+
+def fingerprint(labels: Labels, names: Any, arrays: Any) -> str:
+    """Twelve digits that belong to these names and numbers."""
+    texts = repr((names, labels.states, labels.actions, labels.positions))
+    found = hashlib.sha256(texts.encode("utf-8", "backslashreplace"))
+    for leaf in jax.tree.leaves(arrays):
+        array = np.asarray(leaf)
+        found.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
+    return found.hexdigest()[:12]
+
+
+def make_room(out: Path, heading: str, *, replace: bool) -> None:
+    """Makes the folder for the atlas whose README.txt begins with this heading; its last line says which problem it is.
+
+    An older run of it is written over. The atlas of another problem is refused, or removed with `replace`; files of the
+    same names that are of no atlas are refused.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    ours = [out / README, *(out / f"{name}.{form}" for name in CHAPTERS for form in FORMS)]
+    there = [path for path in ours if path.exists()]
+    if not there:
+        return
+    readme = out / README
+    found = readme.read_text(encoding="utf-8", errors="replace").split("\n\n")[0] if readme.is_file() else ""
+    if found.splitlines()[-1:] == heading.splitlines()[-1:]:
+        return
+    if not re.match(r".*: MDP\(.*\)(\n|$)", found):
+        raise ValueError(
+            f"{out}/ has a {there[0].name} that is of no atlas, and would be written over; choose another folder"
+        )
+    if not replace:
+        name = found.split(": MDP(")[0]
+        raise ValueError(
+            f"{out}/ has the atlas of another problem, or of other columns ({name}); choose another folder (--out), or "
+            "remove that atlas first (--replace)"
+        )
+    for path in there:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()

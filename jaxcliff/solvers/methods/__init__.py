@@ -1,0 +1,1 @@
+"""The methods: from a prepared batch of rewards to values, which are certified afterwards."""
