@@ -7,7 +7,7 @@ DEV    := $(VENV)/.installed-dev
 PEERS  := .venv-peers
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: test test-wide test-certificates atlas notebooks bench lint clean
+.PHONY: test test-wide test-certificates atlas notebooks docs bench lint clean
 
 # Everything with 64-bit mode on; and off, in float32, what depends on the dtype or on the switch itself. Most of the
 # time is XLA's compiling, so its last optimisations are off here, and on in test-wide and test-certificates; and a
@@ -40,6 +40,12 @@ atlas: $(CORE)
 notebooks: $(DEV)
 	$(PIP) --editable '.[notebooks]'
 	$(BIN)/jupytext --quiet --to ipynb --set-kernel python3 --execute notebooks/*.py
+
+# The reference, the gallery and the guides as static pages in docs/site; and the doctests.
+docs: $(DEV)
+	$(PIP) --editable '.[docs]'
+	$(BIN)/python docs/build.py
+	JAX_ENABLE_X64=0 $(BIN)/python -m pytest -q tests/test_architecture.py -k doctest
 
 # The other libraries live in an environment of their own; one that cannot be installed is reported as missing.
 bench: $(DEV) $(PEERS)/.installed

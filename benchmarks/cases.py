@@ -88,7 +88,7 @@ def swept(mdp: jc.MDP) -> Any:
 def shared(mdp: jc.MDP) -> Any:
     """Around a factored base policy."""
     base = jc.factorize(mdp)
-    return lambda r: _values(jc.solve(mdp, r, base=base, tolerance=_tolerance(mdp, r)))
+    return lambda r: _values(jc.solve(mdp, r, around=base, tolerance=_tolerance(mdp, r)))
 
 
 def direct(mdp: jc.MDP) -> Any:
@@ -140,7 +140,7 @@ def soft_swept(mdp: jc.MDP) -> Any:
 def soft_shared(mdp: jc.MDP) -> Any:
     """Chord steps with the inverse of the base policy."""
     base = jc.factorize(mdp, regularizer=ENTROPY)
-    return lambda r: _values(jc.solve(mdp, r, regularizer=ENTROPY, base=base, tolerance=_tolerance(mdp, r)))
+    return lambda r: _values(jc.solve(mdp, r, regularizer=ENTROPY, around=base, tolerance=_tolerance(mdp, r)))
 
 
 def _values(sol: jc.Solution) -> tuple[jax.Array, jax.Array]:
@@ -162,7 +162,7 @@ def naive(mdp: jc.MDP, soft: Any) -> Callable[[jax.Array], jax.Array]:
     def one(reward: jax.Array) -> jax.Array:
         def backup(v: jax.Array) -> jax.Array:
             q = jnp.where(legal, reward + mdp.discount * jnp.sum(p * v[states], axis=-1), -jnp.inf)
-            v = jnp.max(q, axis=-1) if soft is None else soft.alpha * jax.nn.logsumexp(q / soft.alpha, axis=-1)
+            v = jnp.max(q, axis=-1) if soft is None else soft.strength * jax.nn.logsumexp(q / soft.strength, axis=-1)
             return v if mdp.terminal is None else jnp.where(mdp.terminal, 0, v)
 
         def unfinished(carry: tuple[jax.Array, jax.Array]) -> jax.Array:

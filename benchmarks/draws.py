@@ -28,7 +28,7 @@ def measured(name: str = "draws") -> Iterator[Record]:
     keys = jax.random.split(jax.random.key(1), blocks)
     for dtype in (jnp.float64, jnp.float32):
         mdp = middling()[0].astype(dtype)
-        expected = jc.flip_probability(mdp, sigma=SIGMA)
+        expected = jc.flip_probability(mdp, sigma=SIGMA, key=jax.random.key(0))
         before = jc.optimal_actions(jc.solve(mdp)).optimal
         one = functools.partial(_counted, mdp, before, lanes=lanes)
         every = functools.partial(_all, one, keys)

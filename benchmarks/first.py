@@ -32,7 +32,6 @@ def problem(states: int = STATES) -> Any:
 
 def atlas() -> None:
     """The default atlas, from the command line."""
-
     quiet = io.StringIO()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
         if cli.main(["atlas", "--out", str(Path(folder) / "atlas")]):
@@ -59,7 +58,7 @@ def questions() -> dict[str, Callable[[], Any]]:
         "cliffs_along": lambda: jc.cliffs_along(mdp, None, x).breakpoints,
         "weight_map, 3 rewards": lambda: jc.weight_map(mdp, [x, y, z]).returns,
         "census, 64 rewards": lambda: jc.census(mdp, rewards).radius,
-        "flip_probability": lambda: jc.flip_probability(mdp, sigma=0.02).estimate,
+        "flip_probability": lambda: jc.flip_probability(mdp, sigma=0.02, key=jax.random.key(0)).estimate,
         "repair": lambda: jc.repair(mdp, np.zeros(STATES, int), radius=0.01).size,
         f"nearest_cliff, {SHAPES} shapes": lambda: [jc.nearest_cliff(problem(s)).radius for s in range(5, 5 + SHAPES)],
         "garnet": lambda: jc.problems.garnet(jax.random.key(0)),

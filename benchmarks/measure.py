@@ -191,11 +191,5 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "jax": jax.__version__,
         "numpy": np.__version__,
-        "jaxcliff": _version(),
+        "jaxcliff": jc.__version__,
     }
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("jaxcliff")

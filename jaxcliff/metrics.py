@@ -8,14 +8,32 @@ import numpy as np
 
 from jaxcliff.core import checks
 from jaxcliff.core.numerics import cast
-from jaxcliff.core.types import LaneScalars, Policies, StateFlags, Values
+from jaxcliff.core.types import LaneScalars, NumbersLike, Policies, PolicyLike, RewardsLike, StateFlags, Values
 from jaxcliff.model.mdp import MDP
 from jaxcliff.policies import ActionSets
 from jaxcliff.solvers.evaluate import evaluate, occupancy
 from jaxcliff.solvers.solve import solve
 
+__all__ = [
+    "discounted_entropy",
+    "entropy",
+    "expected_return",
+    "flips",
+    "hausdorff",
+    "kl_divergence",
+    "largest_total_variation",
+    "regret",
+    "sensitivity",
+    "total_variation",
+    "visited_total_variation",
+]
 
-def total_variation(policy: Any, other: Any) -> Values:
+
+def __dir__() -> list[str]:
+    return list(__all__)
+
+
+def total_variation(policy: PolicyLike, other: PolicyLike) -> Values:
     """TV(s) = ½ Σ_a |π(a|s) − π'(a|s)| for every state, [*B, S]."""
     return _distance(*_pair(policy, other))
 
@@ -25,14 +43,14 @@ def _distance(policy: jax.Array, other: jax.Array) -> jax.Array:
     return 0.5 * jnp.sum(jnp.abs(policy - other), axis=-1)
 
 
-def largest_total_variation(policy: Any, other: Any, states: Any = None) -> LaneScalars:
+def largest_total_variation(policy: PolicyLike, other: PolicyLike, where: NumbersLike | None = None) -> LaneScalars:
     """max_s TV(s), over all states or those marked in a boolean [S] (terminal states differ by nothing anyway)."""
     policy, other = _pair(policy, other)
-    if states is not None:
-        states = checks.array(states, "states")
-        if states.dtype != bool or states.shape != policy.shape[-2:-1]:
-            raise ValueError(f"states are marked in a boolean [{policy.shape[-2]}], not {list(states.shape)}")
-    return _largest(policy, other, states)
+    if where is not None:
+        where = checks.array(where, "where")
+        if where.dtype != bool or where.shape != policy.shape[-2:-1]:
+            raise ValueError(f"where marks states in a boolean [{policy.shape[-2]}], not {list(where.shape)}")
+    return _largest(policy, other, where)
 
 
 @jax.jit
@@ -42,7 +60,7 @@ def _largest(policy: jax.Array, other: jax.Array, states: Any) -> jax.Array:
 
 
 @checks.public
-def visited_total_variation(mdp: MDP, policy: Any, other: Any) -> LaneScalars:
+def visited_total_variation(mdp: MDP, policy: PolicyLike, other: PolicyLike) -> LaneScalars:
     """Σ_s d(s) TV(s), weighted by how often `policy` visits each state, as shares that sum to 1."""
     return _over_visits(occupancy(mdp, policy, normalized=True), total_variation(policy, other))
 
@@ -53,7 +71,7 @@ def _over_visits(taken: jax.Array, values: jax.Array) -> jax.Array:
     return jnp.sum(jnp.sum(taken, axis=-1) * values, axis=-1)
 
 
-def kl_divergence(policy: Any, other: Any) -> Values:
+def kl_divergence(policy: PolicyLike, other: PolicyLike) -> Values:
     """KL(π‖π')(s) = Σ_a π log(π/π') for every state, [*B, S]; infinite where π goes and π' does not."""
     return _divergence(*_pair(policy, other))
 
@@ -88,7 +106,7 @@ def _flips(before: ActionSets, after: ActionSets) -> tuple[StateFlags, StateFlag
 
 
 @checks.public
-def hausdorff(before: ActionSets, after: ActionSets, distance: Any = None) -> tuple[Values, Values]:
+def hausdorff(before: ActionSets, after: ActionSets, distance: NumbersLike | None = None) -> tuple[Values, Values]:
     """The Hausdorff distance between the sets of optimal actions per state: a lower and an upper bound, [*B, S] each.
 
     The bounds differ only where an action is undecided. `distance` is a metric between actions, [A, A]; without it two
@@ -118,7 +136,7 @@ def _between(before: ActionSets, after: ActionSets, metric: jax.Array) -> tuple[
     return lower, jnp.maximum(lower, upper)
 
 
-def entropy(policy: Any) -> Values:
+def entropy(policy: PolicyLike) -> Values:
     """H(s) = −Σ_a π log π for every state, [*B, S], in nats."""
     return _entropy(_pair(policy, policy)[0])
 
@@ -129,13 +147,13 @@ def _entropy(policy: Policies) -> Values:
 
 
 @checks.public
-def discounted_entropy(mdp: MDP, policy: Any) -> LaneScalars:
+def discounted_entropy(mdp: MDP, policy: PolicyLike) -> LaneScalars:
     """Σ_s d(s) H(s): the expected discounted sum of entropies along an episode."""
     return _over_visits(occupancy(mdp, policy), entropy(policy))
 
 
 @checks.public
-def expected_return(mdp: MDP, policy: Any, rewards: Any = None) -> LaneScalars:
+def expected_return(mdp: MDP, policy: PolicyLike, rewards: RewardsLike | None = None) -> LaneScalars:
     """J(π) = Σ_s initial(s) V^π(s); lane axes of policies and rewards align from the right."""
     return _at_start(mdp.initial, evaluate(mdp, policy, rewards).values)
 
@@ -146,7 +164,7 @@ def _at_start(initial: jax.Array, values: jax.Array) -> jax.Array:
 
 
 @checks.public
-def regret(mdp: MDP, policy: Any, rewards: Any = None) -> LaneScalars:
+def regret(mdp: MDP, policy: PolicyLike, rewards: RewardsLike | None = None) -> LaneScalars:
     """How much less a policy earns than the best one does, under the problem's reward or under a second one.
 
     A policy that is optimal for one reward has no regret under it, however it breaks ties: harm shows under another.
@@ -155,10 +173,10 @@ def regret(mdp: MDP, policy: Any, rewards: Any = None) -> LaneScalars:
     return best - expected_return(mdp, policy, rewards)
 
 
-def sensitivity(policy: Any, other: Any, norm: Any) -> LaneScalars:
+def sensitivity(policy: PolicyLike, other: PolicyLike, size: NumbersLike) -> LaneScalars:
     """max_s TV(s)/‖ΔR‖: how much policy a change of reward of this (realised) norm bought; 0 where nothing changed."""
     moved = largest_total_variation(policy, other)
-    return _per_unit(moved, cast(checks.array(norm, "the norm"), moved.dtype))
+    return _per_unit(moved, cast(checks.array(size, "the size"), moved.dtype))
 
 
 @jax.jit

@@ -3,51 +3,68 @@
 Labels refer to "The Policy Cliff" (arXiv 2507.20150).
 """
 
-from typing import Any
-
 import jax.numpy as jnp
 
+from jaxcliff.core.types import Numbers
 
-def safe_radius(gap: Any, steps: Any) -> Any:
+__all__ = [
+    "chi_square",
+    "entropy_cost",
+    "gate_constant",
+    "mixture_bound",
+    "regularizer_law",
+    "safe_radius",
+    "soft_jump",
+    "soft_jump_linear",
+    "sparsemax_jump",
+    "uniform_jump",
+]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
+
+
+def safe_radius(gap: Numbers, steps: Numbers) -> Numbers:
     """g/(2L), which is g(1 − γ)/2: no reward nearer in the sup norm closes a gap of g (Theorem 2.7)."""
     return gap / (2 * steps)
 
 
-def uniform_jump(ties: Any) -> Any:
+def uniform_jump(ties: Numbers) -> Numbers:
     """(m − 1)/m: the jump of the uniform policy when one of m tied actions is preferred (Proposition 2.10)."""
     return (ties - 1) / ties
 
 
-def soft_jump(distance: Any, strength: Any, steps: Any) -> Any:
+def soft_jump(size: Numbers, strength: Numbers, steps: Numbers) -> Numbers:
     """tanh(‖ΔR‖·L/(2α)): no entropy- or KL-regularised policy moves farther in TV (Proposition 4.7, sharper).
 
     Attained on the fork. Never vacuous, unlike `soft_jump_linear`; does not hold for sparsemax.
     """
-    return jnp.tanh(soft_jump_linear(distance, strength, steps))
+    return jnp.tanh(soft_jump_linear(size, strength, steps))
 
 
-def soft_jump_linear(distance: Any, strength: Any, steps: Any) -> Any:
+def soft_jump_linear(size: Numbers, strength: Numbers, steps: Numbers) -> Numbers:
     """‖ΔR‖·L/(2α), which is ‖ΔR‖/(2α(1 − γ)): the bound of Proposition 4.7."""
-    return distance * steps / (2 * strength)
+    return size * steps / (2 * strength)
 
 
-def entropy_cost(strength: Any, actions: Any, steps: Any) -> Any:
+def entropy_cost(strength: Numbers, actions: Numbers, steps: Numbers) -> Numbers:
     """α·L·log K: what the entropy-regularised policy of K actions can lose in return, at most."""
     return strength * steps * jnp.log(actions)
 
 
-def sparsemax_jump(distance: Any, strength: Any, actions: int) -> Any:
+def sparsemax_jump(size: Numbers, strength: Numbers, actions: int) -> Numbers:
     """(2/(αK))⌊K/2⌋⌈K/2⌉‖ΔQ‖: how far the sparsemax of K actions can move in TV (about K‖ΔQ‖/(2α))."""
-    return 2 * (actions // 2) * (actions - actions // 2) / (actions * strength) * distance
+    return 2 * (actions // 2) * (actions - actions // 2) / (actions * strength) * size
 
 
-def chi_square(policy: Any, base: Any) -> Any:
+def chi_square(policy: Numbers, base: Numbers) -> Numbers:
     """χ²(π‖b) = Σ π²/b − 1 per state, over the actions of positive base mass."""
     inside = base > 0
     return jnp.sum(jnp.where(inside, policy**2 / jnp.where(inside, base, 1), 0), axis=-1) - 1
 
 
-def regularizer_law(name: str, strength: Any, policy: Any = None, base: Any = None) -> Any:
+def regularizer_law(name: str, strength: Numbers, policy: Numbers = None, base: Numbers = None) -> Numbers:
     """How fast a policy can move in TV per unit of ‖ΔQ‖, per state: (1/2β) Σ b/f''(π/b).
 
     | name                     | law                 |
@@ -67,7 +84,7 @@ def regularizer_law(name: str, strength: Any, policy: Any = None, base: Any = No
     return (least[name] + chi_square(policy, base)) / (2 * strength)
 
 
-def gate_constant(sharpness: Any, gate_lipschitz: Any, span: Any) -> Any:
+def gate_constant(sharpness: Numbers, gate_lipschitz: Numbers, span: Numbers) -> Numbers:
     """1 + ½·η·Lip(g)·span: how far R_eff can move per unit, under a gate w = softmax(η g) that looks at the rewards.
 
     Lip(g) bounds every score's change per unit of max_k ‖ΔR_k‖, span is max − min of the components. A hard gate is η
@@ -76,7 +93,7 @@ def gate_constant(sharpness: Any, gate_lipschitz: Any, span: Any) -> Any:
     return 1 + sharpness * gate_lipschitz * span / 2
 
 
-def mixture_bound(weights: Any, other: Any, span: Any) -> Any:
+def mixture_bound(weights: Numbers, other: Numbers, span: Numbers) -> Numbers:
     """½‖w − w'‖₁·span: how far R_eff can move with the weights of a mixture; span is the largest max_k − min_k R_k.
 
     Weights are [N], or [..., N, S] as in `jc.aggregate`; then the bound is per state, [..., S].

@@ -63,7 +63,7 @@ jc.figures.phase_diagram(ds, names=("the second arm", "the third arm"))
 positions = np.arange(-200, 201) / 20
 peaks = np.exp(-((positions[:, None] - np.array([-5, 0, 5])) ** 2) / (2 * 0.82**2))
 landscape = jc.problems.bandit(jnp.asarray(2.55 * peaks.max(axis=1)))
-ds = jc.studies.soft_against_hard(landscape, strengths=[0.5, 0.1], positions=positions)
+ds = jc.studies.soft_against_hard(landscape, strength=[0.5, 0.1], positions=positions)
 jc.figures.soft_against_hard(ds)
 
 # %% [markdown]

@@ -59,15 +59,15 @@ jc.figures.radius_distribution(found.to_dataset(), mark=float(near.radius))
 # under the bounds. Middle: the price. Right: how wide the cliff has become.
 
 # %%
-ds = jc.studies.temperature_curve(mdp, key=key, strengths=np.geomspace(1e-3, 1, 13), count=64)
+ds = jc.studies.temperature_curve(mdp, key=key, strength=np.geomspace(1e-3, 1, 13), count=64)
 jc.figures.temperature_curve(ds)
 
 # %% [markdown]
-# The same on a map: the direction of the nearest cliff against the temperature.
+# The same on a map: the direction of the nearest cliff against the strength of entropy.
 
 # %%
 ts = np.linspace(-12, 12, 33) * float(near.radius)
-ds = jc.studies.phase_scan(mdp, None, near.direction, ts, temperatures=np.geomspace(1e-3, 1, 25))
+ds = jc.studies.phase_scan(mdp, None, near.direction, ts, strength=np.geomspace(1e-3, 1, 25))
 jc.figures.phase_scan(ds)
 
 # %% [markdown]

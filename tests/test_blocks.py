@@ -65,7 +65,7 @@ def test_the_bits_of_a_lane_depend_on_nobody(name, rng, at_scale, monkeypatch):
     company = rewards.copy()
     company[: COUNT // 2] = rewards[-1]
     assert same(whole[COUNT // 2 :], jc.solve(mdp, company, **WAYS[name])[COUNT // 2 :])
-    monkeypatch.setattr(blocks, "_cores", lambda: 7)
+    monkeypatch.setattr(blocks, "cores", lambda: 7)
     assert same(whole, jc.solve(mdp, rewards, **WAYS[name]))
 
 

@@ -26,7 +26,7 @@ def directions(mdp, rng, count):
 
 
 def weights(mdp, rng):
-    return jc.studies.phase_diagram(mdp, weights_of=directions(mdp, rng, 3), pixels=5)
+    return jc.studies.phase_diagram(mdp, weights_of=directions(mdp, rng, 3), resolution=5)
 
 
 DRAWN = {
@@ -40,10 +40,10 @@ DRAWN = {
         jc.studies.flip_frequency(jc.problems.gridworld(), key=KEY, count=8)
     ),
     "phase": lambda mdp, rng: jc.figures.phase_diagram(
-        jc.studies.phase_diagram(mdp, None, *directions(mdp, rng, 2), (-3, 3, -3, 3), pixels=5)
+        jc.studies.phase_diagram(mdp, None, *directions(mdp, rng, 2), (-3, 3, -3, 3), resolution=5)
     ),
     "few": lambda mdp, rng: jc.figures.phase_diagram(
-        jc.studies.phase_diagram(mdp, None, *directions(mdp, rng, 2), (-0.1, 0.1, -0.1, 0.1), pixels=5)
+        jc.studies.phase_diagram(mdp, None, *directions(mdp, rng, 2), (-0.1, 0.1, -0.1, 0.1), resolution=5)
     ),
     "radius": lambda mdp, rng: jc.figures.radius_distribution(
         jc.census(mdp, directions(mdp, rng, 64)).to_dataset(), mark=0.1
@@ -51,12 +51,12 @@ DRAWN = {
     "ray": lambda mdp, rng: jc.figures.ray(jc.studies.ray(mdp, None, *directions(mdp, rng, 1))),
     "scan": lambda mdp, rng: jc.figures.phase_scan(
         jc.studies.phase_scan(
-            mdp, None, *directions(mdp, rng, 1), np.linspace(-1, 1, 5), temperatures=np.geomspace(0.01, 1, 5)
+            mdp, None, *directions(mdp, rng, 1), np.linspace(-1, 1, 5), strength=np.geomspace(0.01, 1, 5)
         )
     ),
-    "soft": lambda mdp, rng: jc.figures.soft_against_hard(jc.studies.soft_against_hard(mdp, strengths=[0.1, 1.0])),
+    "soft": lambda mdp, rng: jc.figures.soft_against_hard(jc.studies.soft_against_hard(mdp, strength=[0.1, 1.0])),
     "temperature": lambda mdp, rng: jc.figures.temperature_curve(
-        jc.studies.temperature_curve(mdp, key=KEY, strengths=[0.1, 1.0], count=8)
+        jc.studies.temperature_curve(mdp, key=KEY, strength=[0.1, 1.0], count=8)
     ),
     "weights": lambda mdp, rng: jc.figures.weight_triangle(weights(mdp, rng), names=("helpful", "honest", "harmless")),
 }
@@ -84,12 +84,12 @@ def test_what_is_not_certain_is_hatched():
     """A row of pixels on the border of a map, and a point of a scan; not what lies outside of a triangle."""
     three = bandit(0.0, 0.0, 0.0)
     for right, uncertain in ((1, True), (2, False)):
-        ds = jc.studies.phase_diagram(bandit(0.0, 0.0), None, [[1.0, 0]], [[0.0, 0]], (-1, right, 0, 1), pixels=3)
+        ds = jc.studies.phase_diagram(bandit(0.0, 0.0), None, [[1.0, 0]], [[0.0, 0]], (-1, right, 0, 1), resolution=3)
         assert ds.certain.values.all() != uncertain
         assert hatched(jc.figures.phase_diagram(ds)) == uncertain
     arms = np.diag([1.0, 1.3, 1.7])[:, None]
-    assert not hatched(jc.figures.phase_diagram(jc.studies.phase_diagram(three, weights_of=arms, pixels=4)))
-    scan = jc.studies.phase_scan(three, None, [[1.0, 0, 0]], [0.5, 1.0, 1.5], temperatures=[0.1, 0.2, 0.3])
+    assert not hatched(jc.figures.phase_diagram(jc.studies.phase_diagram(three, weights_of=arms, resolution=4)))
+    scan = jc.studies.phase_scan(three, None, [[1.0, 0, 0]], [0.5, 1.0, 1.5], strength=[0.1, 0.2, 0.3])
     assert not hatched(jc.figures.phase_scan(scan))
     scan.certain[1, 1] = False
     assert hatched(jc.figures.phase_scan(scan))
@@ -97,7 +97,7 @@ def test_what_is_not_certain_is_hatched():
 
 def test_cliffs_that_a_scan_missed_are_counted_in_its_title():
     mdp, direction = later(2)
-    ds = jc.studies.phase_scan(mdp, None, direction, [0.5, 1.0], discounts=[0.4, 0.5], tolerance=0.1)
+    ds = jc.studies.phase_scan(mdp, None, direction, [0.5, 1.0], discount=[0.4, 0.5], tolerance=0.1)
     ds = ds.assign(missed=("discount", [1, 2]), exact=("discount", [2, 3]))
     assert jc.figures.phase_scan(ds).axes[0].get_title() == "best actions (3 of 5 cliffs not seen)"
 
@@ -107,7 +107,7 @@ def test_the_highest_border_is_the_thickest():
     mdp = jc.problems.contextual_bandit(jnp.asarray([[1.0, 0.6], [1.0, 0.6]], F64), initial=[0.7, 0.3])
     x, y = np.zeros((2, 2, 2))
     x[0, 1] = y[1, 1] = 1.0
-    ds = jc.studies.phase_diagram(mdp, None, x, y, pixels=2)
+    ds = jc.studies.phase_diagram(mdp, None, x, y, resolution=2)
     heights, weights = ds.visited_tv.values, phase._weights(ds)
     assert sorted(set(heights.round(12))) == [0.3, 0.7]
     assert weights[heights > 0.5].min() > weights[heights < 0.5].max()

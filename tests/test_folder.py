@@ -71,7 +71,7 @@ def test_a_terminal_of_another_encoding_ends_no_atlas(atlas, monkeypatch):
     said = []
     monkeypatch.setattr("builtins.print", lambda text, **_: said.append(text))
     monkeypatch.setattr(cli.sys, "stdout", type("Terminal", (), {"encoding": "ascii"})())
-    cli._say("温度 α")
+    cli.say("温度 α")
     assert said == ["\\u6e29\\u5ea6 \\u03b1"]
 
 

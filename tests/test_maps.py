@@ -1,5 +1,6 @@
 """Exact maps: polygons that cover the plane and agree with `solve` everywhere, however the plane is drawn."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -247,7 +248,7 @@ def test_weights_of_two_and_three_rewards(name, rng):
 def test_weights_of_more_rewards_are_sampled_and_say_so(rng):
     mdp = draw("garnet", rng, 0.9)
     rewards = rng.normal(size=(4, *mdp.reward.shape))
-    found = jc.weight_map(mdp, rewards, samples=64)
+    found = jc.weight_map(mdp, rewards, count=64, key=jax.random.key(0))
     assert not found.exact
     assert found.map is None
     assert found.weights.shape == (64, 4)
@@ -299,11 +300,11 @@ def test_a_zoom_keeps_its_areas_or_says_that_it_is_too_deep(rng, monkeypatch):
         (lambda m, x: jc.policy_map(m, None, x[:2], x), "x must have shape"),
         (lambda m, x: jc.policy_map(m, None, x, x * np.nan), "y is nan at state 0, action 0"),
         (lambda m, x: jc.policy_map(m, None, x, x, max_regions=0), "max_regions"),
-        (lambda m, x: jc.policy_map(m, None, x, x).rasterize(0), "the number of pixels must be a whole number"),
+        (lambda m, x: jc.policy_map(m, None, x, x).rasterize(0), "resolution must be a whole number"),
         (lambda m, x: jc.policy_map(m, None, x, x).locate([0.0, 0.0]), "points have shape"),
         (lambda m, x: jc.policy_map(m, None, x, x, (0, 1, 0)), "extent is"),
         (lambda m, x: jc.weight_map(m, x[None]), "N at least 2"),
-        (lambda m, x: jc.weight_map(m, [x] * 4, samples=0), "samples must be a whole number of at least 1"),
+        (lambda m, x: jc.weight_map(m, [x] * 4, count=0), "count must be a whole number of at least 1"),
     ],
 )
 def test_bad_calls_get_a_sentence(call, sentence, rng):

@@ -49,25 +49,31 @@ REFUSED = {
     "chain": (lambda: jc.problems.chain(MANY), "10,000,000,000 states would need"),
     "river": (lambda: jc.problems.river_swim(MANY), "10,000,000,000 states would need"),
     "gambler": (lambda: jc.problems.gambler(10**6), "a smaller goal"),
-    "ball": (lambda: jc.perturb.ball(KEY, MDP, 0.1, MANY), "1280.0 GB of memory"),
-    "sphere": (lambda: jc.perturb.sphere(KEY, MDP, 0.1, MANY, norm="2"), "take fewer at a time"),
-    "gaussian": (lambda: jc.perturb.gaussian(KEY, MDP, 0.1, MANY), "10,000,000,000 rewards of shape [4, 2]"),
-    "signs": (lambda: jc.perturb.signs(KEY, MDP, 0.1, MANY), "take fewer at a time"),
-    "sparse": (lambda: jc.perturb.sparse(KEY, MDP, 0.1, MANY, 1), "take fewer at a time"),
+    "ball": (lambda: jc.perturb.ball(KEY, MDP, size=0.1, count=MANY), "1280.0 GB of memory"),
+    "sphere": (lambda: jc.perturb.sphere(KEY, MDP, size=0.1, count=MANY, norm="2"), "take fewer at a time"),
+    "gaussian": (
+        lambda: jc.perturb.gaussian(KEY, MDP, sigma=0.1, count=MANY),
+        "10,000,000,000 rewards of shape [4, 2]",
+    ),
+    "signs": (lambda: jc.perturb.signs(KEY, MDP, size=0.1, count=MANY), "take fewer at a time"),
+    "sparse": (lambda: jc.perturb.sparse(KEY, MDP, size=0.1, count=MANY, entries=1), "take fewer at a time"),
     "redistributed": (
-        lambda: jc.perturb.redistributed(KEY, MDP, jnp.ones((4, 2), bool), 0.1, MANY),
+        lambda: jc.perturb.redistributed(KEY, MDP, tied=jnp.ones((4, 2), bool), size=0.1, count=MANY),
         "take fewer at a time",
     ),
     "plane": (
-        lambda: jc.perturb.plane(MDP, MDP.reward, MDP.reward, jnp.zeros(10**5), jnp.zeros(10**5)),
+        lambda: jc.perturb.plane(MDP, x=MDP.reward, y=MDP.reward, xs=jnp.zeros(10**5), ys=jnp.zeros(10**5)),
         "take fewer at a time",
     ),
     "flips": (lambda: jc.studies.flip_frequency(MDP, key=KEY, count=MANY), "take a smaller count"),
     "census": (lambda: jc.census(MDP, np.broadcast_to(np.zeros((4, 2)), (10**9, 4, 2))), "look at fewer at a time"),
-    "weights": (lambda: jc.weight_map(MDP, np.zeros((4, 4, 2)), samples=MANY), "take fewer samples"),
+    "weights": (
+        lambda: jc.weight_map(MDP, np.zeros((4, 4, 2)), count=MANY, key=jax.random.key(0)),
+        "take a smaller count",
+    ),
     "raster": (lambda: plan().rasterize(10**6), "1,000,000 × 1,000,000 pixels"),
     "pixels": (
-        lambda: jc.studies.phase_diagram(MDP, None, MDP.reward, MDP.reward, pixels=10**5),
+        lambda: jc.studies.phase_diagram(MDP, None, MDP.reward, MDP.reward, resolution=10**5),
         "100,000 × 100,000 pixels",
     ),
 }
@@ -93,7 +99,7 @@ def test_a_large_garnet_is_drawn_and_its_matrices_are_not(five_gigabytes):
         jc.solve(mdp, method="policy_iteration")
     with pytest.raises(ValueError, match="policy_iteration on 100000 states would need"):
         jc.evaluate(mdp, uniform, method="policy_iteration")
-    with pytest.raises(ValueError, match="without base="):
+    with pytest.raises(ValueError, match="without around="):
         jc.factorize(mdp)
 
 

@@ -15,7 +15,7 @@ from tests.geometry import kinds
 def test_a_ball_is_filled_uniformly_and_reports_its_norms(norm, rng):
     mdp = KINDS["stopping"].draw(rng, jnp.dtype(jnp.float32))
     radius, count = 0.25, 4000
-    ball = jc.perturb.ball(jax.random.key(3), mdp, radius, count, norm=norm)
+    ball = jc.perturb.ball(jax.random.key(3), mdp, size=radius, count=count, norm=norm)
     assert ball.rewards.shape == (count, *mdp.reward.shape)
     change = np.asarray(ball.rewards, float) - np.asarray(mdp.reward, float)
     assert (change[:, ~np.asarray(mdp.decisions)] == 0).all()
@@ -32,16 +32,16 @@ def test_a_ball_is_filled_uniformly_and_reports_its_norms(norm, rng):
 
 def test_a_ball_can_have_another_centre_and_refuses_other_norms():
     mdp = jc.problems.bandit([0.0, 1.0])
-    ball = jc.perturb.ball(jax.random.key(0), mdp, 0.0, 3, reward=[[5.0, 6.0]])
+    ball = jc.perturb.ball(jax.random.key(0), mdp, size=0.0, count=3, reward=[[5.0, 6.0]])
     np.testing.assert_array_equal(ball.rewards, np.broadcast_to([[5.0, 6.0]], (3, 1, 2)))
     with pytest.raises(ValueError, match="norm must be one of"):
-        jc.perturb.ball(jax.random.key(0), mdp, 0.1, 3, norm="3")
+        jc.perturb.ball(jax.random.key(0), mdp, size=0.1, count=3, norm="3")
     with pytest.raises(ValueError, match="radius"):
-        jc.perturb.ball(jax.random.key(0), mdp, -0.1, 3)
+        jc.perturb.ball(jax.random.key(0), mdp, size=-0.1, count=3)
     with pytest.raises(ValueError, match="count"):
-        jc.perturb.ball(jax.random.key(0), mdp, 0.1, 0)
+        jc.perturb.ball(jax.random.key(0), mdp, size=0.1, count=0)
     with pytest.raises(ValueError, match="the centre must have shape"):
-        jc.perturb.ball(jax.random.key(0), mdp, 0.1, 3, reward=[5.0, 6.0])
+        jc.perturb.ball(jax.random.key(0), mdp, size=0.1, count=3, reward=[5.0, 6.0])
 
 
 @needs_x64
@@ -99,7 +99,7 @@ def changes(found, base, counts, norm=np.inf):
 @pytest.mark.parametrize(("norm", "order"), [("inf", np.inf), ("2", 2), ("1", 1)])
 def test_a_sphere_is_at_its_distance_in_every_direction(norm, order, rng):
     mdp, base, counts = base_of("stopping", rng)
-    found = jc.perturb.sphere(jax.random.key(1), mdp, 0.5, 2000, norm=norm)
+    found = jc.perturb.sphere(jax.random.key(1), mdp, size=0.5, count=2000, norm=norm)
     change = changes(found, base, counts, order)
     np.testing.assert_allclose(found.norms, 0.5, rtol=1e-4)
     spread = change.std(axis=0)
@@ -109,15 +109,15 @@ def test_a_sphere_is_at_its_distance_in_every_direction(norm, order, rng):
 
 def test_random_families_have_the_distribution_they_say(rng):
     mdp, base, counts = base_of("masked", rng)
-    noise = changes(jc.perturb.gaussian(jax.random.key(2), mdp, 0.3, 3000), base, counts)
+    noise = changes(jc.perturb.gaussian(jax.random.key(2), mdp, sigma=0.3, count=3000), base, counts)
     assert noise.std() == pytest.approx(0.3, rel=5 / np.sqrt(2 * noise.size))
-    signs = changes(jc.perturb.signs(jax.random.key(3), mdp, 0.25, 500), base, counts)
+    signs = changes(jc.perturb.signs(jax.random.key(3), mdp, size=0.25, count=500), base, counts)
     np.testing.assert_allclose(np.abs(signs), 0.25, rtol=1e-4)
     assert abs((signs > 0).mean() - 0.5) <= 2.5 / np.sqrt(signs.size)
-    sparse = changes(jc.perturb.sparse(jax.random.key(4), mdp, 0.25, 500, 3), base, counts)
+    sparse = changes(jc.perturb.sparse(jax.random.key(4), mdp, size=0.25, count=500, entries=3), base, counts)
     assert ((np.abs(sparse) > 1e-3).sum(axis=1) == 3).all()
     assert (np.abs(sparse) > 1e-3).any(axis=0).all()
-    single = changes(jc.perturb.single_entries(mdp, 0.5), base, counts)
+    single = changes(jc.perturb.single_entries(mdp, size=0.5), base, counts)
     np.testing.assert_allclose(
         single, np.concatenate([0.5 * np.eye(counts.sum()), -0.5 * np.eye(counts.sum())]), atol=1e-6
     )
@@ -128,11 +128,11 @@ def test_shaping_and_constants_are_null_where_they_should_be(name, rng):
     mdp, base, counts = base_of(name, rng)
     potentials = jnp.asarray(rng.normal(size=(4, mdp.num_states)), jnp.float32)
     before = jc.optimal_actions(jc.solve(mdp))
-    shaped = jc.perturb.shaping(mdp, potentials)
+    shaped = jc.perturb.shaping(mdp, potentials=potentials)
     assert np.abs(changes(shaped, base, counts)).max() > 0.1
     flipped, _ = jc.metrics.flips(before, jc.optimal_actions(jc.solve(mdp, shaped.rewards)))
     assert not flipped.any()
-    constant = jc.perturb.constant(mdp, np.asarray([-3.0, 5.0], np.float32))
+    constant = jc.perturb.constant(mdp, sizes=np.asarray([-3.0, 5.0], np.float32))
     np.testing.assert_allclose(constant.norms, [3, 5], rtol=1e-5)
     flipped, _ = jc.metrics.flips(before, jc.optimal_actions(jc.solve(mdp, constant.rewards)))
     ends_early = name in ("proper", "ending_tree")
@@ -142,14 +142,14 @@ def test_shaping_and_constants_are_null_where_they_should_be(name, rng):
 def test_redistribution_moves_reward_among_ties_only(rng):
     mdp, base, counts = base_of("contexts", rng)
     tied = rng.random(mdp.reward.shape) < 0.6
-    found = jc.perturb.redistributed(jax.random.key(5), mdp, tied, 0.25, 50)
+    found = jc.perturb.redistributed(jax.random.key(5), mdp, tied=tied, size=0.25, count=50)
     change = np.asarray(found.rewards, float) - base
     changes(found, base, counts)
     assert (change[:, ~tied] == 0).all()
     np.testing.assert_allclose(change.sum(axis=-1), 0, atol=1e-5)
     np.testing.assert_allclose(found.norms, 0.25, rtol=1e-4)
     with pytest.raises(ValueError, match="tied must be a boolean"):
-        jc.perturb.redistributed(jax.random.key(5), mdp, tied[:2], 0.25, 50)
+        jc.perturb.redistributed(jax.random.key(5), mdp, tied=tied[:2], size=0.25, count=50)
 
 
 def test_a_mixture_without_one_of_its_components(rng):
@@ -169,7 +169,7 @@ def test_a_mixture_without_one_of_its_components(rng):
 @pytest.mark.parametrize(("dtype", "step"), [("float16", 2.0**-11), ("bfloat16", 2.0**-8), ("int8", None)])
 def test_quantisation_is_within_half_a_step(dtype, step, rng):
     mdp, base, counts = base_of("masked", rng)
-    found = jc.perturb.quantized(mdp, dtype)
+    found = jc.perturb.quantized(mdp, dtype=dtype)
     change = np.abs(changes(found, base[None], counts))[0]
     largest = np.abs(base[counts]).max()
     bound = np.abs(base[counts]) * step if step else largest / 254
@@ -178,26 +178,24 @@ def test_quantisation_is_within_half_a_step(dtype, step, rng):
     values = len(np.unique(np.asarray(found.rewards)[0][counts]))
     assert values <= 255
     with pytest.raises(ValueError, match="'float16', 'bfloat16' or 'int8'"):
-        jc.perturb.quantized(mdp, "int4")
+        jc.perturb.quantized(mdp, dtype="int4")
 
 
 def test_rays_planes_and_the_way_to_the_nearest_cliff(rng):
     mdp, base, counts = base_of("masked", rng)
     x, y = np.where(counts, rng.normal(size=(2, *mdp.reward.shape)), 0).astype(np.float32)
-    ray = jc.perturb.along(mdp, x, [0.0, 0.5, 2.0], norm="2")
+    ray = jc.perturb.along(mdp, direction=x, sizes=[0.0, 0.5, 2.0], norm="2")
     np.testing.assert_allclose(ray.norms, np.array([0, 0.5, 2]) * np.linalg.norm(x), rtol=1e-5)
-    plane = jc.perturb.plane(mdp, x, y, [0.0, 1.0], [0.0, 2.0, 3.0])
+    plane = jc.perturb.plane(mdp, x=x, y=y, xs=[0.0, 1.0], ys=[0.0, 2.0, 3.0])
     assert plane.rewards.shape == (3, 2, *mdp.reward.shape)
     np.testing.assert_allclose(np.asarray(plane.rewards)[2, 1][counts], (base + x + 3 * y)[counts], atol=1e-5)
     near = jc.nearest_cliff(mdp)
-    found = jc.perturb.adversarial(mdp, near, [0.9, 1.1])
-    np.testing.assert_allclose(found.norms, float(near.radius) * np.array([0.9, 1.1]), rtol=1e-3)
+    moved = near.beyond([0.9, 1.1])
+    norms = jc.perturb.realised_norm(mdp, (moved - np.asarray(mdp.reward)).astype(np.float32))
+    np.testing.assert_allclose(norms, float(near.radius) * np.array([0.9, 1.1]), rtol=1e-3)
     before = jc.optimal_actions(jc.solve(mdp))
-    flipped, _ = jc.metrics.flips(before, jc.optimal_actions(jc.solve(mdp, found.rewards)))
+    flipped, _ = jc.metrics.flips(before, jc.optimal_actions(jc.solve(mdp, moved.astype(np.float32))))
     assert not flipped[0].any()
     assert flipped[1, near.state]
     alone = jc.problems.bandit([1.0])
-    still = jc.perturb.adversarial(alone, jc.nearest_cliff(alone))
-    np.testing.assert_array_equal(still.rewards, alone.reward)
-    with pytest.raises(ValueError, match="several rewards"):
-        jc.perturb.adversarial(mdp, jc.nearest_cliff(mdp, base[None]))
+    np.testing.assert_array_equal(jc.nearest_cliff(alone).beyond(), alone.reward)

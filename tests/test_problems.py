@@ -51,7 +51,7 @@ def test_gridworld_maps_are_read_as_drawn():
     assert np.asarray(mdp.initial).tolist() == [1, 0, 0, 0, 0]
     assert np.asarray(mdp.reward[1]).tolist() == [-1, 9, -1, -1]
     assert mdp.reward[3, 1] == -11
-    assert mdp.labels.state(3) == "state 3 (row 1, column 1)"
+    assert mdp.labels.state(3) == "row 1, column 1"
 
 
 @needs_x64
@@ -64,7 +64,7 @@ def test_gambler_plays_boldly(method):
     v[25], v[75] = heads * v[50], heads + (1 - heads) * v[50]
     for capital in (25, 50, 75):
         assert abs(float(sol.values[capital]) - v[capital]) <= float(sol.error_bound) + 1e-15
-    assert mdp.labels.action(4, 0) == "action 4 (bet 5)"
+    assert mdp.labels.action(4, 0) == "bet 5"
 
 
 def test_river_swim_is_worth_swimming():

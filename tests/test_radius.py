@@ -186,14 +186,14 @@ def test_states_that_are_looked_at(rng):
     mdp = jc.MDP(
         model, jnp.asarray([[1.0, 0.0], [0.0, 0.3], [0.5, 0.49]], F64), 0.5, initial=jnp.asarray([1.0, 0, 0], F64)
     )
-    radii = {states: jc.nearest_cliff(mdp, states=states) for states in ("all", "reachable", "visited")}
+    radii = {states: jc.nearest_cliff(mdp, where=states) for states in ("all", "reachable", "visited")}
     assert radii["all"].state == 2
     assert radii["all"].radius < radii["reachable"].radius <= radii["visited"].radius
     assert radii["visited"].state == 0
     assert "of a reachable state" in radii["reachable"].summary()
     assert "at most" in radii["visited"].summary()
     with pytest.raises(ValueError, match="states must be one of 'all', 'reachable', 'visited'"):
-        jc.nearest_cliff(mdp, states="seen")
+        jc.nearest_cliff(mdp, where="seen")
 
 
 def test_many_rewards_at_once_are_the_same_as_one_by_one(rng):
@@ -263,10 +263,10 @@ def test_a_change_that_moves_nothing_never_flips():
         (lambda m: jc.family.component(np.ones((2, 8)), 2, 3), "component 2 of weights"),
         (lambda m: jc.family.features(np.zeros((8, 3))), r"shape \[D, S, A\]"),
         (lambda m: jc.flip_probability(m, sigma=0.0), "sigma must be one positive number"),
-        (lambda m: jc.flip_probability(m, states="visited"), "do not bound the probability"),
+        (lambda m: jc.flip_probability(m, where="visited"), "do not bound the probability"),
         (lambda m: jc.flip_probability(m, np.zeros((2, 8, 3))), "takes one reward"),
         (lambda m: jc.census(m, np.zeros((2, 8, 3))), "at least 8 rewards"),
-        (lambda m: jc.census(m, np.zeros((9, 8, 3)), states="visited"), "are no distances"),
+        (lambda m: jc.census(m, np.zeros((9, 8, 3)), where="visited"), "are no distances"),
         (lambda m: jc.nearest_cliff(m, np.zeros((0, 8, 3))), "no rewards to look at"),
     ],
 )
@@ -287,7 +287,7 @@ def test_flip_probability_agrees_with_solving_noisy_rewards(rng):
     for name in ("garnet", "tree", "contexts"):
         mdp = draw(name, rng, 0.9)
         sigma = 0.5 * float(jc.nearest_cliff(mdp, norm="2").radius)
-        found = jc.flip_probability(mdp, sigma=sigma, key=key(rng), draws=20_000)
+        found = jc.flip_probability(mdp, sigma=sigma, key=key(rng), count=20_000)
         share = simulate(mdp, sigma, 4096, rng)
         spread = np.sqrt(share * (1 - share) / 4096) + found.standard_error
         assert found.lower - 5 * spread <= share <= found.upper + 5 * spread
@@ -301,7 +301,7 @@ def test_noise_in_weights_keeps_their_sum(rng):
     rewards = rng.normal(size=(3, *mdp.reward.shape))
     family = jc.family.weights(rewards)
     sigma = float(jc.nearest_cliff(mdp, norm="2", family=family).radius)
-    found = jc.flip_probability(mdp, sigma=sigma, family=family, key=key(rng), draws=20_000)
+    found = jc.flip_probability(mdp, sigma=sigma, family=family, key=key(rng), count=20_000)
     assert found.lower - 5 * found.standard_error <= found.estimate <= found.upper + 5 * found.standard_error
     theta = sigma * rng.normal(size=(4096, 3))
     theta -= theta.mean(axis=1, keepdims=True)
@@ -316,9 +316,9 @@ def test_what_is_not_visited_can_switch_first():
     reward = jnp.asarray([[1.0, 0.0], [0.0, -0.001], [0.0, 0.0]], F64)
     terminal = np.array([False, False, True])
     mdp = jc.MDP(model, reward, 0.9, terminal=terminal, initial=jnp.asarray([1.0, 0.0, 0.0], F64))
-    near = jc.nearest_cliff(mdp, states="visited")
+    near = jc.nearest_cliff(mdp, where="visited")
     assert near.state == 0
-    assert near.lower == jc.nearest_cliff(mdp, states="reachable").lower
+    assert near.lower == jc.nearest_cliff(mdp, where="reachable").lower
     assert near.lower < 0.01 < near.upper
 
 
@@ -328,8 +328,8 @@ def test_flip_probability_brackets_a_million_draws(name, rng):
     for _ in range(11):
         mdp = draw(name, rng)
         sigma = float(rng.uniform(0.2, 1.5) * jc.nearest_cliff(mdp, norm="2").radius)
-        bounds = jc.flip_probability(mdp, sigma=sigma, draws=0)
-        found = jc.flip_probability(mdp, sigma=sigma, key=key(rng), draws=1_000_000)
+        bounds = jc.flip_probability(mdp, sigma=sigma)
+        found = jc.flip_probability(mdp, sigma=sigma, key=key(rng), count=1_000_000)
         share = np.mean([simulate(mdp, sigma, 50_000, rng) for _ in range(20)])
         spread = np.sqrt(max(share * (1 - share), 1e-6) / 1e6)
         assert bounds.lower - 5 * spread <= share <= bounds.upper + 5 * spread

@@ -30,7 +30,7 @@ def test_waiting_is_worth_it_above_a_border_in_closed_form():
     """γt = 1."""
     mdp, direction = later(2)
     ts, discounts = np.linspace(0.5, 3, 12), np.linspace(0.3, 0.95, 9)
-    ds = jc.studies.phase_scan(mdp, None, direction, ts, discounts=discounts, tolerance=1e-8)
+    ds = jc.studies.phase_scan(mdp, None, direction, ts, discount=discounts, tolerance=1e-8)
     np.testing.assert_allclose(ds.border_t * ds.border_value, 1, atol=1e-7)
     expected = (discounts[:, None] * ts > 1).astype(int)
     assert (np.diff(expected, axis=1) != 0).sum() + (np.diff(expected, axis=0) != 0).sum() == ds.sizes["border"]
@@ -44,13 +44,13 @@ def test_entropy_pays_for_many_ways_to_wait():
     """Soft value of waiting: γ(t + α log K); the hard border is the row of temperature 0."""
     ways, discount = 5, 0.5
     mdp, direction = later(ways)
-    ts, temperatures = np.linspace(0, 3, 10), np.linspace(0, 1, 8)
-    ds = jc.studies.phase_scan(mdp, None, direction, ts, temperatures=temperatures, tolerance=1e-8)
+    ts, strengths = np.linspace(0, 3, 10), np.linspace(0, 1, 8)
+    ds = jc.studies.phase_scan(mdp, None, direction, ts, strength=strengths, tolerance=1e-8)
     assert ds.sizes["border"] > 8
     np.testing.assert_allclose(discount * (ds.border_t + ds.border_value * np.log(ways)), 1, atol=1e-7 * np.log(ways))
     assert (ds.tv.values[:, 0] == 0).all()  # t = 0 is the base
     rewards = np.asarray(mdp.reward) + ts[:, None, None] * direction
-    soft = jc.solve(mdp, jnp.asarray(rewards), regularizer=jc.Entropy(temperatures[-1])).policy
+    soft = jc.solve(mdp, jnp.asarray(rewards), regularizer=jc.Entropy(strengths[-1])).policy
     np.testing.assert_allclose(ds.tv.values[-1], jc.metrics.largest_total_variation(soft[0], soft), atol=1e-12)
     visited = jc.metrics.visited_total_variation(mdp, soft[0], soft)
     np.testing.assert_allclose(ds.visited_tv.values[-1], visited, atol=1e-12)
@@ -61,7 +61,7 @@ def test_no_border_is_far_from_an_exact_cliff_and_the_missed_are_counted(name, r
     mdp = draw(name, rng, 0.9)
     direction = rng.normal(size=mdp.reward.shape)
     ts, discounts = np.linspace(-1, 1, 9), np.linspace(0, 0.95, 5)
-    ds = jc.studies.phase_scan(mdp, None, direction, ts, discounts=discounts, tolerance=1e-5)
+    ds = jc.studies.phase_scan(mdp, None, direction, ts, discount=discounts, tolerance=1e-5)
     assert ds.certain.values.all()
     assert ds.attrs["farthest"] <= 1e-5 * ds.attrs["step_t"]
     found = np.array([((ds.edge_along == "t") & (ds.edge_row == row)).values.sum() for row in range(5)])
@@ -86,20 +86,20 @@ def test_no_border_is_far_from_an_exact_cliff_and_the_missed_are_counted(name, r
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({}, "say either discounts=… or temperatures=…"),
-        ({"discounts": [0.5, 1.0]}, r"discounts lie in \[0, 1\)"),
-        ({"temperatures": [-1.0, 1.0]}, "temperatures are not negative"),
-        ({"discounts": [0.5]}, "discounts must be at least two increasing"),
-        ({"discounts": [0.5, 0.6], "ts": [1.0, 0.0]}, "ts must be at least two increasing"),
-        ({"discounts": [0.5, 0.6], "tolerance": 0.0}, "tolerance is a share of a step"),
+        ({}, "say either discount=… or strength=…"),
+        ({"discount": [0.5, 1.0]}, r"a discount lies in \[0, 1\)"),
+        ({"strength": [-1.0, 1.0]}, "a strength is not negative"),
+        ({"discount": [0.5]}, "discount must be at least two increasing"),
+        ({"discount": [0.5, 0.6], "positions": [1.0, 0.0]}, "positions must be at least two increasing"),
+        ({"discount": [0.5, 0.6], "tolerance": 0.0}, "tolerance is a share of a step"),
     ],
 )
 def test_bad_calls_get_a_sentence(options, sentence):
     mdp, direction = later(2)
     with pytest.raises(ValueError, match=sentence):
-        jc.studies.phase_scan(mdp, None, direction, options.pop("ts", [0.0, 1.0]), **options)
+        jc.studies.phase_scan(mdp, None, direction, options.pop("positions", [0.0, 1.0]), **options)
     with pytest.raises(ValueError, match="a bandit has no discount"):
-        jc.studies.phase_scan(jc.problems.bandit([1.0, 0.0]), None, [[1.0, 0.0]], [0.0, 1.0], discounts=[0.1, 0.2])
+        jc.studies.phase_scan(jc.problems.bandit([1.0, 0.0]), None, [[1.0, 0.0]], [0.0, 1.0], discount=[0.1, 0.2])
 
 
 def test_a_learner_is_asked_at_every_discount():
@@ -112,7 +112,7 @@ def test_a_learner_is_asked_at_every_discount():
         return policy.at[:, 0].set(jnp.stack([~waits, waits], axis=-1).astype(rewards.dtype))
 
     ts, discounts = np.array([0.0, 1.5, 3.0]), np.array([0.4, 0.8])
-    ds = jc.studies.phase_scan(mdp, None, direction, ts, discounts=discounts, tolerance=0.1, policy=learner)
+    ds = jc.studies.phase_scan(mdp, None, direction, ts, discount=discounts, tolerance=0.1, policy=learner)
     assert ds.learned_tv.values.tolist() == [[0, 0, 1], [0, 1, 1]]
-    ds = jc.studies.phase_scan(mdp, None, direction, ts, temperatures=[0.1, 0.2], tolerance=0.1, policy=learner)
+    ds = jc.studies.phase_scan(mdp, None, direction, ts, strength=[0.1, 0.2], tolerance=0.1, policy=learner)
     assert ds.learned_tv.values.tolist() == [0, 0, 1]

@@ -42,9 +42,9 @@ def test_every_form_of_a_table_is_the_same_problem(tmp_path):
         np.testing.assert_allclose(rewards, wanted, rtol=1e-6)
         np.testing.assert_allclose(mdp.reward, wanted.mean(axis=0), rtol=1e-6)
         assert rewards.dtype == mdp.dtype == (jnp.float64 if X64 else jnp.float32)
-        assert mdp.labels.state(0) == "state 0 (Is it safe?)"
-        assert mdp.labels.action(1, 0) == "action 1 (no)"
-        assert mdp.labels.action(1, 1) == "action 1 (yes)"
+        assert mdp.labels.state(0) == "Is it safe?"
+        assert mdp.labels.action(1, 0) == "no"
+        assert mdp.labels.action(1, 1) == "yes"
         assert mdp.labels.action(2, 1) == "action 2"
         mass = np.exp([-0.5, -1.5, -3.0])
         np.testing.assert_allclose(scores.base, [[*(mass / mass.sum())], [0.5, 0.5, 0]], rtol=1e-6)

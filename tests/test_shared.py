@@ -80,7 +80,7 @@ def test_every_lane_is_solved_near_the_base_and_far_from_it(name, capacity, rng)
     base = jc.factorize(mdp, capacity=capacity)
     for sigma in (0.01, 0.5, None):
         rewards = around(rng, mdp, sigma)
-        sol, other = jc.solve(mdp, rewards, base=base), jc.solve(mdp, rewards, method="value_iteration")
+        sol, other = jc.solve(mdp, rewards, around=base), jc.solve(mdp, rewards, method="value_iteration")
         assert sol.method == "shared"
         assert sol.ok.all()
         apart = np.abs(np.asarray(sol.values - other.values)).max(axis=-1)
@@ -93,7 +93,7 @@ def test_every_lane_is_solved_near_the_base_and_far_from_it(name, capacity, rng)
 def test_a_slowly_mixing_chain_needs_no_sweeps(rng):
     mdp = jc.problems.river_swim(24, discount=0.999).astype(FLOAT)
     rewards = around(rng, mdp, 1e-3)
-    shared, swept = jc.solve(mdp, rewards, base=jc.factorize(mdp)), jc.solve(mdp, rewards, method="value_iteration")
+    shared, swept = jc.solve(mdp, rewards, around=jc.factorize(mdp)), jc.solve(mdp, rewards, method="value_iteration")
     assert shared.ok.all()
     assert shared.iterations.max() <= 4
     assert swept.iterations.min() > 50
@@ -108,7 +108,7 @@ def test_soft_lanes_take_chord_steps(name, rng):
     np.testing.assert_allclose(base.policy, soft.policy, atol=CLOSE)
     for sigma in (0.01, 1.0, None):
         rewards = around(rng, mdp, sigma)
-        shared = jc.solve(mdp, rewards, regularizer=entropy, base=base)
+        shared = jc.solve(mdp, rewards, regularizer=entropy, around=base)
         swept = jc.solve(mdp, rewards, regularizer=entropy, method="value_iteration")
         assert shared.ok.all()
         assert not X64 or (shared.status <= swept.status).all()  # those far from the base go on by themselves
@@ -122,10 +122,10 @@ def test_a_base_is_made_where_none_is_given(rng):
     mdp = draw("garnet", rng)
     rewards = around(rng, mdp, 0.1)
     sol = jc.solve(mdp, rewards, method="shared")
-    np.testing.assert_array_equal(sol.q_values, jc.solve(mdp, rewards, base=jc.factorize(mdp)).q_values)
+    np.testing.assert_array_equal(sol.q_values, jc.solve(mdp, rewards, around=jc.factorize(mdp)).q_values)
     soft = jc.solve(mdp, rewards, regularizer=jc.Entropy(0.5), method="shared")
     assert soft.ok.all()
-    with pytest.raises(ValueError, match=r"needs base=jc.factorize\(mdp, regularizer=…\) where strengths differ"):
+    with pytest.raises(ValueError, match=r"needs around=jc.factorize\(mdp, regularizer=…\) where strengths differ"):
         jc.solve(mdp, regularizer=jc.Entropy(jnp.ones((6, 1), mdp.dtype)), method="shared")
 
 
@@ -164,12 +164,12 @@ def test_misuse_is_refused_with_a_sentence(rng):
     with pytest.raises(ValueError, match="capacity must be a whole number of at least 1, not 0"):
         jc.factorize(mdp, capacity=0)
     with pytest.raises(TypeError, match=r"base must be jc.factorize\(mdp\), not MDP"):
-        jc.solve(mdp, base=mdp)
+        jc.solve(mdp, around=mdp)
     base = jc.factorize(mdp)
     with pytest.raises(ValueError, match="base belongs to another problem"):
-        jc.solve(draw("river", rng), base=base)
+        jc.solve(draw("river", rng), around=base)
     with pytest.raises(ValueError, match="'bandit' has no use for a base"):
-        jc.solve(mdp, base=base, method="bandit")
+        jc.solve(mdp, around=base, method="bandit")
     with pytest.raises(ValueError, match="searches for an optimum"):
         jc.evaluate(mdp, base.policy, method="shared")
     with pytest.raises(ValueError, match="give the regularizer one strength"):
@@ -217,7 +217,7 @@ def test_a_base_that_does_not_fit_costs_time_and_no_accuracy(rng):
         base.replace(coupling=base.coupling * jnp.nan),
     )
     for misfit in misfits:
-        sol = jc.solve(mdp, rewards, base=misfit)
+        sol = jc.solve(mdp, rewards, around=misfit)
         assert sol.ok.all()
         apart = np.abs(np.asarray(sol.values - true.values)).max(axis=-1)
         assert (apart <= np.asarray(sol.error_bound + true.error_bound)).all()

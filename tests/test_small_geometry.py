@@ -1,5 +1,6 @@
 """Cliffs that can be worked out by hand: thin regions, lasting ties, wrong turns, samples, unreachable states."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -77,7 +78,7 @@ def test_a_census_counts_rewards_on_a_cliff(rng):
 
 def test_sampled_weights_of_four_arms_are_known():
     """Arm k pays w_k: the nearest cliff is half the lead away, by weights that keep their sum."""
-    found = jc.weight_map(bandit(0.0, 0.0, 0.0, 0.0), np.eye(4)[:, None])
+    found = jc.weight_map(bandit(0.0, 0.0, 0.0, 0.0), np.eye(4)[:, None], key=jax.random.key(0))
     best = np.sort(found.weights, axis=1)[:, ::-1]
     np.testing.assert_array_equal(found.actions[:, 0], found.weights.argmax(axis=1))
     np.testing.assert_allclose(found.radius, (best[:, 0] - best[:, 1]) / 2, atol=1e-12)
@@ -88,7 +89,7 @@ def test_sampled_weights_of_four_arms_are_known():
 def test_sampled_weights_keep_their_sum():
     """One reward pays 1 for the first arm, three pay ½ for the second: the border is at w₁ = ⅓."""
     rewards = np.array([[[1.0, 0.0]], *[[[0.0, 0.5]]] * 3])
-    found = jc.weight_map(bandit(0.0, 0.0), rewards, samples=64)
+    found = jc.weight_map(bandit(0.0, 0.0), rewards, count=64, key=jax.random.key(0))
     np.testing.assert_allclose(found.radius, np.abs(found.weights[:, 0] - 1 / 3), atol=1e-12)
 
 
@@ -97,7 +98,7 @@ def test_states_that_cannot_be_reached_need_no_mending():
     reward = jnp.asarray([[1.0, 0.0], [0.0, 0.3], [0.5, 0.0]], F64)
     mdp = jc.MDP(model, reward, 0.5, initial=jnp.asarray([1.0, 0, 0], F64))
     wanted = np.append(jc.walls(mdp).actions[:2], 1)
-    assert jc.repair(mdp, wanted, gap=0.0, states="reachable").size <= 1e-9
+    assert jc.repair(mdp, wanted, gap=0.0, where="reachable").size <= 1e-9
     assert jc.repair(mdp, wanted, gap=0.0).size > 0.1
 
 
@@ -108,7 +109,7 @@ def test_the_rest_of_the_policy_is_the_best_with_this_action():
     mdp = jc.MDP(jc.Successors(following), jnp.asarray([[1.0, 0], [0, 0.3], [0, 0]], F64), 0.5, terminal=terminal)
     only = np.zeros((3, 2), bool)
     only[0] = True
-    found = jc.best_tiebreaker(mdp, 0, 1, 1.0, family=jc.family.mask(only))
+    found = jc.best_tiebreaker(mdp, state=0, action=1, budget=1.0, family=jc.family.mask(only))
     assert found.gap == pytest.approx(0.6)
     assert found.upper == pytest.approx(1.0)
 
@@ -176,10 +177,10 @@ def test_the_guarantee_counts_how_far_a_family_reaches():
 def test_two_arms_flip_as_their_difference_does():
     """N(0, 2σ²); and of three arms two can get ahead."""
     chance = float(scipy.stats.norm.sf(np.sqrt(2)))
-    found = jc.flip_probability(bandit(1.0, 0.0), sigma=0.5, draws=20_000)
+    found = jc.flip_probability(bandit(1.0, 0.0), sigma=0.5, key=jax.random.key(0), count=20_000)
     assert (found.lower, found.upper) == pytest.approx((chance, chance))
     assert abs(found.estimate - chance) <= 5 * found.standard_error
-    three = jc.flip_probability(bandit(1.0, 0.0, 0.0), sigma=0.5, draws=0)
+    three = jc.flip_probability(bandit(1.0, 0.0, 0.0), sigma=0.5)
     assert (three.lower, three.upper) == pytest.approx((chance, 2 * chance))
 
 

@@ -17,9 +17,9 @@ pytestmark = needs_x64
 
 
 def test_a_pixel_on_a_border_is_not_certain_but_a_tie_all_over_a_region_is():
-    on = jc.studies.phase_diagram(bandit(0.0, 0.0), None, [[1.0, 0]], [[0.0, 0]], pixels=3)
+    on = jc.studies.phase_diagram(bandit(0.0, 0.0), None, [[1.0, 0]], [[0.0, 0]], resolution=3)
     assert on.certain.values.tolist() == [[True, False, True]] * 3
-    twins = jc.studies.phase_diagram(bandit(0.0, 0.0, 0.5), None, [[1.0, 1.0, 0]], [[0.0, 0, 0]], pixels=4)
+    twins = jc.studies.phase_diagram(bandit(0.0, 0.0, 0.5), None, [[1.0, 1.0, 0]], [[0.0, 0, 0]], resolution=4)
     assert twins.certain.values.all()
 
 
@@ -27,7 +27,7 @@ def test_what_changes_in_one_of_three_states_is_counted_once():
     mdp = jc.problems.contextual_bandit(jnp.asarray([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]], F64))
     x, y = np.zeros((2, 3, 2))
     x[0, 1] = 2.0
-    ds = jc.studies.phase_diagram(mdp, None, x, y, pixels=4)
+    ds = jc.studies.phase_diagram(mdp, None, x, y, resolution=4)
     assert sorted(ds.tv_to_base.values) == [0, 1]
     assert sorted(ds.visited_tv_to_base.values) == pytest.approx([0, 1 / 3])
     assert sorted(ds.states_changed.values) == [0, 1]
@@ -39,7 +39,7 @@ def test_distances_in_a_scan_are_those_of_its_policies(rng):
     mdp = draw("garnet", rng, 0.9)
     direction = rng.normal(size=mdp.reward.shape)
     ts, discounts = np.linspace(-1, 1, 5), np.array([0.5, 0.8])
-    ds = jc.studies.phase_scan(mdp, None, direction, ts, discounts=discounts, tolerance=0.1)
+    ds = jc.studies.phase_scan(mdp, None, direction, ts, discount=discounts, tolerance=0.1)
     base = decide(mdp, mdp.reward)[0]
     rewards = np.asarray(mdp.reward) + ts[:, None, None] * direction
     for row, discount in enumerate(discounts):
@@ -65,7 +65,7 @@ def test_only_one_of_three_decisions_can_flip():
 
 def test_the_temperature_curve_of_two_arms_is_known():
     alpha, gap = np.array([0.05, 0.2, 1.0]), 0.4
-    ds = jc.studies.temperature_curve(bandit(1.0, 0.6), key=jax.random.key(0), count=8, strengths=alpha)
+    ds = jc.studies.temperature_curve(bandit(1.0, 0.6), key=jax.random.key(0), count=8, strength=alpha)
     p = 1 / (1 + np.exp(gap / alpha))
     np.testing.assert_allclose(ds.lost, gap * p, atol=1e-12)
     np.testing.assert_allclose(ds.mass, p, atol=1e-12)
@@ -79,7 +79,7 @@ def test_ways_count_in_the_limit_of_a_tie():
     """Now 1, or later 2 at γ = ½ in two ways: as good, but of more trajectories."""
     mdp, direction = later(2)
     ds = jc.studies.temperature_curve(
-        mdp, np.asarray(mdp.reward) + 2 * direction, key=jax.random.key(0), count=4, strengths=[1e-3]
+        mdp, np.asarray(mdp.reward) + 2 * direction, key=jax.random.key(0), count=4, strength=[1e-3]
     )
     assert ds.to_limit.values[0] <= 1e-6
     assert ds.to_uniform.values[0] > 0.05
@@ -95,7 +95,7 @@ def test_gaps_of_the_most_probable_actions_are_twice_as_uncertain():
 
 def test_how_far_a_coarse_border_is_from_the_exact_one():
     mdp, direction = later(2)
-    ds = jc.studies.phase_scan(mdp, None, direction, [1.0, 2.6], discounts=[0.4, 0.5], tolerance=0.3)
+    ds = jc.studies.phase_scan(mdp, None, direction, [1.0, 2.6], discount=[0.4, 0.5], tolerance=0.3)
     along = ds.edge_along.values == "t"
     off = np.abs(ds.border_t - 1 / ds.discount[ds.edge_row].values)[along]
     assert ds.attrs["farthest"] == pytest.approx(float(off.max()))
@@ -105,7 +105,7 @@ def test_how_far_a_coarse_border_is_from_the_exact_one():
 def test_a_gap_as_large_as_the_tolerance_is_not_certain():
     mdp, direction = later(2)
     t = 2 * (1 + 2e-11)  # γt − 1 is 1e-11 of the span, which is t
-    ds = jc.studies.phase_scan(mdp, None, direction, [1.0, t, 3.0], discounts=[0.4, 0.5], tolerance=0.1)
+    ds = jc.studies.phase_scan(mdp, None, direction, [1.0, t, 3.0], discount=[0.4, 0.5], tolerance=0.1)
     assert ds.certain.values.tolist() == [[True, True, True], [True, False, True]]
 
 
@@ -121,7 +121,7 @@ def test_regret_of_a_mixture_of_two_rewards_of_a_bandit_is_known():
 def test_ties_that_the_base_has_already_are_no_change():
     """Two arms tie in the first context whatever x is; the second context goes over at x = ½."""
     mdp = jc.problems.contextual_bandit(jnp.asarray([[1.0, 1.0], [1.0, 0.5]], F64))
-    ds = jc.studies.phase_diagram(mdp, None, [[0.0, 0], [0, 1.0]], np.zeros((2, 2)), pixels=4)
+    ds = jc.studies.phase_diagram(mdp, None, [[0.0, 0], [0, 1.0]], np.zeros((2, 2)), resolution=4)
     assert sorted(ds.states_changed.values) == [0, 1]
     assert sorted(ds.tv_to_base.values) == [0, 1]
 
@@ -148,7 +148,7 @@ def test_a_reward_flips_or_is_undecided_and_never_both():
 
 def test_the_circle_of_a_plane_touches_its_border():
     """1 = x + y."""
-    ds = jc.studies.phase_diagram(bandit(1.0, 0.0), None, [[0.0, 1.0]], [[0.0, 1.0]], pixels=2)
+    ds = jc.studies.phase_diagram(bandit(1.0, 0.0), None, [[0.0, 1.0]], [[0.0, 1.0]], resolution=2)
     assert ds.attrs["plane_radius"] == pytest.approx(np.sqrt(0.5))
     assert ds.attrs["base_radius"] == pytest.approx(0.5)
 

@@ -22,7 +22,7 @@ def test_flips_of_a_bandit_follow_their_closed_form():
     gap, count = 1.0, 20_000
     mdp = jc.problems.bandit([gap, 0.0])
     radii = np.array([0.4, 0.6, 1.0, 3.0])
-    ds = jc.studies.flip_frequency(mdp, key=jax.random.key(0), radii=radii, count=count)
+    ds = jc.studies.flip_frequency(mdp, key=jax.random.key(0), sizes=radii, count=count)
     expected = np.where(radii > gap / 2, (2 * radii - gap) ** 2 / (8 * radii**2), 0)
     error = 5 * np.sqrt(expected * (1 - expected) / count)
     assert (np.abs(ds.any_flip.values - expected) <= error).all()
@@ -34,9 +34,9 @@ def test_flips_of_a_bandit_follow_their_closed_form():
 @needs_x64
 @pytest.mark.parametrize("name", ["fork", *(pytest.param(n, marks=pytest.mark.slow) for n in ("classic", "garnet"))])
 def test_nothing_flips_inside_the_safe_radius(name):
-    mdp = cli._problems()[name](jc.problems, jax.random.key(1))
+    mdp = cli.atlas._problems()[name](jc.problems, jax.random.key(1))
     ds = jc.studies.flip_frequency(mdp, key=jax.random.key(0), count=64)
-    inside = ds.radius.values <= ds.attrs["safe_radius"]
+    inside = ds["size"].values <= ds.attrs["safe_radius"]
     assert inside.any()
     assert ds.any_flip.values[inside].max() == 0
     assert ds.any_flip.values[-1] > 0
@@ -51,14 +51,14 @@ def test_on_a_tie_any_reward_flips_something():
 
 def test_the_dataset_is_labelled_and_reproducible():
     mdp = jc.problems.gridworld()
-    one, two = (jc.studies.flip_frequency(mdp, key=jax.random.key(7), radii=[0.01, 0.1], count=32) for _ in range(2))
+    one, two = (jc.studies.flip_frequency(mdp, key=jax.random.key(7), sizes=[0.01, 0.1], count=32) for _ in range(2))
     assert one.identical(two)
     assert one.flips.dims == ("radius", "state")
     assert str(one.state_name.values[0]) == "row 0, column 0"
     assert one.radius.attrs["units"] == "reward"
     for radii in ([], [-1.0], [float("nan")]):
-        with pytest.raises(ValueError, match="radii must be"):
-            jc.studies.flip_frequency(mdp, key=jax.random.key(7), radii=radii)
+        with pytest.raises(ValueError, match="sizes must be"):
+            jc.studies.flip_frequency(mdp, key=jax.random.key(7), sizes=radii)
     with pytest.raises(ValueError, match="count must be"):
         jc.studies.flip_frequency(mdp, key=jax.random.key(7), count=0)
 
@@ -102,7 +102,7 @@ def test_the_atlas_command_writes_figures_data_and_words(problem, tmp_path, caps
 def test_the_verdict_keeps_names_as_they_are():
     mdp = jc.problems.bandit(jnp.asarray([1.0, 0.5])).replace(labels=jc.Labels(("Home",), ("Paris", "London")))
     text = verdict.words(mdp, jc.nearest_cliff(mdp))
-    assert "Nearest cliff at 0.25 (inf norm): state 0 (Home) goes from action 0 (Paris) to action 1 (London)" in text
+    assert "Nearest cliff at 0.25 (inf norm): Home goes from Paris to London" in text
 
 
 def planted_scores():
@@ -131,11 +131,9 @@ def test_the_atlas_of_a_score_table_finds_what_was_planted(suffix, tmp_path, cap
     assert cli.main(["atlas", "--problem", str(path), "--out", str(out), "--quick"]) == 0
     assert {p.name for p in out.iterdir()} == files_of({"weights", "aggregation", "flips", "radius", "temperature"})
     text = (out / "README.txt").read_text()
-    assert (
-        "Ties: 1; any change, however small, can break them: state 1 (prompt 1): action 0 (a) = action 1 (b)." in text
-    )
+    assert "Ties: 1; any change, however small, can break them: prompt 1: a = b." in text
     first = text.split("nothing else flips first):\n")[1].splitlines()[0]
-    assert first.strip() == "0.0005  state 2 (prompt 2): from action 0 (a) to action 1 (b)"
+    assert first.strip() == "0.0005  prompt 2: from a to b"
     assert "helpful, honest, safe" in text
     assert "helpful" in text.split("aggregation.png")[1]
 
@@ -177,12 +175,10 @@ def test_the_atlas_of_five_hundred_prompts_finds_what_was_planted(rng, tmp_path)
     (tmp_path / "scores.csv").write_text("\n".join(lines))
     assert cli.main(["atlas", str(tmp_path / "scores.csv"), "--out", str(tmp_path / "atlas"), "--quick"]) == 0
     text = (tmp_path / "atlas/README.txt").read_text()
-    assert (
-        "Ties: 1; any change, however small, can break them: state 7 (Prompt 7): action 0 (answer 0) = action 1" in text
-    )
+    assert "Ties: 1; any change, however small, can break them: Prompt 7: answer 0 = action 1" in text
     near = text.split("nothing else flips first):\n")[1].splitlines()
-    assert near[0].strip() == "5e-07  state 11 (Prompt 11): from action 3 (answer 3) to action 4 (answer 4)"
-    assert near[1].strip().endswith("state 23 (Prompt 23): from action 1 (answer 1) to action 0 (answer 0)")
+    assert near[0].strip() == "5e-07  Prompt 11: from answer 3 to answer 4"
+    assert near[1].strip().endswith("Prompt 23: from answer 1 to answer 0")
     contexts = set(xr.open_zarr(tmp_path / "atlas/weights.zarr", consolidated=False).state_name.values.tolist())
     assert "Prompt 23" in contexts  # the conflict depends on the weights
     assert not {"Prompt 7", "Prompt 11"} & contexts  # all models agree on these: no weights change them
@@ -217,7 +213,7 @@ def test_a_mistake_on_the_command_line_gets_a_sentence(arguments, sentence, caps
 
 
 def test_every_built_in_problem_of_the_atlas_can_be_built_and_solved():
-    for name, build in cli._problems().items():
+    for name, build in cli.atlas._problems().items():
         mdp = build(jc.problems, jax.random.key(0))
         assert jc.solve(mdp).ok, name
         assert jnp.isfinite(mdp.reward).all()

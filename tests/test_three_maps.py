@@ -30,7 +30,7 @@ def test_the_raster_of_a_phase_diagram_agrees_with_solve(name, rng):
     mdp = draw(name, rng, 0.9 if name in ("garnet", "masked") else None)
     x, y = axes(mdp, rng)
     true = rng.normal(size=mdp.reward.shape)
-    ds = jc.studies.phase_diagram(mdp, None, x, y, (-1, 1, -0.5, 1), true_reward=true, pixels=100)
+    ds = jc.studies.phase_diagram(mdp, None, x, y, (-1, 1, -0.5, 1), true_reward=true, resolution=100)
     where, raster = pixels(ds)
     some = rng.choice(len(where), 2000, replace=False)
     rewards = np.asarray(mdp.reward) + np.tensordot(where[some], np.stack([x, y]), axes=1)
@@ -63,7 +63,7 @@ def test_ten_thousand_pixels_agree_with_solve(rng):
     for name in ("garnet", "masked", "stopping", "proper", "tree", "ending_tree", "contexts"):
         mdp = draw(name, rng)
         x, y = axes(mdp, rng)
-        ds = jc.studies.phase_diagram(mdp, None, x, y, pixels=300)
+        ds = jc.studies.phase_diagram(mdp, None, x, y, resolution=300)
         where, raster = pixels(ds)
         some = rng.choice(len(where), 10_000, replace=False)
         rewards = np.asarray(mdp.reward) + np.tensordot(where[some], np.stack([x, y]), axes=1)
@@ -74,7 +74,7 @@ def test_ten_thousand_pixels_agree_with_solve(rng):
 def test_a_phase_diagram_of_weights_and_its_pictures(rng, tmp_path):
     mdp = draw("contexts", rng)
     rewards = np.where(mdp.decisions, rng.normal(size=(3, *mdp.reward.shape)), 0)
-    ds = jc.studies.phase_diagram(mdp, weights_of=rewards, pixels=50)
+    ds = jc.studies.phase_diagram(mdp, weights_of=rewards, resolution=50)
     assert ds.attrs["plane"] == "weights"
     assert (ds.region_of_pixel.values >= 0).mean() == pytest.approx(0.5, abs=0.05)
     ds.to_zarr(tmp_path / "phase.zarr", mode="w", consolidated=False)
@@ -83,7 +83,7 @@ def test_a_phase_diagram_of_weights_and_its_pictures(rng, tmp_path):
         assert isinstance(figure, Figure)
         figure.savefig(tmp_path / "figure.pdf")
     with pytest.raises(ValueError, match="a phase diagram over weights"):
-        jc.figures.weight_triangle(jc.studies.phase_diagram(mdp, None, *axes(mdp, rng), pixels=5))
+        jc.figures.weight_triangle(jc.studies.phase_diagram(mdp, None, *axes(mdp, rng), resolution=5))
 
 
 def test_neighbours_never_share_a_colour(rng):
@@ -91,7 +91,7 @@ def test_neighbours_never_share_a_colour(rng):
 
     mdp = draw("garnet", rng, 0.9)
     for size in (0.3, 3.0):
-        ds = jc.studies.phase_diagram(mdp, None, *axes(mdp, rng), (-size, size, -size, size), pixels=5)
+        ds = jc.studies.phase_diagram(mdp, None, *axes(mdp, rng), (-size, size, -size, size), resolution=5)
         colours = _colours(ds)
         before, after = ds.edges.values.T
         assert (colours[before] != colours[after]).all()
@@ -124,7 +124,7 @@ def policy_gradient(mdp, rewards, key):
 def test_a_learner_of_your_own_is_measured_beside(rng):
     mdp = jc.problems.contextual_bandit(jnp.asarray(rng.normal(size=(3, 2)), F64))
     x, y = axes(mdp, rng)
-    ds = jc.studies.phase_diagram(mdp, None, x, y, pixels=10, policy=policy_gradient)
+    ds = jc.studies.phase_diagram(mdp, None, x, y, resolution=10, policy=policy_gradient)
     assert ds.learned_tv.shape == (32, 32)
     assert 0 <= ds.learned_tv.min() < 0.2
     assert ds.learned_tv.max() > 0.9
@@ -134,7 +134,7 @@ def test_a_learner_of_your_own_is_measured_beside(rng):
     assert ray.learned_tv.values[0] == 0
     assert ray.learned_tv.values[-1] > 0.3
     jc.figures.ray(ray)
-    flips = jc.studies.flip_frequency(mdp, key=jax.random.key(1), radii=[1e-6, 3.0], count=16, policy=policy_gradient)
+    flips = jc.studies.flip_frequency(mdp, key=jax.random.key(1), sizes=[1e-6, 3.0], count=16, policy=policy_gradient)
     assert flips.learned_tv.values[0] < 1e-3 < 0.3 < flips.learned_tv.values[1]
     assert (flips.learned_regret >= 0).all()
     jc.figures.flip_frequency(flips)
@@ -149,7 +149,7 @@ def test_a_learner_of_your_own_is_measured_beside(rng):
     with pytest.raises(ValueError, match="must return distributions over legal actions; for reward 0, state 0"):
         jc.studies.ray(mdp, None, x, policy=lambda mdp, rewards, key: rewards)
     curve = jc.studies.temperature_curve(
-        mdp, key=jax.random.key(1), count=16, strengths=[0.1, 1.0], policy=policy_gradient
+        mdp, key=jax.random.key(1), count=16, strength=[0.1, 1.0], policy=policy_gradient
     )
     assert curve.attrs["learner_sensitivity"] > 0
     assert curve.attrs["learner_lost"] >= 0
@@ -168,7 +168,7 @@ def test_a_learner_of_your_own_is_measured_beside(rng):
 def test_temperature_curves_obey_theory(name, kind, rng, tmp_path):
     mdp = draw(name, rng, 0.9 if name in ("garnet", "masked") else None)
     ds = jc.studies.temperature_curve(
-        mdp, kind=kind, key=jax.random.key(2), count=32, strengths=np.geomspace(0.01, 20, 12)
+        mdp, kind=kind, key=jax.random.key(2), count=32, strength=np.geomspace(0.01, 20, 12)
     )
     strength, slack = ds.strength.values, 4 * float((ds.value_bound + ds.return_bound).max())
     slope = np.diff(ds.value) / np.diff(strength)
@@ -197,7 +197,7 @@ def test_temperature_curves_obey_theory(name, kind, rng, tmp_path):
 def test_the_width_of_a_cliff_in_a_bandit_is_known():
     """Two arms, odds e^{gap/α}: from 1:3 to 3:1 the gap goes through 2α log 3, and the reward through half of it."""
     mdp = jc.problems.bandit(jnp.asarray([1.0, 0.6], F64))
-    ds = jc.studies.temperature_curve(mdp, key=jax.random.key(0), count=4, strengths=[0.05, 0.2])
+    ds = jc.studies.temperature_curve(mdp, key=jax.random.key(0), count=4, strength=[0.05, 0.2])
     np.testing.assert_allclose(ds.width, ds.strength * np.log(3), rtol=1e-6)
 
 
@@ -220,7 +220,7 @@ def test_soft_modes_where_hard_ones_tie(tmp_path):
     positions = np.arange(-200, 201) / 20
     peaks = np.exp(-((positions[:, None] - np.array([-5, 0, 5])) ** 2) / (2 * 0.82**2))
     mdp = jc.problems.bandit(jnp.asarray(2.55 * peaks.max(axis=1)))
-    ds = jc.studies.soft_against_hard(mdp, strengths=(0.5, 0.1), positions=positions)
+    ds = jc.studies.soft_against_hard(mdp, strength=(0.5, 0.1), positions=positions)
     np.testing.assert_allclose(ds.position[ds.hard > 0], [-5, 0, 5])
     np.testing.assert_allclose(ds.hard[ds.hard > 0], 1 / 3)
     density = ds.soft.values[0] / 0.05
@@ -228,14 +228,14 @@ def test_soft_modes_where_hard_ones_tie(tmp_path):
     assert density.min() == pytest.approx(0.0020, abs=5e-5)
     np.testing.assert_allclose(ds.soft.sum("action"), 1)
     jc.figures.soft_against_hard(ds).savefig(tmp_path / "soft.pdf")
-    few = jc.studies.soft_against_hard(jc.problems.fork(), strengths=[0.3], state=0)
+    few = jc.studies.soft_against_hard(jc.problems.fork(), strength=[0.3], state=0)
     share = 1 / (1 + np.exp(-1 / 0.3))  # fork: gap 1
     np.testing.assert_allclose(few.soft[0], [share, 1 - share])
-    assert few.action_name.values.tolist() == ["action 0 (to x)", "action 1 (to y)"]
+    assert few.action_name.values.tolist() == ["to x", "to y"]
     jc.figures.soft_against_hard(few).savefig(tmp_path / "soft.pdf")
     assert jc.studies.soft_against_hard(jc.problems.fork(), state=1).sizes["action"] == 1  # one legal action
     for options, sentence in (
-        ({"strengths": [0.0]}, "positive numbers"),
+        ({"strength": [0.0]}, "positive numbers"),
         ({"state": 3}, "state must be a whole number from 0 to"),
         ({"positions": [0.0]}, "one number per action"),
     ):
@@ -245,7 +245,7 @@ def test_soft_modes_where_hard_ones_tie(tmp_path):
 
 def test_the_distribution_of_radii_is_drawn(rng, tmp_path):
     mdp = draw("contexts", rng)
-    found = jc.census(mdp, jc.perturb.gaussian(jax.random.key(0), mdp, 1.0, 512).rewards)
+    found = jc.census(mdp, jc.perturb.gaussian(jax.random.key(0), mdp, sigma=1.0, count=512).rewards)
     assert (found.guarantee <= found.radius * (1 + 1e-12)).all()
     found.to_dataset().to_zarr(tmp_path / "radius.zarr", mode="w", consolidated=False)
     ds = xr.open_zarr(tmp_path / "radius.zarr", consolidated=False).load()
@@ -264,10 +264,13 @@ def test_the_distribution_of_radii_is_drawn(rng, tmp_path):
     [
         (lambda m: jc.studies.phase_diagram(m), "say either x=… and y=…, two rewards, or weights_of=…"),
         (lambda m: jc.studies.phase_diagram(m, weights_of=np.zeros((2, 8, 3))), "takes three rewards"),
-        (lambda m: jc.studies.phase_diagram(m, None, m.reward, m.reward, pixels=0), "pixels must be a whole number"),
+        (
+            lambda m: jc.studies.phase_diagram(m, None, m.reward, m.reward, resolution=0),
+            "resolution must be a whole number",
+        ),
         (lambda m: jc.studies.temperature_curve(m, kind="heat", key=jax.random.key(0)), "kind must be one of"),
         (
-            lambda m: jc.studies.temperature_curve(m, strengths=[0.0], key=jax.random.key(0)),
+            lambda m: jc.studies.temperature_curve(m, strength=[0.0], key=jax.random.key(0)),
             "a list of positive numbers",
         ),
         (lambda m: jc.studies.temperature_curve(m, count=0, key=jax.random.key(0)), "count must be a whole number"),

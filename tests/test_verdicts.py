@@ -54,21 +54,19 @@ def test_the_default_tolerance_follows_the_dtype_a_problem_came_in():
             rewards = np.tile(np.asarray(mdp.reward), (8, 1, 1))
             assert jc.census(mdp, rewards, **options).tied == float(expected)
             assert jc.repair(mdp, [0], gap=0.0, **options).tied is expected
-            ds = jc.studies.flip_frequency(mdp, key=jax.random.key(0), radii=[1e-6], count=4, **options)
+            ds = jc.studies.flip_frequency(mdp, key=jax.random.key(0), sizes=[1e-6], count=4, **options)
             assert int(ds.optimal.sum()) == 1 + expected
             ds = jc.studies.soft_against_hard(mdp, **options)
             assert float(ds.hard[0]) == (0.5 if expected else 1.0)
-            ds = jc.studies.phase_scan(mdp, None, away, [0.0, 0.1], temperatures=[0.0, 1.0], **options)
+            ds = jc.studies.phase_scan(mdp, None, away, [0.0, 0.1], strength=[0.0, 1.0], **options)
             assert int(ds.states_changed[0, 0]) == 0
             assert ds.attrs["tie_tolerance"] == near.walls.tie_tolerance
-            ds = jc.studies.phase_diagram(mdp, None, away, 0 * away, (-0.1, 0.1, -1, 1), pixels=2, **options)
+            ds = jc.studies.phase_diagram(mdp, None, away, 0 * away, (-0.1, 0.1, -1, 1), resolution=2, **options)
             assert ds.sizes["region"] == 1
             assert int(ds.optimal.sum()) == 1 + expected
             ds = jc.studies.ray(mdp, None, away, stop=0.1, **options)
             assert int(ds.optimal[0].sum()) == 1 + expected
-            ds = jc.studies.temperature_curve(
-                mdp, key=jax.random.key(0), strengths=[0.1], count=2, radius=0.01, **options
-            )
+            ds = jc.studies.temperature_curve(mdp, key=jax.random.key(0), strength=[0.1], count=2, size=0.01, **options)
             assert ds.attrs["cliff"].startswith("on a cliff" if expected else "nearest cliff")
             ds = jc.studies.aggregation_stability(
                 mdp, np.stack([mdp.reward] * 2), key=jax.random.key(0), sizes=[0.01], count=2, **options
@@ -78,8 +76,8 @@ def test_the_default_tolerance_follows_the_dtype_a_problem_came_in():
 
 def test_flips_and_ties_mean_the_same_tolerance_in_noise():
     mdp = jc.MDP(None, np.array([[1, 0.99995, 0]], np.float32))
-    certain = jc.flip_probability(mdp, sigma=1e-6, draws=0)
-    strict = jc.flip_probability(mdp, sigma=1e-6, draws=0, tie_tolerance=1e-11)
+    certain = jc.flip_probability(mdp, sigma=1e-6)
+    strict = jc.flip_probability(mdp, sigma=1e-6, tie_tolerance=1e-11)
     np.testing.assert_allclose(certain.per_wall, strict.per_wall)  # the wall is where it is, whatever is called a tie
     assert certain.undecided == strict.undecided == 0
 
@@ -125,11 +123,11 @@ def test_undecided_ties_are_named_wherever_ties_are():
     found = jc.census(mdp, [mdp.reward] * 8, **options)
     assert (found.tied, found.undecided) == (0.0, 1.0)
     assert "100.0% undecided" in found.summary()
-    assert jc.flip_probability(mdp, draws=10, **options).undecided == 1
+    assert jc.flip_probability(mdp, count=10, **options).undecided == 1
     assert "it is still a tie, or cannot be told" in jc.repair(mdp, near.walls.actions, gap=0.0, **options).summary()
-    ds = jc.studies.flip_frequency(mdp, key=jax.random.key(0), radii=[0.1], count=4, **options)
+    ds = jc.studies.flip_frequency(mdp, key=jax.random.key(0), sizes=[0.1], count=4, **options)
     assert ds.base_undecided.values.tolist() == [True] + [False] * 7
-    ds = jc.studies.phase_diagram(mdp, None, away, away**2, (-1e-3, 1e-3, -1e-3, 1e-3), pixels=2, **options)
+    ds = jc.studies.phase_diagram(mdp, None, away, away**2, (-1e-3, 1e-3, -1e-3, 1e-3), resolution=2, **options)
     assert ds.attrs["base_undecided"] == 1
     assert jc.studies.soft_against_hard(mdp, **options).undecided.values[:2].all()
 

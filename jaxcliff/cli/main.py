@@ -1,41 +1,19 @@
-"""The command line: `jaxcliff atlas` draws the maps of a problem. Thin: it parses, calls, and writes."""
+"""The command `jaxcliff`: finds the command that is meant, and ends as a command should, whatever happens."""
 
 import argparse
 import contextlib
-import csv
 import os
 import platform
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-TABLES = (".csv", ".jsonl", ".json")
-MOST = 1_000_000  # rewards per radius
-FIELD = (
-    "....#......",
-    "..........G",
-    ".#.........",
-    ".#.P..#.#..",
-    ".#..#.#P...",
-    "...#.......",
-    "G.#....S...",
-)
+from jaxcliff.cli import atlas
+from jaxcliff.core.version import __version__
 
-
-def _problems() -> dict[str, Callable[[Any, Any], Any]]:
-    """The built-in problems of the atlas: functions of the room of problems and a random key."""
-    return {
-        "grid": lambda problems, key: problems.gridworld(FIELD, slip=0.1, discount=0.95),
-        "classic": lambda problems, key: problems.gridworld(),
-        "cliff-walking": lambda problems, key: problems.cliff_walking(discount=0.95),
-        "river-swim": lambda problems, key: problems.river_swim(12, discount=0.99),
-        "gambler": lambda problems, key: problems.gambler(50),
-        "garnet": lambda problems, key: problems.garnet(key),
-        "fork": lambda problems, key: problems.fork(),
-        "token-tree": lambda problems, key: problems.token_tree(key, vocabulary=3, depth=4),
-    }
+INTERRUPTED = 130  # an exit status
 
 
 def command() -> int:
@@ -52,32 +30,16 @@ def command() -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status. A mistake of the user's gets a sentence, not a stack trace."""
     parser = argparse.ArgumentParser(prog="jaxcliff", description="Where optimal policies jump when rewards change.")
+    parser.add_argument("--version", action="version", version=f"jaxcliff {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
-    atlas = commands.add_parser("atlas", help="every map of a problem, as figures, data and words")
-    known = ", ".join(_problems())
-    what = f"one of {known}; or a file: .npz (a problem), .csv, .jsonl or .json (a table of scores); default: grid"
-    atlas.add_argument("problem", nargs="?", default=None, help=what)
-    atlas.add_argument("--problem", dest="named", help="the same")
-    atlas.add_argument("--out", default="atlas", help="folder to write (default: atlas)")
-    atlas.add_argument("--replace", action="store_true", help="remove the atlas of another problem from that folder")
-    atlas.add_argument("--rewards", help="of a table: the columns that are reward models, such as helpful,harmless")
-    atlas.add_argument("--context", help="of a table: the column with the contexts (default: context)")
-    atlas.add_argument("--action", help="of a table: the column with the actions (default: action)")
-    atlas.add_argument(
-        "--tie-tolerance",
-        type=float,
-        help="gaps up to this share of the reward's span are ties (default: 1e-11, or 1e-4 for float32 problems)",
-    )
-    atlas.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
-    atlas.add_argument("--count", type=int, default=1024, help="rewards per radius (default: 1024)")
-    atlas.add_argument("--quick", action="store_true", help="coarser maps, fewer rewards")
+    atlas.add(commands)
     options = parser.parse_args(arguments)
     try:
         import jax
 
         _remember_compiled()
         with jax.enable_x64(True):
-            _atlas(options)
+            options.run(options, say)
     except (ValueError, OSError) as error:
         encoding = sys.stderr.encoding or "utf-8"
         said = " ".join(str(error).split())  # one line, also where numbers are printed in several
@@ -86,9 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _interrupted()
     return 0
-
-
-INTERRUPTED = 130
 
 
 def _interrupted() -> int:
@@ -109,56 +68,7 @@ def _remember_compiled() -> None:
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
-def _atlas(options: Any) -> None:
-    if not 1 <= options.count <= MOST:
-        raise ValueError(f"count must be a number from 1 to {MOST:,}, not {options.count}")
-    if not 0 <= options.seed < 2**63:
-        raise ValueError(f"the seed must be a number from 0 to 2^63 − 1, not {options.seed}")
-    if not options.out.strip():
-        raise ValueError("--out names the folder to write; it must not be empty")
-    given = [name for name in (options.problem, options.named) if name is not None]
-    if len(set(given)) > 1:
-        raise ValueError(f"one atlas has one problem, not {given[0]!r} and {given[1]!r}")
-    if given and not given[0].strip():
-        raise ValueError(f"the problem must not be empty; choose one of {', '.join(_problems())}, or name a file")
-    columns = {name: getattr(options, name) for name in ("context", "action") if getattr(options, name) is not None}
-    if options.rewards is not None:
-        columns["rewards"] = next(csv.reader([options.rewards]), [])  # a name with a comma in it is quoted
-    from jaxcliff.report import atlas
-
-    subject = _subject(given[0] if given else "grid", options.seed, columns)
-    count = 64 if options.quick else options.count
-    out, look = Path(options.out), {"seed": options.seed, "quick": options.quick, "replace": options.replace}
-    look["tie_tolerance"] = options.tie_tolerance
-    atlas.write(subject, out, count=count, say=_say, **look)
-
-
-def _say(text: str) -> None:
+def say(text: str) -> None:
     """Prints what a terminal of any encoding can show."""
     encoding = sys.stdout.encoding or "utf-8"
     print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
-
-
-def _subject(problem: str, seed: int, columns: dict[str, Any]) -> Any:
-    """A built-in problem, or one from a file."""
-    import jax
-
-    from jaxcliff import problems
-    from jaxcliff.report import atlas
-
-    known, path = _problems(), Path(problem)
-    if columns and (problem in known or path.suffix.lower() not in TABLES):
-        raise ValueError(f"--{next(iter(columns))} names columns of a table of scores, and {problem!r} is none")
-    if problem in known:
-        return atlas.Subject(problem, known[problem](problems, jax.random.key(seed)))
-    if path.suffix.lower() not in (".npz", *TABLES):
-        raise ValueError(
-            f"there is no built-in problem {problem!r}; choose one of {', '.join(known)}, or name a file: .npz (a "
-            "problem), .csv, .jsonl or .json (a table of scores)"
-        )
-    if not path.is_file():
-        raise ValueError(f"there is no file {problem}")
-    if path.suffix.lower() == ".npz":
-        return atlas.Subject(path.stem, problems.load(path))
-    scores = problems.from_scores(path, **columns)
-    return atlas.Subject(path.stem, scores.mdp, scores.rewards, scores.names, scores.summary())

@@ -4,12 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from jaxcliff.cliffs import datasets
 from jaxcliff.cliffs.radius import nearest_cliff
-from jaxcliff.core import checks
-from jaxcliff.core.records import record
+from jaxcliff.core import checks, datasets
+from jaxcliff.core.records import by_hand, record
+from jaxcliff.core.types import DataFrame, Dataset, FamilyLike, Norm, Number, NumbersLike, RewardsLike, Where
 from jaxcliff.geometry.cones import Array
 from jaxcliff.model.mdp import MDP
+from jaxcliff.model.provenance import Made, Read
 
 DIMS: dict[str, tuple[str, ...]] = {"radius": ("reward",), "guarantee": ("reward",)}
 
@@ -32,22 +33,27 @@ class Census:
     constant: float
     standard_error: float
     norm: str
+    made: Any = by_hand(default=None)
 
-    def share_within(self, distance: Any) -> Any:
+    def share_within(self, distance: NumbersLike) -> np.ndarray:
         """The share of rewards with a cliff nearer than each distance."""
         ordered, distance = np.sort(self.radius), checks.numbers(distance, "distance")
         if np.isnan(distance).any():
             raise ValueError("distance is NaN: there is no share within it")
         return np.searchsorted(ordered, distance) / len(ordered)
 
-    def to_dataset(self) -> Any:
+    def to_dataset(self) -> Dataset:
         """The same as a labelled xarray dataset, for `figures.radius_distribution`."""
-        return datasets.to_dataset(self, DIMS, {})
+        return datasets.to_dataset(self, DIMS)
+
+    def to_dataframe(self) -> DataFrame:
+        """A pandas table with a row per reward."""
+        return self.to_dataset().to_dataframe()
 
     @classmethod
-    def from_dataset(cls, ds: Any) -> "Census":
+    def from_dataset(cls, ds: Dataset) -> "Census":
         """Back from a dataset."""
-        return datasets.from_dataset(cls, ds, DIMS)
+        return datasets.from_dataset(cls, ds, DIMS, Read(ds.attrs))
 
     def summary(self) -> str:
         """One sentence."""
@@ -63,7 +69,13 @@ class Census:
 
 @checks.host_geometry
 def census(
-    mdp: MDP, rewards: Any, *, norm: Any = "inf", family: Any = None, states: Any = "all", tie_tolerance: Any = None
+    mdp: MDP,
+    rewards: RewardsLike,
+    *,
+    norm: Norm = "inf",
+    family: FamilyLike | None = None,
+    where: Where = "all",
+    tie_tolerance: Number | None = None,
 ) -> Census:
     """How far rewards [N, S, A], such as those of `jc.perturb.gaussian`, are from their nearest cliffs.
 
@@ -73,9 +85,9 @@ def census(
     rewards = checks.real(rewards, "rewards")
     if np.ndim(rewards) != 3 or len(rewards) < 8:
         raise ValueError(f"a census needs at least 8 rewards, [N, S, A], not shape {list(np.shape(rewards))}")
-    if isinstance(states, str) and states == "visited":
-        raise ValueError("walls of visited states are no distances: take states='all' or 'reachable'")
-    near = nearest_cliff(mdp, rewards, norm=norm, family=family, states=states, tie_tolerance=tie_tolerance)
+    if isinstance(where, str) and where == "visited":
+        raise ValueError("walls of visited states are no distances: take where='all' or 'reachable'")
+    near = nearest_cliff(mdp, rewards, norm=norm, family=family, where=where, tie_tolerance=tie_tolerance)
     radius = near.radius
     positive = np.sort(radius[(radius > 0) & np.isfinite(radius)])
     k = round(len(radius) ** (2 / 3))
@@ -88,4 +100,5 @@ def census(
         constant=float(constant),
         standard_error=float(constant / np.sqrt(k)),
         norm=norm,
+        made=Made(mdp, None, {"rewards": rewards}, where=where, tie_tolerance=near.walls.tie_tolerance),
     )

@@ -6,16 +6,17 @@ import numpy as np
 from tqdm import tqdm
 
 from jaxcliff import policies
-from jaxcliff.cliffs import datasets
 from jaxcliff.cliffs.walls import optimal_policy
-from jaxcliff.core import checks, devices
+from jaxcliff.core import checks, datasets, devices
 from jaxcliff.core.labels import Labels, labelled
-from jaxcliff.core.records import record
+from jaxcliff.core.records import by_hand, record
+from jaxcliff.core.types import DataFrame, Dataset, Number, NumbersLike, PathLike, RewardLike, Rule, Whole
 from jaxcliff.geometry import jumps, polygons
 from jaxcliff.geometry.beside import Ties
 from jaxcliff.geometry.cones import Array, Cones
 from jaxcliff.geometry.walk import walk
 from jaxcliff.model.mdp import MDP
+from jaxcliff.model.provenance import Made, Read
 from jaxcliff.solvers.solution import tie_tolerance_of
 
 DIMS: dict[str, tuple[str, ...]] = {
@@ -76,11 +77,12 @@ class PolicyMap:
     stopped: bool
     complete: bool
     labels: Labels = labelled()
+    made: Any = by_hand(default=None)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def polygon(self, region: Any) -> Array:
+    def polygon(self, region: Whole) -> Array:
         """The corners of one region (−1 is the last), [V, 2]."""
         region = checks.place(region, len(self), "region")
         return self.vertices[self.offsets[region] : self.offsets[region + 1]]
@@ -90,7 +92,7 @@ class PolicyMap:
         """A point inside every region, the mean of its corners, [R, 2]."""
         return np.add.reduceat(self.vertices, self.offsets[:-1], axis=0) / np.diff(self.offsets)[:, None]
 
-    def neighbours(self, region: Any) -> Array:
+    def neighbours(self, region: Whole) -> Array:
         """The regions that share an edge with one."""
         region = checks.place(region, len(self), "region")
         return np.concatenate([self.edges[self.edges[:, 0] == region, 1], self.edges[self.edges[:, 1] == region, 0]])
@@ -103,22 +105,22 @@ class PolicyMap:
         (ax, ay), (bx, by) = (self.vertices - first).T, (self.vertices[following] - first).T
         return np.add.reduceat(ax * by - ay * bx, self.offsets[:-1]) / 2
 
-    def locate(self, points: Any) -> Array:
+    def locate(self, points: NumbersLike) -> Array:
         """The region of each point, [M, 2] to [M]; −1 outside."""
         points = checks.numbers(points, "points")
         if points.ndim != 2 or points.shape[1] != 2:
             raise ValueError(f"points have shape [M, 2], not {list(points.shape)}")
         return polygons.locate(self.vertices, self.offsets, points)
 
-    def rasterize(self, n: Any) -> Array:
-        """The region of the centre of each of n × n pixels, [y, x] from the lower left; −1 outside."""
-        n = checks.whole(n, "the number of pixels", 1)
-        devices.require(4.0 * n**2, f"a raster of {n:,} × {n:,} pixels", "take fewer")
+    def rasterize(self, resolution: Whole) -> Array:
+        """The region of the centre of each pixel, so many in each direction, [y, x] from the lower left; −1 outside."""
+        resolution = checks.whole(resolution, "resolution", 1)
+        devices.require(4.0 * resolution**2, f"a raster of {resolution:,} × {resolution:,} pixels", "take fewer")
         low, high = self.corners.min(axis=0), self.corners.max(axis=0)
-        xs, ys = (low + (high - low) * (np.arange(n)[:, None] + 0.5) / n).T
+        xs, ys = (low + (high - low) * (np.arange(resolution)[:, None] + 0.5) / resolution).T
         return polygons.rasterize(self.vertices, self.offsets, xs, ys)
 
-    def switches(self, edge: Any) -> list[tuple[int, list[int], list[int]]]:
+    def switches(self, edge: Whole) -> list[tuple[int, list[int], list[int]]]:
         """What switches across an edge: (state, its optimal actions in the first region, and in the second)."""
         return jumps.switches(*self.optimal[self.edges[checks.place(edge, len(self.edges), "edge")]])
 
@@ -141,22 +143,42 @@ class PolicyMap:
             return f"; stopped at the limit on regions: {share}"
         return f"; incomplete, the arithmetic could not follow every edge to its other side: {share}"
 
-    def to_dataset(self) -> Any:
+    def to_dataset(self) -> Dataset:
         """The same as a labelled xarray dataset, ragged polygons by offsets."""
         coordinates = {"axis": ["x", "y"], "coefficient": ["1", "x", "y"]}
-        return datasets.to_dataset(self, DIMS, coordinates, self.optimal.shape[1:])
+        return datasets.to_dataset(self, DIMS, size=self.optimal.shape[1:], coordinates=coordinates)
 
     @classmethod
-    def from_dataset(cls, ds: Any) -> "PolicyMap":
+    def from_dataset(cls, ds: Dataset) -> "PolicyMap":
         """Back from a dataset."""
-        return datasets.from_dataset(cls, ds, DIMS)
+        return datasets.from_dataset(cls, ds, DIMS, Read(ds.attrs))
 
-    def save(self, path: Any) -> None:
+    def to_dataframe(self) -> DataFrame:
+        """A pandas table with a row for every state that switches across an edge between two regions."""
+        import pandas as pd
+
+        rows = [
+            {
+                "from_region": int(self.edges[e, 0]),
+                "to_region": int(self.edges[e, 1]),
+                "state": self.labels.state(s),
+                "leaves": " or ".join(self.labels.action(a, s) for a in before),
+                "enters": " or ".join(self.labels.action(a, s) for a in after),
+                "tv": self.tv[e],
+                "visited_tv": self.visited_tv[e],
+            }
+            for e in range(len(self.edges))
+            for s, before, after in self.switches(e)
+        ]
+        columns = ["from_region", "to_region", "state", "leaves", "enters", "tv", "visited_tv"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def save(self, path: PathLike) -> None:
         """Writes a zarr folder."""
         self.to_dataset().to_zarr(path, mode="w", consolidated=False)
 
     @classmethod
-    def load(cls, path: Any) -> "PolicyMap":
+    def load(cls, path: PathLike) -> "PolicyMap":
         """Reads a zarr folder."""
         import xarray as xr
 
@@ -167,15 +189,15 @@ class PolicyMap:
 @checks.host_geometry
 def policy_map(
     mdp: MDP,
-    reward: Any,
-    x: Any,
-    y: Any,
-    extent: Any = (-1.0, 1.0, -1.0, 1.0),
+    reward: RewardLike | None = None,
+    x: RewardLike | None = None,
+    y: RewardLike | None = None,
+    extent: NumbersLike = (-1.0, 1.0, -1.0, 1.0),
     *,
-    true_reward: Any = None,
-    rule: Any = policies.uniform,
-    tie_tolerance: Any = None,
-    max_regions: Any = 100_000,
+    true_reward: RewardLike | None = None,
+    rule: Rule = policies.uniform,
+    tie_tolerance: Number | None = None,
+    max_regions: Whole = 100_000,
     progress: bool = False,
 ) -> PolicyMap:
     """The exact map of the optimal policy over R + xX + yY.
@@ -206,7 +228,11 @@ def policy_map(
     plane = np.stack([cones.reward(reward), cones.reward(x, "x"), cones.reward(y, "y")])
     true = None if true_reward is None else cones.reward(true_reward, "the true reward")
     ties = Ties(cones, tie_tolerance_of(cones.dtype, tie_tolerance, reward))
-    return map_plane(ties, plane, corners, true, rule, max_regions, progress)
+    found = map_plane(ties, plane, corners, true, rule, max_regions, progress)
+    arrays = {"reward": reward, "x": x, "y": y} | ({} if true_reward is None else {"true_reward": true_reward})
+    return found.replace(  # type: ignore[attr-defined]
+        made=Made(mdp, None, arrays, extent=extent, rule=rule, tie_tolerance=ties.tolerance, max_regions=max_regions)
+    )
 
 
 def map_plane(

@@ -1,14 +1,26 @@
 """The nearest cliff: the distance at which the optimal policy first jumps, what jumps there, and how to get there."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from jaxcliff import policies, theory
 from jaxcliff.cliffs.walls import Walls, looked_at, walls
-from jaxcliff.core import checks
+from jaxcliff.core import checks, datasets
 from jaxcliff.core.labels import Labels, labelled
 from jaxcliff.core.records import record
+from jaxcliff.core.types import (
+    DataFrame,
+    Dataset,
+    FamilyLike,
+    Norm,
+    Number,
+    NumbersLike,
+    RewardsLike,
+    Rule,
+    Where,
+    Whole,
+)
 from jaxcliff.model.mdp import MDP
 
 BEYOND = 1e-6
@@ -37,7 +49,7 @@ class NearestCliff:
     Attributes:
         radius: the distance ρ at which the policy first changes, [...]; 0 where actions tie, +inf if it never does.
         lower, upper: an interval that holds ρ, from the certified errors of the gaps and of the norms (for
-            `states="visited"`, `lower` is that of all reachable states).
+            `where="visited"`, `lower` is that of all reachable states).
         state, leaves, enters: at that wall, in this state, the policy leaves one action and enters another; −1 if
             there is no wall. Several walls can be as near: this is one of them.
         direction: the change of reward of norm 1 that reaches it, [..., S, A]; `parameters` the same as θ.
@@ -66,12 +78,15 @@ class NearestCliff:
     walls: Walls
     labels: Labels = labelled()
 
-    def beyond(self, factor: Any = 1 + BEYOND) -> np.ndarray:
-        """The rewards just beyond: R + factor·ρ·direction, [..., S, A]."""
-        factor = checks.number(factor, "factor")
-        if not np.isfinite(factor):
+    def beyond(self, factor: NumbersLike = 1 + BEYOND) -> np.ndarray:
+        """The rewards just beyond: R + factor·ρ·direction, [..., S, A]; several factors come first, [F, ..., S, A].
+
+        Where there is no cliff, the reward stays.
+        """
+        factor = checks.numbers(factor, "factor")
+        if not np.isfinite(factor).all():
             raise ValueError(f"factor must be finite, not {factor}")
-        length = np.where(np.isfinite(self.radius), self.radius, 0) * factor
+        length = np.multiply.outer(factor, np.where(np.isfinite(self.radius), self.radius, 0))
         return self.walls.rewards + length[..., None, None] * self.direction
 
     def tied_actions(self) -> list[str]:
@@ -89,7 +104,7 @@ class NearestCliff:
         pairs = np.argwhere(marked & self.walls.looked_at[..., None])
         return [f"{labels.state(s)}: {labels.action(own[s], s)} {sign} {labels.action(a, s)}" for s, a in pairs]
 
-    def ranking(self, count: Any = 10) -> list[Margin]:
+    def ranking(self, count: Whole = 10) -> list[Margin]:
         """The states of one reward by their margins, the smallest first; states that never switch are left out."""
         if self.radius.shape:
             raise ValueError("several rewards: rank one at a time")
@@ -104,9 +119,37 @@ class NearestCliff:
             for s in order[:count]
         ]
 
+    def to_dataframe(self) -> DataFrame:
+        """The ranking of one reward as a pandas table: what each state leaves and enters, and how far that is."""
+        import pandas as pd
+
+        names = self.labels
+        rows = [
+            {
+                "state": names.state(m.state),
+                "leaves": names.action(m.leaves, m.state),
+                "enters": names.action(m.enters, m.state),
+                "margin": m.margin,
+                "lower": m.lower,
+                "upper": m.upper,
+            }
+            for m in self.ranking(len(self.walls.gap))
+        ]
+        return pd.DataFrame(rows, columns=["state", "leaves", "enters", "margin", "lower", "upper"])
+
+    def to_dataset(self) -> Dataset:
+        """The same as a labelled xarray dataset, without the walls."""
+        one, table = ("...",), ("...", "state", "action")
+        names = ("radius", "lower", "upper", "leaves", "enters", "tied", "undecided", "margin", "guarantee")
+        variables = {name: (one, getattr(self, name)) for name in names} | {"at_state": (one, self.state)}
+        walls, size = self.walls, self.direction.shape[-2:]
+        settings = {"norm": walls.norm_name, "where": walls.where, "tie_tolerance": walls.tie_tolerance}
+        variables |= {"direction": (table, self.direction)}
+        return datasets.build("NearestCliff", variables, settings, labels=self.labels, size=size, made=walls.made)
+
     def summary(self) -> str:
         """One sentence about one reward, or about how many of them are near."""
-        norm, kind = self.walls.norm_name, {"all": "", "reachable": " of a reachable state"}.get(self.walls.states)
+        norm, kind = self.walls.norm_name, {"all": "", "reachable": " of a reachable state"}.get(self.walls.where)
         if self.radius.shape:
             finite = self.radius[np.isfinite(self.radius)]
             middle = f"; median distance {np.median(finite):.3g} ({norm} norm)" if finite.size else ""
@@ -138,13 +181,13 @@ def _some(things: list[str]) -> str:
 @checks.host_geometry
 def nearest_cliff(
     mdp: MDP,
-    rewards: Any = None,
+    rewards: RewardsLike | None = None,
     *,
-    norm: Any = "inf",
-    family: Any = None,
-    states: Any = "all",
-    rule: Any = policies.first,
-    tie_tolerance: Any = None,
+    norm: Norm = "inf",
+    family: FamilyLike | None = None,
+    where: Where = "all",
+    rule: Rule = policies.first,
+    tie_tolerance: Number | None = None,
 ) -> NearestCliff:
     """How far the nearest cliff is, exactly: ρ(R) = min over walls of gap(s, a) / ‖Fᵀn_{s,a}‖*.
 
@@ -156,7 +199,7 @@ def nearest_cliff(
         rewards: [..., S, A]; the problem's own if not given.
         norm: of the change, "inf", "2" or "1".
         family: which changes are allowed (`jc.family`): all entries if not given.
-        states: "all", "reachable" or "visited" (an upper bound); see `cliffs.walls`.
+        where: "all", "reachable" or "visited" (an upper bound); see `cliffs.walls`.
         rule: which policy is taken where actions tie, one of `jc.policies` that chooses a single action.
         tie_tolerance: gaps up to this are ties, in units of the span; 1e-11, or 1e-4 for a problem that came in
             float32, if not given. 0 asks for exact ties.
@@ -166,7 +209,7 @@ def nearest_cliff(
     >>> float(near.radius), int(near.leaves), int(near.enters)
     (0.25, 0, 1)
     """
-    found = walls(mdp, rewards, norm=norm, family=family, states=states, rule=rule, tie_tolerance=tie_tolerance)
+    found = walls(mdp, rewards, norm=norm, family=family, where=where, rule=rule, tie_tolerance=tie_tolerance)
     lead = found.rewards.shape[:-2]
 
     def nearest(numbers: np.ndarray) -> np.ndarray:
@@ -183,7 +226,7 @@ def nearest_cliff(
     state, enters = np.divmod(flat, margin.shape[-1])
     leaves = np.take_along_axis(found.actions, state[..., None], axis=-1)[..., 0]
     # A state that is not visited, but could be, may switch first: its walls bound from below all the same.
-    certain = looked_at(found.cones, "reachable", found.actions) if states == "visited" else found.looked_at
+    certain = looked_at(found.cones, "reachable", found.actions) if where == "visited" else found.looked_at
     lower, upper = found.lower(certain), found.upper()
     unsure = found.undecided & np.isfinite(lower)
     clear = reachable & ~found.tied & ~found.undecided

@@ -1,7 +1,6 @@
 """Along a ray of rewards R + tD: every place where the optimal policy jumps, exactly.
 
-Between two breakpoints one policy is optimal and every gap is linear in t, so that the next breakpoint is a ratio; the
-policy behind it is the lexicographic optimum of `beside`. The optimal value is convex and piecewise linear in t.
+The optimal value is convex and piecewise linear in t; how the ray is followed is told in `geometry.trails`.
 """
 
 from typing import Any
@@ -9,15 +8,17 @@ from typing import Any
 import numpy as np
 
 from jaxcliff import policies
-from jaxcliff.cliffs import datasets
 from jaxcliff.cliffs.walls import optimal_policy
-from jaxcliff.core import checks
+from jaxcliff.core import checks, datasets
 from jaxcliff.core.labels import Labels, labelled
-from jaxcliff.core.records import record
+from jaxcliff.core.records import by_hand, record
+from jaxcliff.core.types import DataFrame, Dataset, Number, RewardLike, RewardsLike, Rule, Whole
 from jaxcliff.geometry import jumps
 from jaxcliff.geometry.beside import Ties
-from jaxcliff.geometry.cones import Array, Cones, U
+from jaxcliff.geometry.cones import Array, Cones
+from jaxcliff.geometry.trails import follow, middles
 from jaxcliff.model.mdp import MDP
+from jaxcliff.model.provenance import Made, Read
 from jaxcliff.solvers.solution import tie_tolerance_of
 
 DIMS: dict[str, tuple[str, ...]] = {
@@ -71,6 +72,7 @@ class Path:
     tie_tolerance: float
     complete: bool
     labels: Labels = labelled()
+    made: Any = by_hand(default=None)
 
     @property
     def first(self) -> float:
@@ -80,9 +82,9 @@ class Path:
     @property
     def middles(self) -> Array:
         """A t inside every segment: the middle, or one more than the last breakpoint where the ray has no end."""
-        return _middles(self.start, self.breakpoints, self.stop)
+        return middles(self.start, self.breakpoints, self.stop)
 
-    def switches(self, index: Any) -> list[tuple[int, list[int], list[int]]]:
+    def switches(self, index: Whole) -> list[tuple[int, list[int], list[int]]]:
         """What switches at a breakpoint (−1 is the last): (state, its optimal actions before, and after)."""
         index = checks.place(index, len(self.breakpoints), "breakpoint")
         return jumps.switches(self.optimal[index], self.optimal[index + 1])
@@ -112,29 +114,48 @@ class Path:
     def _names(self, state: int, actions: list[int]) -> str:
         return " or ".join(self.labels.action(a, state) for a in actions)
 
-    def to_dataset(self) -> Any:
+    def to_dataset(self) -> Dataset:
         """The same as a labelled xarray dataset."""
-        return datasets.to_dataset(self, DIMS, {}, self.optimal.shape[1:])
+        return datasets.to_dataset(self, DIMS, size=self.optimal.shape[1:])
+
+    def to_dataframe(self) -> DataFrame:
+        """A pandas table with a row for every state that switches at a breakpoint."""
+        import pandas as pd
+
+        names = self.labels
+        rows = [
+            {
+                "t": self.breakpoints[i],
+                "state": names.state(s),
+                "leaves": self._names(s, before),
+                "enters": self._names(s, after),
+                "tv": self.tv[i],
+                "visited_tv": self.visited_tv[i],
+            }
+            for i in range(len(self.breakpoints))
+            for s, before, after in self.switches(i)
+        ]
+        return pd.DataFrame(rows, columns=["t", "state", "leaves", "enters", "tv", "visited_tv"])
 
     @classmethod
-    def from_dataset(cls, ds: Any) -> "Path":
+    def from_dataset(cls, ds: Dataset) -> "Path":
         """Back from a dataset."""
-        return datasets.from_dataset(cls, ds, DIMS)
+        return datasets.from_dataset(cls, ds, DIMS, Read(ds.attrs))
 
 
 @checks.host_geometry
 def cliffs_along(
     mdp: MDP,
-    reward: Any,
-    direction: Any,
+    reward: RewardLike | None = None,
+    direction: RewardLike | None = None,
     *,
-    start: Any = 0.0,
-    stop: Any = np.inf,
-    true_reward: Any = None,
-    rule: Any = policies.uniform,
-    tie_tolerance: Any = None,
-    max_breakpoints: Any = 10_000,
-) -> Any:
+    start: Number = 0.0,
+    stop: Number = np.inf,
+    true_reward: RewardLike | None = None,
+    rule: Rule = policies.uniform,
+    tie_tolerance: Number | None = None,
+    max_breakpoints: Whole = 10_000,
+) -> Path:
     """Every cliff on the ray R + tD for t in (start, stop), in order.
 
     With a second reward as the direction, the first breakpoint from 0 on is the largest weight at which the second only
@@ -143,49 +164,81 @@ def cliffs_along(
     Args:
         mdp: the problem.
         reward: R, [S, A]; the problem's own if None.
-        direction: D, [S, A], or several, [B, S, A], which are followed at a time.
+        direction: D, [S, A]; for several at a time, `cliffs_along_each`.
         start, stop: the range of t.
         true_reward: another reward, [S, A], whose return is reported.
         rule: how ties are broken where heights of jumps are measured: `jc.policies.uniform`, `first`, or a function of
             action sets.
         tie_tolerance: gaps up to this are ties, in units of the span; as in `nearest_cliff`.
-        max_breakpoints: of one ray; a longer path stops there and says so.
-
-    Returns:
-        A `Path`, or a list of one per direction.
+        max_breakpoints: a longer path stops there and says so.
 
     >>> import jaxcliff as jc
     >>> path = jc.cliffs_along(jc.problems.bandit([1.0, 0.5, 0.0]), None, [[0.0, 1.0, 3.0]])
     >>> path.breakpoints.tolist(), path.actions.tolist()
     ([0.3333333333333333], [[0], [2]])
     """
+    if direction is not None and np.ndim(checks.numbers(direction, "a direction")) == 3:
+        raise ValueError("a ray has one direction, [S, A]; for several take jc.cliffs_along_each")
+    directions = [direction]
+    return _paths(mdp, reward, directions, start, stop, true_reward, rule, tie_tolerance, max_breakpoints)[0]
+
+
+@checks.host_geometry
+def cliffs_along_each(
+    mdp: MDP,
+    reward: RewardLike | None = None,
+    directions: RewardsLike | None = None,
+    *,
+    start: Number = 0.0,
+    stop: Number = np.inf,
+    true_reward: RewardLike | None = None,
+    rule: Rule = policies.uniform,
+    tie_tolerance: Number | None = None,
+    max_breakpoints: Whole = 10_000,
+) -> list[Path]:
+    """The cliffs on several rays R + tDᵢ, directions [B, S, A], which are followed at a time; as in `cliffs_along`."""
+    if directions is not None:
+        directions = checks.numbers(directions, "the directions")
+        if directions.ndim != 3 or not len(directions):
+            raise ValueError(f"directions have shape [B, S, A], one or more, not {list(directions.shape)}")
+    each = [None] if directions is None else list(directions)
+    return _paths(mdp, reward, each, start, stop, true_reward, rule, tie_tolerance, max_breakpoints)
+
+
+def _paths(
+    mdp: MDP,
+    reward: Any,
+    directions: list[Any],
+    start: Any,
+    stop: Any,
+    true_reward: Any,
+    rule: Any,
+    tie_tolerance: Any,
+    max_breakpoints: Any,
+) -> list[Path]:
     cones = Cones.of(mdp)
     base = cones.reward(reward)
     start, stop = checks.number(start, "start"), checks.number(stop, "stop")
     max_breakpoints = checks.whole(max_breakpoints, "max_breakpoints", 1)
-    direction = direction if direction is None else checks.numbers(direction, "a direction")
-    several = np.ndim(direction) == 3
-    if several and not len(direction):
-        raise ValueError("there are no directions to follow")
-    directions = np.stack([cones.reward(d, "a direction") for d in (direction if several else [direction])])
+    along = np.stack([cones.reward(d, "a direction") for d in directions])
     true = None if true_reward is None else cones.reward(true_reward, "the true reward")
     if not start < stop or not np.isfinite(start):
         raise ValueError(f"the range of t must be increasing and have a finite start, not {start} to {stop}")
     ties = Ties(cones, tie_tolerance_of(cones.dtype, tie_tolerance, reward))
     begin = optimal_policy(cones, base)
-    found = _follow(ties, base, directions, float(start), float(stop), max_breakpoints, begin)
+    found = follow(ties, base, along, float(start), float(stop), max_breakpoints, begin)
 
     optimal = np.concatenate([f.optimal for f in found])
     firsts = np.cumsum([0, *(len(f.optimal) for f in found)])
     before = np.concatenate([first + np.arange(len(f.breakpoints)) for first, f in zip(firsts, found, strict=False)])
     # Every segment in its middle, and every start, with all their gaps: what a rule may look at.
     rows = np.concatenate([np.repeat(np.arange(len(found)), np.diff(firsts)), np.arange(len(found))])
-    parts = np.stack([np.broadcast_to(base, directions.shape), directions], axis=1)
+    parts = np.stack([np.broadcast_to(base, along.shape), along], axis=1)
     places = np.concatenate([*(f.middles(float(start)) for f in found), np.full(len(found), float(start))])
     acts = ties.verdict(
         np.concatenate([*(np.array(f.actions) for f in found), np.stack([f.actions[0] for f in found])]),
         np.concatenate([optimal, np.stack([f.start for f in found])]),
-        parts[rows] if several else parts,
+        parts[rows] if len(along) > 1 else parts,
         np.stack([np.ones_like(places), places], axis=-1),
     )
     undecided, policy = np.asarray(acts.undecided), jumps.policies_of(acts, rule)
@@ -193,6 +246,12 @@ def cliffs_along(
     start_tv = np.abs(starts - chosen[firsts[:-1]]).sum(axis=-1).max(axis=-1) / 2
     height = jumps.heights(cones.in_blocks(cones.visits, chosen), chosen, before, before + 1, true)
     ends = np.cumsum([0, *(len(f.breakpoints) for f in found)])
+
+    def made(ray: int) -> Made:
+        arrays = {"reward": reward, "direction": directions[ray], "true_reward": true_reward}
+        arrays = {name: x for name, x in arrays.items() if name == "reward" or x is not None}
+        return Made(mdp, None, arrays, start=start, stop=stop, rule=rule, tie_tolerance=ties.tolerance)
+
     paths = []
     for i, own in enumerate(found):
         jump = slice(ends[i], ends[i + 1])
@@ -215,98 +274,7 @@ def cliffs_along(
                 tie_tolerance=ties.tolerance,
                 complete=own.complete,
                 labels=mdp.labels,
+                made=made(i),
             )
         )
-    return paths if several else paths[0]
-
-
-class _Trail:
-    """What is known of one ray so far."""
-
-    def __init__(self) -> None:
-        self.start: Array = np.zeros(0)  # the optimal actions at the start itself
-        self.breakpoints: list[float] = []
-        self.actions: list[Array] = []
-        self.optimal: list[Array] = []
-        self.value_jump: list[float] = []
-        self.complete = True
-        self.reached = np.inf
-
-    def middles(self, start: float) -> Array:
-        return _middles(start, self.breakpoints, self.reached)
-
-
-def _middles(start: float, breakpoints: Any, stop: float) -> Array:
-    ends = np.array([start, *breakpoints, stop])
-    last = np.isinf(ends[1:])
-    return np.where(last, ends[:-1] + 1, (ends[:-1] + np.where(last, 0, ends[1:])) / 2)
-
-
-def _follow(
-    ties: Ties, base: Array, directions: Array, start: float, stop: float, limit: int, actions: Array
-) -> list[_Trail]:
-    """All rays at a time, each to its next breakpoint, until every one is done."""
-    cones, size = ties.cones, ties.cones.at_a_time
-    if len(directions) > size:
-        blocks = (directions[i : i + size] for i in range(0, len(directions), size))
-        return [trail for block in blocks for trail in _follow(ties, base, block, start, stop, limit, actions)]
-    lanes = len(directions)
-    parts = np.stack([np.broadcast_to(base, directions.shape), directions], axis=1)
-    t = np.full(lanes, start)
-    onward = np.tile([0.0, 1.0], (lanes, 1))
-
-    def point(t: Array) -> Array:
-        return np.stack([np.ones_like(t), t], axis=-1)
-
-    actions = ties.beside(np.broadcast_to(actions, (lanes, cones.num_states)), parts, point(t), onward)
-    trails = [_Trail() for _ in range(lanes)]
-    live = np.arange(lanes)
-    while live.size:
-        own, some, now = actions[live], parts[live], t[live]
-        gaps, error = cones.gaps(own, some)
-        value, slope = gaps[:, 0], gaps[:, 1]
-        walls = cones.walls(own)
-        # Twice what `beside` calls a tie: a wall that is met for certain switches there for certain.
-        flat = 2 * ties.limits(some, onward[live], error)[:, None, None]
-        falls = walls & (slope < -flat)
-        hits = np.where(falls, value / np.where(falls, -slope, 1), np.inf)
-        following = np.maximum(hits.min(axis=(-2, -1)), now)
-        end = np.minimum(following, stop)
-        middle = np.where(end < np.inf, (now + end) / 2, now + 1)
-
-        def level(t: Array, walls: Array, some: Array = some, gaps: Array = gaps, error: Array = error) -> Array:
-            here = gaps[:, 0] + t[:, None, None] * gaps[:, 1]
-            return walls & (here <= ties.limits(some, point(t), error)[:, None, None])
-
-        along = level(middle, walls & (np.abs(slope) <= flat))
-        at_start = level(now, walls)
-        begins = np.abs(value + now[:, None, None] * slope)
-        chosen = np.arange(cones.num_actions) == own[..., None]
-        ends = following >= stop
-        for i, lane in enumerate(live):
-            trail = trails[lane]
-            if trail.actions:
-                # The old policy is optimal too if its actions are, and no worse than L times their gaps.
-                old = begins[i, np.arange(cones.num_states), trail.actions[-1]].max()
-                trail.value_jump.append(float(cones.steps * old))
-            else:
-                trail.start = chosen[i] | at_start[i]
-            trail.actions.append(own[i])
-            trail.optimal.append(along[i] | chosen[i])
-            if ends[i]:
-                trail.reached = stop
-            elif len(trail.breakpoints) >= limit:
-                ends[i], trail.complete, trail.reached = True, False, float(following[i])
-            else:
-                trail.breakpoints.append(float(following[i]))
-        going = live[~ends]
-        if going.size:
-            t[going] = following[~ends]
-            # A breakpoint is where a gap is 0: walls as near to it as it is uncertain are crossed with it.
-            first = hits.reshape(len(live), -1).argmin(axis=1)
-            steepness = np.abs(slope.reshape(len(live), -1)[np.arange(len(live)), first])
-            wrong = error[:, 0] + np.where(ends, 0, np.abs(following)) * error[:, 1]
-            blur = (wrong / np.where(steepness > 0, steepness, 1) + 4 * U * np.where(ends, 0, np.abs(following)))[~ends]
-            actions[going] = ties.beside(actions[going], parts[going], point(t[going]), onward[going], blur)
-        live = going
-    return trails
+    return paths

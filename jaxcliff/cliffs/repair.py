@@ -5,16 +5,19 @@ from typing import Any
 import numpy as np
 
 from jaxcliff.cliffs.walls import looked_at, optimal_policy
-from jaxcliff.core import checks
+from jaxcliff.core import checks, datasets
 from jaxcliff.core.labels import Labels, labelled
-from jaxcliff.core.records import record, static
+from jaxcliff.core.records import by_hand, record, static
+from jaxcliff.core.types import Dataset, FamilyLike, Norm, Number, PolicyLike, RewardLike, Where, Whole
 from jaxcliff.geometry import family as families
 from jaxcliff.geometry.beside import Ties
 from jaxcliff.geometry.cones import Array, Cones
 from jaxcliff.geometry.programme import Programme
 from jaxcliff.model.mdp import MDP
+from jaxcliff.model.provenance import Made
 from jaxcliff.solvers.solution import tie_tolerance_of
 
+TABLE = ("state", "action")
 ROUNDS = 5  # of asking for as much more as the last answer fell short by
 
 
@@ -42,6 +45,15 @@ class Repair:
     tied: bool = static(default=False)
     conflict: tuple = static(default=())
     labels: Labels = labelled()
+    made: Any = by_hand(default=None)
+
+    def to_dataset(self) -> Dataset:
+        """The same as a labelled xarray dataset."""
+        variables = {name: (TABLE, getattr(self, name)) for name in ("reward", "change")}
+        names = ("feasible", "size", "smallest_gap", "smallest_radius", "tied")
+        settings = {name: getattr(self, name) for name in names}
+        size = self.reward.shape
+        return datasets.build("Repair", variables, settings, labels=self.labels, size=size, made=self.made)
 
     def summary(self) -> str:
         """One sentence."""
@@ -58,15 +70,15 @@ class Repair:
 @checks.host_geometry
 def repair(
     mdp: MDP,
-    policy: Any,
-    reward: Any = None,
+    policy: PolicyLike,
+    reward: RewardLike | None = None,
     *,
-    gap: Any = None,
-    radius: Any = None,
-    norm: Any = "inf",
-    family: Any = None,
-    states: Any = "all",
-    tie_tolerance: Any = None,
+    gap: Number | None = None,
+    radius: Number | None = None,
+    norm: Norm = "inf",
+    family: FamilyLike | None = None,
+    where: Where = "all",
+    tie_tolerance: Number | None = None,
 ) -> Repair:
     """The smallest change of a reward that makes a policy optimal, with every gap at least `gap` or `radius`·‖n‖.
 
@@ -78,7 +90,7 @@ def repair(
         radius: the distance wanted to the nearest cliff, in the same norm and family.
         norm: of the change, "inf" or "1".
         family: which changes are allowed (`jc.family`): all entries if not given.
-        states: where the policy must be optimal: "all", or "reachable" from `initial`.
+        where: where the policy must be optimal: "all", or "reachable" from `initial`.
         tie_tolerance: gaps up to this are ties, in units of the span; as in `nearest_cliff`.
 
     >>> import jaxcliff as jc
@@ -92,13 +104,13 @@ def repair(
     if not 0 <= wanted < np.inf:
         name = "gap" if radius is None else "radius"
         raise ValueError(f"the {name} must be a finite number, not negative; it is {wanted}")
-    if isinstance(states, str) and states == "visited":
-        raise ValueError("a policy that is best where it goes need not be optimal: take states='all' or 'reachable'")
+    if isinstance(where, str) and where == "visited":
+        raise ValueError("a policy that is best where it goes need not be optimal: take where='all' or 'reachable'")
     cones = Cones.of(mdp)
     base = cones.reward(reward)
     actions = as_actions(cones, policy)
     family = families.fitted(mdp, family)
-    seen = looked_at(cones, states, actions[None])[0]
+    seen = looked_at(cones, where, actions[None])[0]
     programme = Programme(cones, actions, base, family, norm, seen)
     walls = tuple(programme.walls.T)
     ties = Ties(cones, tie_tolerance_of(cones.dtype, tie_tolerance, reward))
@@ -106,10 +118,12 @@ def repair(
     margins = np.full(len(programme.walls), wanted) * (1 if radius is None else norms[walls])
     if not np.isfinite(margins).all():
         raise ValueError(f"a radius of {wanted:g} asks for gaps larger than float64 can hold")
+    settings = {"gap": gap, "radius": radius, "norm": norm, "where": where, "tie_tolerance": ties.tolerance}
+    made = Made(mdp, None, {"reward": reward}, policy=actions, **settings)
     theta, conflict = programme.smallest_change(margins)
     if theta is None:
         nan, none = np.full(base.shape, np.nan), np.full(family.shape, np.nan)
-        return Repair(False, nan, nan, none, np.inf, np.nan, np.nan, False, tuple(conflict), mdp.labels)
+        return Repair(False, nan, nan, none, np.inf, np.nan, np.nan, False, tuple(conflict), mdp.labels, made)
     asked = margins
     for _ in range(ROUNDS):
         mended = base + family.apply(theta)
@@ -137,6 +151,7 @@ def repair(
         tied=bool((own <= ties.limits(mended[None, None], np.ones((1, 1)), error)).any()),
         smallest_radius=float((own[met] / norms[walls][met]).min(initial=np.inf)),
         labels=mdp.labels,
+        made=made,
     )
 
 
@@ -156,19 +171,42 @@ class TieBreaker:
     parameters: Array
     gap: float
     upper: float
+    labels: Labels = labelled()
+    made: Any = by_hand(default=None)
+
+    def summary(self) -> str:
+        """One sentence."""
+        best = (
+            "the largest possible"
+            if np.isclose(self.gap, self.upper, rtol=1e-6, atol=0)
+            else f"at most {self.upper:.4g}"
+        )
+        if self.gap <= 0:
+            return f"the budget does not put the action ahead: it stays {-self.gap:.4g} behind"
+        return f"the action is put ahead by {self.gap:.4g} ({best}), where the reward changes most: {self._most()}"
+
+    def _most(self) -> str:
+        s, a = np.unravel_index(np.abs(self.change).argmax(), self.change.shape)
+        return f"{self.labels.state(s)}, {self.labels.action(a, s)}, by {self.change[s, a]:.4g}"
+
+    def to_dataset(self) -> Dataset:
+        """The same as a labelled xarray dataset."""
+        variables = {name: (TABLE, getattr(self, name)) for name in ("reward", "change")}
+        settings, size = {"gap": self.gap, "upper": self.upper}, self.reward.shape
+        return datasets.build("TieBreaker", variables, settings, labels=self.labels, size=size, made=self.made)
 
 
 @checks.host_geometry
 def best_tiebreaker(
     mdp: MDP,
-    state: Any,
-    action: Any,
-    budget: Any,
+    reward: RewardLike | None = None,
     *,
-    reward: Any = None,
-    norm: Any = "inf",
-    family: Any = None,
-    tie_tolerance: Any = None,
+    state: Whole,
+    action: Whole,
+    budget: Number,
+    norm: Norm = "inf",
+    family: FamilyLike | None = None,
+    tie_tolerance: Number | None = None,
 ) -> TieBreaker:
     """How far an action can be put ahead of its rivals by a change of the reward of at most `budget`.
 
@@ -177,7 +215,7 @@ def best_tiebreaker(
     best one with this action, and stays so.
 
     >>> import jaxcliff as jc
-    >>> best = jc.best_tiebreaker(jc.problems.bandit([1.0, 1.0]), 0, 1, 0.1)
+    >>> best = jc.best_tiebreaker(jc.problems.bandit([1.0, 1.0]), state=0, action=1, budget=0.1)
     >>> round(best.gap, 9), best.change.round(9).tolist()
     (0.2, [[-0.1, 0.1]])
     """
@@ -213,6 +251,8 @@ def best_tiebreaker(
         parameters=theta,
         gap=float(gaps[0, 0][tuple(rivals.T)].min()),
         upper=float(upper),
+        labels=mdp.labels,
+        made=Made(mdp, None, {"reward": reward}, state=state, action=action, budget=budget, norm=norm),
     )
 
 

@@ -1,6 +1,6 @@
 """The walls of a solved reward: what every (state, action) is worth of distance, and which walls are looked at.
 
-`states` says which: "all"; "reachable", from `initial` under any policy, still a certificate for what can be seen from
+`where` says which: "all"; "reachable", from `initial` under any policy, still a certificate for what can be seen from
 there; or "visited", under the optimal policy: then a switch at a state that is not visited may come first and make the
 found one wrong, so that the nearest such wall is only an upper bound of the distance.
 """
@@ -10,16 +10,19 @@ from typing import Any
 import numpy as np
 
 from jaxcliff import policies
-from jaxcliff.core import checks, devices
-from jaxcliff.core.records import record, static
+from jaxcliff.core import checks, datasets, devices
+from jaxcliff.core.devices import float64
+from jaxcliff.core.records import by_hand, record, static
+from jaxcliff.core.types import Dataset, FamilyLike, Norm, Number, NumbersLike, RewardsLike, Rule, Where
 from jaxcliff.geometry import family as families
-from jaxcliff.geometry.cones import Cones, float64
+from jaxcliff.geometry.cones import Cones
 from jaxcliff.geometry.optimum import optimal_sets
 from jaxcliff.model.mdp import MDP
+from jaxcliff.model.provenance import Made
 from jaxcliff.policies import ActionSets
 from jaxcliff.solvers.solution import tie_tolerance_of
 
-STATES = ("all", "reachable", "visited")
+PLACES = ("all", "reachable", "visited")
 
 
 @record
@@ -42,7 +45,7 @@ class Walls:
     cones: Any = static()
     family: Any = static()
     norm_name: str = static()
-    states: str = static()
+    where: str = static()
     rewards: np.ndarray
     gap: np.ndarray
     gap_bound: np.ndarray
@@ -53,12 +56,14 @@ class Walls:
     undecided: np.ndarray
     looked_at: np.ndarray
     tie_tolerance: Any
+    made: Any = by_hand(default=None)
 
     @property
     def margin(self) -> np.ndarray:
+        """How far the family moves until each wall is met, [..., S, A]; +inf where none is."""
         return self.over_norm(np.maximum(self.gap, 0), self.norm)
 
-    def lower(self, looked_at: Any = None) -> np.ndarray:
+    def lower(self, looked_at: np.ndarray | None = None) -> np.ndarray:
         """The margin is at least this, [..., S, A], with the errors of gap and norm; 0 where a tie is undecided."""
         sure = np.where(self.undecided, 0, np.maximum(self.gap - self.gap_bound, 0))
         return self.over_norm(sure, self.norm + self.norm_bound, looked_at)
@@ -67,13 +72,31 @@ class Walls:
         """And at most this."""
         return self.over_norm(np.maximum(self.gap, 0) + self.gap_bound, self.norm - self.norm_bound)
 
-    def over_norm(self, numbers: np.ndarray, norm: np.ndarray, looked_at: Any = None) -> np.ndarray:
+    def over_norm(self, numbers: np.ndarray, norm: np.ndarray, looked_at: np.ndarray | None = None) -> np.ndarray:
         """Numbers divided by norms; +inf where there is no wall, or none that can be met."""
         seen = self.looked_at if looked_at is None else looked_at
         met = np.isfinite(self.gap) & (norm > 0) & seen[..., None]
         return np.where(met, np.where(met, numbers, 0) / np.where(met, norm, 1), np.inf)
 
-    def normals(self, states: Any, actions: Any) -> np.ndarray:
+    def summary(self) -> str:
+        """One sentence."""
+        count, norm = int(np.isfinite(self.margin).sum()), self.norm_name
+        ties, unsure = int(self.tied.sum()), int(self.undecided.sum())
+        undecided = f", {unsure} of which it is undecided" if unsure else ""
+        return f"{count} walls that can be met ({norm} norm), {ties} of them ties{undecided}"
+
+    def to_dataset(self) -> Dataset:
+        """The same as a labelled xarray dataset."""
+        own, states = ("...", "state", "action"), ("...", "state")
+        names = ("gap", "gap_bound", "norm", "margin", "tied", "undecided")
+        variables: Any = {name: (own, getattr(self, name)) for name in names}
+        variables |= {"norm_bound": (("...",), self.norm_bound[..., 0, 0])}
+        variables |= {"policy": (states, self.actions), "looked_at": (states, self.looked_at)}
+        settings = {"norm_name": self.norm_name, "where": self.where, "tie_tolerance": self.tie_tolerance}
+        labels, size = self.cones.mdp.labels, self.cones.counts.shape
+        return datasets.build("Walls", variables, settings, labels=labels, size=size, made=self.made)
+
+    def normals(self, states: NumbersLike, actions: NumbersLike) -> np.ndarray:
         """n_{s,a} for one pair per reward, or for several pairs of one reward, [..., S, A]."""
         states = checks.places(states, self.actions.shape[-1], "state")
         actions = checks.places(actions, self.gap.shape[-1], "action")
@@ -86,32 +109,32 @@ class Walls:
 @checks.host_geometry
 def walls(
     mdp: MDP,
-    rewards: Any = None,
+    rewards: RewardsLike | None = None,
     *,
-    norm: Any = "inf",
-    family: Any = None,
-    states: Any = "all",
-    rule: Any = policies.first,
-    tie_tolerance: Any = None,
+    norm: Norm = "inf",
+    family: FamilyLike | None = None,
+    where: Where = "all",
+    rule: Rule = policies.first,
+    tie_tolerance: Number | None = None,
 ) -> Walls:
     """The walls around rewards [..., S, A]; see `nearest_cliff` for the arguments."""
     families.check_norm(norm)
     cones = Cones.of(mdp)
     family = families.fitted(mdp, family)
     tie_tolerance = tie_tolerance_of(cones.dtype, tie_tolerance, rewards)
-    rewards, acts = solved(cones, rewards, tie_tolerance)
+    given, (rewards, acts) = rewards, solved(cones, rewards, tie_tolerance)
     lead = rewards.shape[:-2]
     actions = selected(acts, rule)
     flat = actions.reshape(-1, cones.num_states)
     distinct, index = np.unique(flat, axis=0, return_inverse=True)
     norms, wrong = cones.in_blocks(lambda a: family.dual_norms(cones, a, norm), distinct)
     is_wall = cones.walls(actions)
-    seen = looked_at(cones, states, distinct)[index.ravel()]
+    seen = looked_at(cones, where, distinct)[index.ravel()]
     return Walls(
         cones=cones,
         family=family,
         norm_name=norm,
-        states=states,
+        where=where,
         rewards=rewards,
         gap=np.where(is_wall, acts.gap, np.inf),
         gap_bound=np.where(is_wall, acts.gap_bound, 0),
@@ -122,6 +145,7 @@ def walls(
         undecided=is_wall & acts.undecided,
         looked_at=seen.reshape(*lead, cones.num_states),
         tie_tolerance=tie_tolerance,
+        made=Made(mdp, None, {"rewards": given}, norm=norm, where=where, rule=rule, tie_tolerance=tie_tolerance),
     )
 
 
@@ -146,14 +170,14 @@ def optimal_policy(cones: Cones, reward: np.ndarray) -> np.ndarray:
     return selected(acts, policies.first)
 
 
-def looked_at(cones: Cones, states: Any, actions: np.ndarray) -> np.ndarray:
+def looked_at(cones: Cones, where: Any, actions: np.ndarray) -> np.ndarray:
     """Which states' walls count, for each of some policies, [F, S]."""
-    if not isinstance(states, str) or states not in STATES:
-        raise ValueError(f"states must be one of {', '.join(map(repr, STATES))}, not {checks.shown(states)}")
+    if not isinstance(where, str) or where not in PLACES:
+        raise ValueError(f"where must be one of {', '.join(map(repr, PLACES))}, not {checks.shown(where)}")
     seen = np.ones(cones.num_states, bool)
-    if states == "visited":
+    if where == "visited":
         return cones.in_blocks(lambda a: cones.visits(np.eye(cones.num_actions)[a]) > 0, actions)
-    if states == "reachable":
+    if where == "reachable":
         seen = cones.reachable()
     return np.broadcast_to(seen, actions.shape)
 

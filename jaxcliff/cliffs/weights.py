@@ -10,12 +10,15 @@ from jaxcliff import policies
 from jaxcliff.cliffs.plane import PolicyMap, map_plane
 from jaxcliff.cliffs.radius import nearest_cliff
 from jaxcliff.cliffs.ray import Path, cliffs_along
-from jaxcliff.core import checks, devices
-from jaxcliff.core.records import record
+from jaxcliff.core import checks, datasets, devices
+from jaxcliff.core.devices import float64
+from jaxcliff.core.records import by_hand, record
+from jaxcliff.core.types import DataFrame, Dataset, Key, Number, RewardLike, RewardsLike, Rule, Whole
 from jaxcliff.geometry import family, jumps
 from jaxcliff.geometry.beside import Ties
-from jaxcliff.geometry.cones import Array, Cones, float64
+from jaxcliff.geometry.cones import Array, Cones
 from jaxcliff.model.mdp import MDP
+from jaxcliff.model.provenance import Made
 from jaxcliff.solvers.solution import tie_tolerance_of
 
 
@@ -41,6 +44,7 @@ class WeightMap:
     weights: Any = None
     actions: Any = None
     radius: Any = None
+    made: Any = by_hand(default=None)
 
     def kinks(self) -> Array:
         """The jump of each reward's return across each cliff of the map, [M or E, N]."""
@@ -63,23 +67,46 @@ class WeightMap:
             f"distance to a cliff {np.median(self.radius):.3g}; exact along {len(self.lines)} lines between corners"
         )
 
+    def to_dataset(self) -> Dataset:
+        """The same as a labelled xarray dataset: the map's own with `returns`, or what is known of sampled weights."""
+        if self.map is None:
+            piece = ("sample",)
+            variables: Any = {
+                "returns": ((*piece, "component"), self.returns),
+                "weights": ((*piece, "component"), self.weights),
+            }
+            variables |= {"actions": ((*piece, "state"), self.actions), "radius": (piece, self.radius)}
+            return datasets.build("WeightMap", variables, {"exact": self.exact}, made=self.made)
+        piece = ("segment",) if isinstance(self.map, Path) else ("region",)
+        return self.map.to_dataset().assign(returns=((*piece, "component"), self.returns))
+
+    def to_dataframe(self) -> DataFrame:
+        """What switches, as a pandas table: where two or three rewards are mapped, of the map; else along each line."""
+        import pandas as pd
+
+        if self.map is not None:
+            return self.map.to_dataframe()
+        tables = {f"{i} to {j}": path.to_dataframe() for (i, j), path in self.lines.items()}
+        return pd.concat(tables, names=["line", "row"]).reset_index("line").reset_index(drop=True)
+
 
 @checks.host_geometry
 def weight_map(
     mdp: MDP,
-    rewards: Any,
+    rewards: RewardsLike,
     *,
-    true_reward: Any = None,
-    rule: Any = policies.uniform,
-    tie_tolerance: Any = None,
-    max_regions: Any = 100_000,
-    samples: Any = 4096,
-    key: Any = None,
+    true_reward: RewardLike | None = None,
+    rule: Rule = policies.uniform,
+    tie_tolerance: Number | None = None,
+    max_regions: Whole = 100_000,
+    count: Whole = 4096,
+    key: Key | None = None,
     progress: bool = False,
 ) -> WeightMap:
     """Which policy is optimal for which weights of several rewards, [N, S, A].
 
-    `samples` and `key` are for N ≥ 4, where weights are drawn uniformly from the simplex; the rest as in `policy_map`.
+    `count` and `key`, a JAX random key, are for N ≥ 4, where weights are drawn uniformly from the simplex; the rest as
+    in `policy_map`.
 
     >>> import jaxcliff as jc
     >>> simplex = jc.weight_map(jc.problems.bandit([0.0, 0.0, 0.0]), [[[1.0, 0, 0.7]], [[0, 1.0, 0.7]]])
@@ -91,12 +118,16 @@ def weight_map(
     number = np.shape(rewards)[0] if np.ndim(rewards) == 3 else 0
     if number < 2:
         raise ValueError(f"several rewards have shape [N, S, A] with N at least 2; this is {list(np.shape(rewards))}")
-    samples = checks.whole(samples, "samples", 1)
+    count = checks.whole(count, "count", 1)
     max_regions = checks.whole(max_regions, "max_regions", 1)
-    key = jax.random.key(0) if key is None else checks.random_key(key)
+    if number > 3 and key is None:
+        raise ValueError(f"the weights of {number} rewards are drawn: give key=, such as jax.random.key(0)")
+    key = None if key is None else checks.random_key(key)
     each = np.stack([cones.reward(r, f"reward {k}") for k, r in enumerate(rewards)])
     ties = Ties(cones, tie_tolerance_of(cones.dtype, tie_tolerance, rewards))
     options: dict[str, Any] = {"true_reward": true_reward, "rule": rule, "tie_tolerance": ties.tolerance}
+
+    made = Made(mdp, key, {"rewards": rewards}, count=count, rule=rule, tie_tolerance=ties.tolerance)
 
     def returns(actions: Array, sets: Array, weights: Array) -> Array:
         chosen = jumps.policies_of(ties.verdict(actions, sets, each[None], weights), rule)
@@ -110,7 +141,7 @@ def weight_map(
         path = line(0, 1)
         second = path.middles[:, None]
         earned = returns(path.actions, path.optimal, np.concatenate([1 - second, second], axis=1))
-        return WeightMap(exact=path.complete, map=path, returns=earned)
+        return WeightMap(exact=path.complete, map=path, returns=earned, made=made)
     if number == 3:
         plane = np.stack([each[0], each[1] - each[0], each[2] - each[0]])
         triangle = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
@@ -118,11 +149,12 @@ def weight_map(
         plan = map_plane(ties, plane, triangle, true, rule, max_regions, progress)
         rest = plan.centres
         earned = returns(plan.actions, plan.optimal, np.insert(rest, 0, 1 - rest.sum(axis=1), axis=1))
-        return WeightMap(exact=plan.complete, map=plan, returns=earned)
-    needed = 8.0 * samples * (number + cones.counts.size)
-    devices.require(needed, f"{samples:,} weights and their rewards", "take fewer samples")
+        return WeightMap(exact=plan.complete, map=plan.replace(made=made), returns=earned, made=made)  # type: ignore[attr-defined]
+    needed = 8.0 * count * (number + cones.counts.size)
+    devices.require(needed, f"{count:,} weights and their rewards", "take a smaller count")
     with float64():
-        drawn = np.asarray(jax.random.dirichlet(key, np.ones(number), (samples,)))
+        assert key is not None  # asked for above
+        drawn = np.asarray(jax.random.dirichlet(key, np.ones(number), (count,)))
     mixed = np.tensordot(drawn, each, axes=1)
     near = nearest_cliff(mdp, mixed, family=family.weights(each), tie_tolerance=ties.tolerance)
     actions = near.walls.actions
@@ -135,4 +167,5 @@ def weight_map(
         weights=drawn,
         actions=actions,
         radius=near.radius,
+        made=made,
     )

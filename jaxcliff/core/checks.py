@@ -149,6 +149,17 @@ def _plain(value: Any) -> bool:
     return all(map(_plain, value)) if isinstance(value, list | tuple) else isinstance(value, bool | int | float)
 
 
+def weights(given: Any, number: int, states: int) -> Any:
+    """Weights of so many rewards as [..., N, 1] or [..., N, S]: an array [N] is the same in every state."""
+    found = given[:, None] if given.ndim == 1 else given
+    if found.ndim < 2 or found.shape[-2] != number or found.shape[-1] not in (1, states):
+        raise ValueError(
+            f"weights of {number} rewards must have shape [{number}], [{number}, 1] or [{number}, {states}] (after any "
+            f"lane axes), not {list(given.shape)}"
+        )
+    return found
+
+
 def scalar(value: Any, name: str) -> jax.Array:
     """One real number for JAX, traced or not."""
     found = array(value, name)

@@ -1,7 +1,9 @@
-"""What would need more memory than there is says so before it tries."""
+"""What this machine has: memory, and what would need more says so before it tries; cores; the host as a device."""
 
+import contextlib
 import os
 import pathlib
+from collections.abc import Iterator
 
 import jax
 
@@ -44,3 +46,24 @@ def _free_on_device() -> float:
 def _size(number: float) -> str:
     """So many bytes, as people say it."""
     return f"{number / 1e9:.1f} GB" if number < 1e15 else f"{number / 1e9:.1e} GB"
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def host() -> jax.Device:
+    """The host as a device of this process (under `jax.distributed` the first of all may be another's)."""
+    return jax.local_devices(backend="cpu")[0]
+
+
+@contextlib.contextmanager
+def float64() -> Iterator[None]:
+    """JAX in float64 on the host, inside this block and this thread only.
+
+    Where that is how JAX is set anyway nothing changes, so that programs compiled outside are used inside.
+    """
+    plain = jax.default_backend() == "cpu" and jax.config.jax_default_device is None  # type: ignore[attr-defined]
+    with jax.enable_x64(True), contextlib.nullcontext() if plain else jax.default_device(host()):
+        yield

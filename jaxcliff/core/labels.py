@@ -1,5 +1,6 @@
 """Names of states and actions, for messages and figures."""
 
+import collections
 import unicodedata
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from jaxcliff.core import checks
 from jaxcliff.core.records import static
+from jaxcliff.core.types import Whole
 
 LONGEST = 80  # characters of a name in a message
 
@@ -39,6 +41,7 @@ class Labels:
         states: one name per state.
         actions: one name per action; or, where states offer different actions, one list of names per state.
         positions: the (row, column) of each state where it has a place on a grid.
+        name: of the problem.
     """
 
     def __init__(
@@ -46,8 +49,11 @@ class Labels:
         states: Any = (),
         actions: Any = (),
         positions: Any = (),
+        name: str = "",
     ):
+        self.name = str(_written(name))
         self.states = tuple(map(_written, checks.listed(states, "states of labels")))
+        self._repeated = {name for name, times in collections.Counter(self.states).items() if times > 1}
         actions = checks.listed(actions, "actions of labels")
         self.per_state = any(_is_list(names) for names in actions)
         if self.per_state and not all(_is_list(names) for names in actions):
@@ -68,13 +74,21 @@ class Labels:
         return f"Labels({len(self.states)} states, {len(self.actions)} {'lists of ' * self.per_state}actions)"
 
     def state(self, s: Any) -> str:
-        """`state 3` or `state 3 (goal)`; a long name is shortened, a line break becomes a space."""
-        return f"state {s} ({brief(self.states[s])})" if self.states else f"state {s}"
+        """What a state is called, `goal`, or `state 3` where it has no name; its number too where two have the same.
 
-    def action(self, a: Any, state: Any) -> str:
-        """`action 1` or `action 1 (left)`, as it is called in that state."""
+        A long name is shortened, a line break becomes a space.
+        """
+        if not self.states:
+            return f"state {s}"
+        name = self.states[s]
+        return f"{brief(name)} (state {s})" if name in self._repeated else brief(name)
+
+    def action(self, a: Any, state: Whole) -> str:
+        """What an action is called in that state: `left`, or `action 1`."""
         names = self.actions[state] if self.per_state else self.actions
-        return f"action {a} ({brief(names[a])})" if a < len(names) else f"action {a}"
+        if not a < len(names):
+            return f"action {a}"
+        return f"{brief(names[a])} (action {a})" if names.count(names[a]) > 1 else brief(names[a])
 
     def action_names(self, states: int, actions: int) -> np.ndarray:
         """The names as an array, [A], or [S, A] with '' where a state has fewer; of strings, as objects."""

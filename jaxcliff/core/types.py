@@ -3,11 +3,16 @@
 S states, A actions, K successors of one state-action pair, *B any leading lane axes (a *lane* is one
 reward of a batch). Under jaxtyping the aliases check shapes and kinds; without it they are `jax.Array`. Numpy's arrays
 pass too: host geometry hands them to what computes with either.
+
+What users type has names of its own, such as `RewardLike`: whatever makes such an array. A type checker holds callers
+to them; at run time they say what is meant and check nothing, as every function answers what it cannot use with a
+sentence.
 """
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, NewType, TypeAlias
 
 import jax
+import numpy as np
 
 if TYPE_CHECKING:
     Expected: TypeAlias = jax.Array
@@ -22,7 +27,6 @@ if TYPE_CHECKING:
     Values: TypeAlias = jax.Array
 else:
     try:
-        import numpy as np
         from jaxtyping import Bool, Float, Int
     except ImportError:
         Expected = LaneFlags = LaneScalars = LaneStatus = jax.Array
@@ -39,3 +43,64 @@ else:
         ActionFlags = Bool[Array, "*B S A"]
         StateFlags = Bool[Array, "*B S"]
         Values = Float[Array, "*B S"]
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Sequence
+
+    import pandas as pd
+    import xarray as xr
+
+    NumbersLike: TypeAlias = jax.Array | np.ndarray | float | Sequence[Any]
+    RewardLike: TypeAlias = NumbersLike
+    RewardsLike: TypeAlias = NumbersLike
+    PolicyLike: TypeAlias = NumbersLike
+    WeightsLike: TypeAlias = NumbersLike
+    Number: TypeAlias = float | np.ndarray | jax.Array
+    Whole: TypeAlias = int | np.integer
+    Flag: TypeAlias = bool | np.bool_
+    Key: TypeAlias = jax.Array
+    Norm: TypeAlias = str
+    Where: TypeAlias = str
+    Rule: TypeAlias = Callable[..., Any]
+    FamilyLike: TypeAlias = Any
+    RegularizerLike: TypeAlias = Any
+    Names: TypeAlias = Sequence[Any]
+    Word: TypeAlias = str
+    GridLike: TypeAlias = Sequence[str]
+    LabelsLike: TypeAlias = Any
+    AroundLike: TypeAlias = Any
+    Environment: TypeAlias = Any
+    Numbers: TypeAlias = Any
+    AxesLike: TypeAlias = Any
+    PathLike: TypeAlias = str | os.PathLike[str]
+    TableLike: TypeAlias = Any
+    Dataset: TypeAlias = xr.Dataset
+    DataFrame: TypeAlias = pd.DataFrame
+else:
+    NumbersLike = NewType("NumbersLike", object)  # numbers of any shape
+    RewardLike = NewType("RewardLike", object)  # one reward, [S, A]
+    RewardsLike = NewType("RewardsLike", object)  # rewards, [..., S, A]
+    PolicyLike = NewType("PolicyLike", object)  # policies, [..., S, A]: rows are distributions over actions
+    WeightsLike = NewType("WeightsLike", object)  # of N rewards: [N], [N, 1] or [N, S]
+    Number = NewType("Number", object)  # one real number
+    Whole = NewType("Whole", object)  # one whole number
+    Flag = NewType("Flag", object)  # True or False
+    Key = NewType("Key", object)  # a JAX random key
+    Norm = NewType("Norm", object)  # "inf", "2" or "1"
+    Where = NewType("Where", object)  # "all", "reachable" or "visited"
+    Rule = NewType("Rule", object)  # a selection: action sets → policies
+    FamilyLike = NewType("FamilyLike", object)  # of `jc.family`
+    RegularizerLike = NewType("RegularizerLike", object)  # Entropy, KL, Sparsemax or FDivergence
+    Names = NewType("Names", object)  # one per thing
+    Word = NewType("Word", object)  # one of a few
+    GridLike = NewType("GridLike", object)  # rows of a map, a character per cell
+    LabelsLike = NewType("LabelsLike", object)  # jc.Labels
+    AroundLike = NewType("AroundLike", object)  # jc.factorize(mdp)
+    Environment = NewType("Environment", object)  # of Gymnasium
+    Numbers = NewType("Numbers", object)  # of the kind that went in
+    AxesLike = NewType("AxesLike", object)  # axes of matplotlib
+    PathLike = NewType("PathLike", object)  # of a file
+    TableLike = NewType("TableLike", object)  # a file, rows, columns by name, or a data frame
+    Dataset = NewType("Dataset", object)  # of xarray
+    DataFrame = NewType("DataFrame", object)  # of pandas

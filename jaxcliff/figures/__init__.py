@@ -20,3 +20,7 @@ __all__ = [
     "temperature_curve",
     "weight_triangle",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

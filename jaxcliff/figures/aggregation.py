@@ -1,17 +1,22 @@
 """How stable the policy of a mixture is: against each of its rewards, against its weights, and under other mixtures."""
 
-from typing import Any
-
 import numpy as np
 from matplotlib.figure import Figure
 
 from jaxcliff.core import checks
-from jaxcliff.figures.style import DASHES, PAGE, colour, figure_of, listed, mark, panels, style
+from jaxcliff.core.types import AxesLike, Dataset, Names
+from jaxcliff.figures.style import DASHES, PAGE, colour, dressed, figure_of, listed, mark, outside, panels, style
 
 NAME = 56  # points; of a component in a legend
 
 
-def aggregation_stability(ds: Any, *, axes: Any = None) -> Figure:
+def aggregation_stability(
+    ds: Dataset,
+    *,
+    axes: AxesLike | None = None,
+    colors: Names | None = None,
+    labels: Names | None = None,
+) -> Figure:
     """Draws a dataset of `studies.aggregation_stability`.
 
     Left, the share of perturbed rewards that flip the policy, when one component moves alone and when all move alike;
@@ -22,6 +27,7 @@ def aggregation_stability(ds: Any, *, axes: Any = None) -> Figure:
     Args:
         ds: the dataset.
         axes: three axes to draw on; a new figure if not given.
+        colors, labels: one per entry of the legends, in their order; ours if not given.
     """
     checks.study(ds, "aggregation stability", "jc.studies.aggregation_stability")
     with style():
@@ -56,5 +62,7 @@ def aggregation_stability(ds: Any, *, axes: Any = None) -> Figure:
         for panel in (left, middle):
             panel.set_ylim(-0.02, 1.02)
         for panel in (left, middle, right):
-            panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), handlelength=1.4, ncols=2, columnspacing=1)
+            room = {"bbox_to_anchor": (0.5, -0.22), "borderaxespad": 0.5}
+            outside(panel, below=True, handlelength=1.4, columnspacing=1, **room)
+        dressed((left, middle, right), colors, labels)
     return figure_of(left)

@@ -12,20 +12,29 @@ from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 
 from jaxcliff.core import checks
-from jaxcliff.figures.style import COLUMN, PAGE, counted, figure_of, panels, style, whole, words
+from jaxcliff.core.types import AxesLike, Dataset, Names
+from jaxcliff.figures.style import COLUMN, PAGE, counted, figure_of, outside, panels, style, whole, words
 
 # Okabe and Ito's eight, lightened so that borders and text stay legible on them; the base policy has the first.
 POLICIES = ("#8fc7ea", "#f4c25e", "#7ccdb4", "#eda27a", "#e3b3cf", "#f5ec9b", "#5c9fcb", "#bdbdbd")
 FEW = len(POLICIES)
+NAMED, ROOM = 2, 60  # states of a region that a legend names, in so many points each
 HALO = [withStroke(linewidth=2.2, foreground="white")]
 CROSS: Any = {"marker": "+", "color": "black", "ms": 8, "mew": 1.4, "zorder": 5, "path_effects": HALO}
 THIN, ALIKE, THICK = 0.25, 0.8, 2.2  # points; of borders that are all as high
 
 
-def phase_diagram(ds: Any, *, axes: Any = None, names: tuple[str, str] | None = None) -> Figure:
+def phase_diagram(
+    ds: Dataset,
+    *,
+    axes: AxesLike | None = None,
+    names: Names | None = None,
+    colors: Names | None = None,
+    labels: Names | None = None,
+) -> Figure:
     """Draws a dataset of `studies.phase_diagram`.
 
-    With up to eight policies each has its colour, and the legend says in how many states it differs from the base.
+    With up to eight policies each has its colour, and the legend says which states differ from the base (or how many).
     With more, neighbours differ in colour, and a second panel shows how many states differ. The weight of a border is
     the height of the jump there: of the true return if there is one, else of the policy where it is visited. The cross
     is the base reward, the circle the largest around it in which nothing switches; hatched is what is not certain.
@@ -34,19 +43,21 @@ def phase_diagram(ds: Any, *, axes: Any = None, names: tuple[str, str] | None = 
         ds: the dataset.
         axes: one axis, or two with more than eight policies; a new figure if not given.
         names: of the two directions, for the labels of the axes.
+        colors: one per region; of more than eight policies, no longer such that neighbours differ.
+        labels: one per region, for the legend of up to eight policies.
     """
     checks.study(ds, "phase diagram", "jc.studies.phase_diagram")
     many = ds.sizes["region"] > FEW
     with style():
         first, *others = panels(axes, PAGE if many else COLUMN, 3.1, 2 if many else 1)
         polygons = np.split(ds.vertices.values, ds.offsets.values[1:-1])
-        colours = _colours(ds)
-        _regions(first, ds, polygons, [POLICIES[c] for c in colours])
+        colours = _colours(ds, colors)
+        _regions(first, ds, polygons, colours)
         if many:
             first.set_title(f"{ds.sizes['region']:,} policies (colours tell neighbours apart)")
             _key(first, ds)
         else:
-            _legend(first, ds, colours)
+            _legend(first, ds, colours, labels)
         for panel in others[: int(many)]:
             changed = ds.states_changed.values
             shown = PolyCollection(polygons, array=changed, edgecolors="face", lw=0.2, **counted(changed))
@@ -59,8 +70,18 @@ def phase_diagram(ds: Any, *, axes: Any = None, names: tuple[str, str] | None = 
     return figure_of(first)
 
 
-def weight_triangle(ds: Any, *, axes: Axes | None = None, names: tuple[str, str, str] | None = None) -> Figure:
-    """Draws a phase diagram over the weights of three rewards as a triangle, one corner per reward."""
+def weight_triangle(
+    ds: Dataset,
+    *,
+    axes: AxesLike | None = None,
+    names: Names | None = None,
+    colors: Names | None = None,
+    labels: Names | None = None,
+) -> Figure:
+    """Draws a phase diagram over the weights of three rewards as a triangle, one corner per reward.
+
+    Arguments as in `phase_diagram`; `names` are those of the three rewards.
+    """
     checks.study(ds, "phase diagram", "jc.studies.phase_diagram(mdp, weights_of=…)")
     if ds.attrs.get("plane") != "weights":
         raise ValueError("weight_triangle draws a phase diagram over weights: studies.phase_diagram(mdp, weights_of=…)")
@@ -74,8 +95,8 @@ def weight_triangle(ds: Any, *, axes: Axes | None = None, names: tuple[str, str,
     with style():
         (panel,) = panels(axes, COLUMN, 3.1)
         polygons = np.split(place(ds.vertices.values), ds.offsets.values[1:-1])
-        colours = _colours(ds)
-        panel.add_collection(PolyCollection(polygons, facecolors=[POLICIES[c] for c in colours], edgecolors="none"))
+        colours = _colours(ds, colors)
+        panel.add_collection(PolyCollection(polygons, facecolors=colours, edgecolors="none"))
         panel.add_collection(LineCollection(place(ds.segments.values), linewidths=_weights(ds), colors="black"))
         panel.plot(*np.concatenate([corners, corners[:1]]).T, color="black", lw=0.8)
         panel.plot(*place([[ds.attrs["base_x"], ds.attrs["base_y"]]])[0], **CROSS)
@@ -83,7 +104,7 @@ def weight_triangle(ds: Any, *, axes: Axes | None = None, names: tuple[str, str,
             name = f"only reward {k + 1}" if names is None else f"only {words(names[k], 70)}"
             panel.annotate(name, corner, (0, -3 if va == "top" else 3), textcoords="offset points", ha="center", va=va)
         if ds.sizes["region"] <= FEW:
-            _legend(panel, ds, colours)
+            _legend(panel, ds, colours, labels)
         else:
             panel.set_title(f"{ds.sizes['region']:,} policies", pad=14)
         panel.set_aspect("equal")
@@ -93,8 +114,21 @@ def weight_triangle(ds: Any, *, axes: Axes | None = None, names: tuple[str, str,
     return figure_of(panel)
 
 
-def _colours(ds: xr.Dataset) -> Any:
-    """A number per region: the policy's own if there are few, else one that no neighbour has, the base's being 0."""
+def _colours(ds: xr.Dataset, given: Any = None) -> list[Any]:
+    """The colour of every region: the policy's own if there are few, else one that no neighbour has."""
+    if given is not None:
+        return list(_one_each(ds, given, "colors"))
+    return [POLICIES[number] for number in _numbers(ds)]
+
+
+def _one_each(ds: xr.Dataset, given: Any, name: str) -> Any:
+    if len(given) != ds.sizes["region"]:
+        raise ValueError(f"{name} are one per region, {ds.sizes['region']}, not {len(given)}")
+    return given
+
+
+def _numbers(ds: xr.Dataset) -> Any:
+    """A number per region, that of the base being 0."""
     count, base = ds.sizes["region"], ds.attrs["base_region"]
     if count <= FEW:
         keys = [o.tobytes() for o in ds.optimal.values]
@@ -136,20 +170,31 @@ def _key(panel: Axes, ds: xr.Dataset) -> None:
     what = "jump of the true return" if "return_jump" in ds else "jump of the policy where visited"
     handles = [Line2D([], [], color="black", lw=lw) for lw in (weights.min(), weights.max())]
     names = ["border", f"highest {what}"]
-    panel.legend(handles, names, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, borderaxespad=0)
+    outside(panel, handles, names, below=True)
 
 
-def _legend(panel: Axes, ds: xr.Dataset, colours: Any) -> None:
+def _legend(panel: Axes, ds: xr.Dataset, colours: list[Any], labels: Any) -> None:
+    """The base policy first, then the regions in their order."""
     base = ds.attrs["base_region"]
-    handles, texts = [], []
-    for i in np.argsort(colours):
-        changed = int(ds.states_changed.values[i])
-        handles.append(PolyCollection([], facecolors=POLICIES[colours[i]], edgecolors="black", linewidths=0.4))
-        texts.append("base policy" if i == base else f"{changed} state{'s' * (changed != 1)} changed")
-    panel.legend(handles, texts, loc="lower center", bbox_to_anchor=(0.5, 1.02), ncols=2, borderaxespad=0)
+    order = sorted(range(ds.sizes["region"]), key=lambda i: (i != base, i))
+    box = {"edgecolors": "black", "linewidths": 0.4}
+    handles = [PolyCollection([], facecolors=[colours[i]], **box) for i in order]
+    said = _said(ds, base) if labels is None else [str(text) for text in _one_each(ds, labels, "labels")]
+    outside(panel, handles, [said[i] for i in order])
 
 
-def _frame(panel: Axes, ds: xr.Dataset, names: tuple[str, str] | None) -> None:
+def _said(ds: xr.Dataset, base: int) -> list[str]:
+    """What a region changes: its states by name where all regions change few of them, else how many."""
+    changed = (ds.optimal.values != ds.optimal.values[base]).any(axis=-1)
+    if "state_name" in ds.coords and changed.sum(axis=1).max() <= NAMED:
+        names = [" + ".join(words(ds.state_name.values[s], ROOM) for s in np.flatnonzero(row)) for row in changed]
+    else:
+        numbers = ds.states_changed.values
+        names = [f"{n} state{'s' * (n != 1)} changed" for n in numbers]
+    return ["base policy" if i == base else name or "the same, other ties" for i, name in enumerate(names)]
+
+
+def _frame(panel: Axes, ds: xr.Dataset, names: Names | None) -> None:
     (left, low), (right, high) = ds.corners.values.min(axis=0), ds.corners.values.max(axis=0)
     panel.set_xlim(left, right)
     panel.set_ylim(low, high)

@@ -1,15 +1,21 @@
 """How near cliffs are: the distribution of the distance to the nearest one over many rewards."""
 
-from typing import Any
-
 import numpy as np
 from matplotlib.figure import Figure
 
 from jaxcliff.core import checks
-from jaxcliff.figures.style import COLUMN, INK, figure_of, panels, style
+from jaxcliff.core.types import AxesLike, Dataset, Names
+from jaxcliff.figures.style import COLUMN, INK, dressed, figure_of, panels, style
 
 
-def radius_distribution(ds: Any, *, mark: float | None = None, axes: Any = None) -> Figure:
+def radius_distribution(
+    ds: Dataset,
+    *,
+    mark: float | None = None,
+    axes: AxesLike | None = None,
+    colors: Names | None = None,
+    labels: Names | None = None,
+) -> Figure:
     """Draws the dataset of a `census`.
 
     The share of rewards that have a cliff within a distance: by exact radii; by what their smallest gaps guarantee,
@@ -19,6 +25,7 @@ def radius_distribution(ds: Any, *, mark: float | None = None, axes: Any = None)
         ds: the dataset, `jc.census(…).to_dataset()`.
         mark: a distance to mark, such as that of a reward one cares about.
         axes: one axis to draw on; a new figure if not given.
+        colors, labels: one per entry of the legends, in their order; ours if not given.
     """
     checks.study(ds, "Census", "jc.census(…).to_dataset()")
     with style():
@@ -38,4 +45,5 @@ def radius_distribution(ds: Any, *, mark: float | None = None, axes: Any = None)
         panel.set(xscale="log", yscale="log", ylim=(ends[0], 1.3))
         panel.set(xlabel=f"distance ε ({norm}, units of reward)", ylabel="share of rewards with a cliff within ε")
         panel.legend(loc="lower right", frameon=True, edgecolor="none", framealpha=1)
+        dressed((panel,), colors, labels)
     return figure_of(panel)

@@ -1,17 +1,22 @@
 """Along a ray of rewards: the optimal value goes on without a break, the policy jumps."""
 
-from typing import Any
-
 import numpy as np
 from matplotlib.figure import Figure
 
 from jaxcliff.core import checks
-from jaxcliff.figures.style import COLUMN, INK, figure_of, panels, style, whole
+from jaxcliff.core.types import AxesLike, Dataset, Names
+from jaxcliff.figures.style import COLUMN, INK, dressed, figure_of, outside, panels, style, whole
 
 MARKED = 40  # cliffs that are marked in both panels
 
 
-def ray(ds: Any, *, axes: Any = None) -> Figure:
+def ray(
+    ds: Dataset,
+    *,
+    axes: AxesLike | None = None,
+    colors: Names | None = None,
+    labels: Names | None = None,
+) -> Figure:
     """Draws the dataset of a path, `studies.ray(…)`.
 
     Above, the optimal return, continuous, with a kink where a cliff is visited; and the return under the true reward,
@@ -21,6 +26,7 @@ def ray(ds: Any, *, axes: Any = None) -> Figure:
     Args:
         ds: the dataset.
         axes: two axes to draw on; a new figure if not given.
+        colors, labels: one per entry of the legends, in their order; ours if not given.
     """
     checks.study(ds, "ray", "jc.studies.ray")
     with style():
@@ -35,7 +41,7 @@ def ray(ds: Any, *, axes: Any = None) -> Figure:
         )
         if "true_return" in ds:
             above.stairs(ds.true_return.values, ends, baseline=None, color=INK["red"], label="true return", lw=1.2)
-            above.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, borderaxespad=0)
+            outside(above)
         above.set_ylabel("return")
         below.stairs(ds.states_changed.values, ends, baseline=None, color="black", lw=1.2)
         below.set_ylabel("states changed")
@@ -54,4 +60,5 @@ def ray(ds: Any, *, axes: Any = None) -> Figure:
         jump.spines["right"].set_visible(True)
         below.set_xlabel("$t$: reward added, in units of $D$")
         below.set_xlim(start, stop)
+        dressed((above, below, jump), colors, labels)
     return figure_of(above)

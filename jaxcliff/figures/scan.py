@@ -1,4 +1,4 @@
-"""A direction of rewards against the discount or the temperature: borders that were searched for, and the distance."""
+"""A direction of rewards against the discount or a regulariser: borders that were searched for, and the distance."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,16 +9,17 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 
 from jaxcliff.core import checks
+from jaxcliff.core.types import AxesLike, Dataset, Names
 from jaxcliff.figures.phase import FEW, POLICIES
 from jaxcliff.figures.style import PAGE, SEQUENTIAL, counted, figure_of, panels, style, whole
 
-AXIS = {"discount": "discount γ", "temperature": "temperature α (units of reward)"}
-BASE = {"discount": "the base policy", "temperature": "the hard optimum at $t$ = 0"}
-NEAR = {"discount": "the base policy", "temperature": "the soft policy at $t$ = 0, same α"}
-WIDE = 30  # a ratio of temperatures from which on their axis is logarithmic
+AXIS = {"discount": "discount γ", "strength": "strength α (units of reward)"}
+BASE = {"discount": "the base policy", "strength": "the hard optimum at $t$ = 0"}
+NEAR = {"discount": "the base policy", "strength": "the soft policy at $t$ = 0, same α"}
+WIDE = 30  # a ratio of strengths from which on their axis is logarithmic
 
 
-def phase_scan(ds: Any, *, axes: Any = None) -> Figure:
+def phase_scan(ds: Dataset, *, axes: AxesLike | None = None, colors: Names | None = None) -> Figure:
     """Draws a dataset of `studies.phase_scan`.
 
     Left, the best actions: up to eight sets have each a colour; of more, the colour says in how many states they differ
@@ -28,6 +29,7 @@ def phase_scan(ds: Any, *, axes: Any = None) -> Figure:
     Args:
         ds: the dataset.
         axes: two axes to draw on; a new figure if not given.
+        colors: one per set of best actions, of up to eight.
     """
     checks.study(ds, "phase scan", "jc.studies.phase_scan")
     over = ds.attrs["over"]
@@ -38,7 +40,10 @@ def phase_scan(ds: Any, *, axes: Any = None) -> Figure:
         polygons = [polygon for polygon, _ in pieces]
         nodes = np.array([node for _, node in pieces])
         if len(np.unique(ds.region)) <= FEW:
-            colours = [POLICIES[r] for r in ds.region.values.ravel()[nodes]]
+            sets = len(np.unique(ds.region))
+            if colors is not None and len(colors) != sets:
+                raise ValueError(f"colors are one per set of best actions, {sets}, not {len(colors)}")
+            colours = [(POLICIES if colors is None else colors)[r] for r in ds.region.values.ravel()[nodes]]
             left.add_collection(PolyCollection(polygons, facecolors=colours, edgecolors="face", lw=0.5))
         else:
             changed = ds.states_changed.values.ravel()[nodes]
@@ -57,7 +62,7 @@ def phase_scan(ds: Any, *, axes: Any = None) -> Figure:
         for panel in (left, right):
             if ts[0] < 0 < ts[-1]:
                 panel.axvline(0, color="white", ls="--", lw=1)
-            if over == "temperature" and values[0] > 0 and values[-1] / values[0] >= WIDE:
+            if over == "strength" and values[0] > 0 and values[-1] / values[0] >= WIDE:
                 panel.set_yscale("log")
             panel.set(xlim=(ts[0], ts[-1]), ylim=(values[0], values[-1]))
             panel.set(xlabel="$t$: reward added, in units of $D$", ylabel=AXIS[over])

@@ -2,8 +2,8 @@
 
 import functools
 import unicodedata
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import resources
 from typing import Any, cast
 
@@ -38,11 +38,27 @@ OTHERS = (
 LACKING = "\N{REPLACEMENT CHARACTER}"
 HIDDEN = "\N{ZERO WIDTH SPACE}"  # before an underscore, with which matplotlib marks what a legend leaves out
 LISTED = 8  # names in one legend
+# Settings that stay ours: a page has its size, and every name is written as it is.
+OURS = {"figure.figsize", "figure.constrained_layout.use", "figure.autolayout", "text.usetex", "text.parse_math"}
 
 
-def style() -> AbstractContextManager[Any]:
-    """A context that draws in the package's style and leaves the user's settings alone."""
-    return mpl.rc_context({"font.family": list(fonts())}, str(resources.files(__package__) / "jaxcliff.mplstyle"))
+@contextmanager
+def style() -> Iterator[None]:
+    """A context that draws in the package's style, with what the user has set otherwise, and leaves settings alone.
+
+    A user's settings count, but for sizes of pages, and for TeX, which cannot write every name.
+    """
+    own = {key: x for key, x in mpl.rcParams.items() if _set_by_the_user(key, x)}
+    family = own.pop("font.family", [])
+    with mpl.rc_context(own, str(resources.files(__package__) / "jaxcliff.mplstyle")):
+        mpl.rcParams["font.family"] = [*family, *fonts()]
+        yield
+
+
+def _set_by_the_user(key: str, value: Any) -> bool:
+    if key in OURS or key.startswith(("backend", "interactive", "toolbar", "_internal", "date.epoch")):
+        return False
+    return key in mpl.rcParamsDefault and repr(value) != repr(mpl.rcParamsDefault[key])
 
 
 @functools.cache
@@ -134,3 +150,33 @@ def counted(numbers: Any) -> dict[str, Any]:
 def figure_of(axes: Axes) -> Figure:
     """The whole figure that axes are part of."""
     return cast("Figure", axes.get_figure(root=True))
+
+
+def outside(panel: Axes, handles: Any = None, texts: Any = None, *, below: bool = False, **options: Any) -> None:
+    """A legend above (or below) a panel where the page makes room for it; inside, where axes are a user's own."""
+    entries = () if handles is None else (handles, texts)
+    if figure_of(panel).get_layout_engine() is None:
+        panel.legend(*entries, loc="best", frameon=True, framealpha=0.9, edgecolor="none")
+        return
+    place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2)} if below else {"loc": "lower center"}
+    panel.legend(*entries, **({"bbox_to_anchor": (0.5, 1.02), "ncols": 2, "borderaxespad": 0} | place | options))
+
+
+def dressed(panels: Sequence[Axes], colors: Any, labels: Any) -> None:
+    """The user's own colours and words for what has an entry in a legend, panel after panel, in that order."""
+    entries = []
+    for panel in panels:
+        legend = panel.get_legend()
+        artists, _ = panel.get_legend_handles_labels()
+        if legend is not None and len(artists) == len(legend.get_texts()):
+            entries += list(zip(artists, legend.legend_handles, legend.get_texts(), strict=True))
+    for name, given in (("colors", colors), ("labels", labels)):
+        if given is not None and len(given) != len(entries):
+            shown = ", ".join(text.get_text() for *_, text in entries)
+            raise ValueError(f"{name} are one per entry of the legends, {len(entries)} ({shown}), not {len(given)}")
+    for i, (artist, proxy, text) in enumerate(entries):
+        if labels is not None:
+            text.set_text(str(labels[i]))
+        for one in (artist, proxy) if colors is not None else ():
+            for each in getattr(one, "get_children", list)() or [one]:
+                each.set_color(colors[i])

@@ -8,12 +8,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxcliff.core import checks
-from jaxcliff.figures.style import INK, PAGE, figure_of, panels, style
+from jaxcliff.core.types import AxesLike, Dataset, Names
+from jaxcliff.figures.style import INK, PAGE, dressed, figure_of, panels, style
 
-SYMBOL = {"entropy": "temperature α", "kl": "strength β", "sparsemax": "strength α"}
+SYMBOL = {"entropy": "strength α", "kl": "strength β", "sparsemax": "strength α"}
 
 
-def temperature_curve(ds: Any, *, axes: Any = None) -> Figure:
+def temperature_curve(
+    ds: Dataset,
+    *,
+    axes: AxesLike | None = None,
+    colors: Names | None = None,
+    labels: Names | None = None,
+) -> Figure:
     """Draws a dataset of `studies.temperature_curve`.
 
     Left, what it buys: how far the policy can move per unit of reward, measured and exact at the base, under the bounds
@@ -23,6 +30,7 @@ def temperature_curve(ds: Any, *, axes: Any = None) -> Figure:
     Args:
         ds: the dataset.
         axes: three axes to draw on; a new figure if not given.
+        colors, labels: one per entry of the legends, in their order; ours if not given.
     """
     checks.study(ds, "temperature curve", "jc.studies.temperature_curve")
     with style():
@@ -35,6 +43,7 @@ def temperature_curve(ds: Any, *, axes: Any = None) -> Figure:
         for panel in (left, middle, right):
             panel.set_xscale("log")
             panel.set_xlabel(f"{symbol} (units of reward)")
+        dressed((left, middle, right), colors, labels)
     return figure_of(left)
 
 

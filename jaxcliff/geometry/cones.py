@@ -12,8 +12,7 @@ Everything here is numpy in float64, with the certificate of `solvers.bounds` fo
 """
 
 import abc
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -21,8 +20,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff.core import checks
+from jaxcliff.core.devices import float64, host
 from jaxcliff.model.mdp import MDP, check_one
 from jaxcliff.model.transitions import Dense, Successors
+from jaxcliff.solvers.bounds import enclosed
 from jaxcliff.solvers.methods.factorize import check_factorable
 
 Array = np.ndarray
@@ -30,22 +31,6 @@ U = 2.0**-53
 SETTLED = 2.0**-30  # of the rewards: sweeps that change less than this, up to a constant, are enough to begin with
 POLISH = 2  # sweeps after a linear solve, whose rounding they take away where a chain mixes
 ENTRIES = 2**22  # of the matrices of policies that are held at a time
-
-
-def host() -> jax.Device:
-    """The host as a device of this process (under `jax.distributed` the first of all may be another's)."""
-    return jax.local_devices(backend="cpu")[0]
-
-
-@contextlib.contextmanager
-def float64() -> Iterator[None]:
-    """JAX in float64 on the host, inside this block and this thread only.
-
-    Where that is how JAX is set anyway nothing changes, so that programs compiled outside are used inside.
-    """
-    plain = jax.default_backend() == "cpu" and jax.config.jax_default_device is None  # type: ignore[attr-defined]
-    with jax.enable_x64(True), contextlib.nullcontext() if plain else jax.default_device(host()):
-        yield
 
 
 def on_host(mdp: MDP) -> MDP:
@@ -253,9 +238,7 @@ class Chains(Cones):
             lowest, highest = np.minimum(lowest, 0), np.maximum(highest, 0)
         size, peak = np.abs(h).max(axis=1), np.abs(r).max(axis=(-2, -1))
         rho = self.drift * size + U * (2 * peak + size) + np.where(peak + size > 0, self.underflow, 0)
-        noise = rho + U * np.maximum(np.abs(lowest), np.abs(highest))
-        width = self.discount * self.steps * (highest - lowest + 2 * noise)
-        return gaps, (2 * rho + width) * (1 + 16 * U)
+        return gaps, enclosed(U, self.discount * self.steps, lowest, highest, rho)[2]
 
     def visits(self, policies: Array) -> Array:
         chains = np.einsum("fsa,sat->fst", policies, self.rows, optimize=True)

@@ -13,7 +13,24 @@ import numpy as np
 
 from jaxcliff.core import checks, devices
 from jaxcliff.core.records import is_concrete
+from jaxcliff.core.types import NumbersLike, RewardsLike, WeightsLike, Whole
 from jaxcliff.model.mdp import MDP
+
+__all__ = [
+    "Directions",
+    "Entries",
+    "component",
+    "components",
+    "features",
+    "identity",
+    "mask",
+    "weights",
+]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
+
 
 DUAL = {"inf": 1.0, "2": 2.0, "1": np.inf}
 Array = np.ndarray
@@ -27,7 +44,10 @@ def check_norm(norm: Any) -> float:
 
 
 class Entries:
-    """ΔR(s, a) = Σ_k scale_k(s, a) θ_k(s, a): θ has one number per component and entry, [N, S, A]."""
+    """ΔR(s, a) = Σ_k scale_k(s, a) θ_k(s, a): θ has one number per component and entry, [N, S, A].
+
+    A scale [N, 1, A] is the same in every state.
+    """
 
     balanced = False  # whether only θ that sum to 0 belong to the family
 
@@ -43,8 +63,9 @@ class Entries:
 
     def fit(self, mdp: MDP) -> "Entries":
         """The same on the entries that count."""
-        _check_shape(self.scale, mdp)
-        return Entries(np.where(np.asarray(mdp.decisions), self.scale, 0.0))
+        scale = np.repeat(self.scale, mdp.num_states, axis=1) if self.scale.shape[1] == 1 else self.scale
+        _check_shape(scale, mdp)
+        return Entries(np.where(np.asarray(mdp.decisions), scale, 0.0))
 
     def apply(self, theta: Array) -> Array:
         """Fθ, [..., S, A]."""
@@ -155,7 +176,7 @@ def identity(mdp: MDP) -> Entries:
     return Entries(np.ones((1, *mdp.reward.shape))).fit(mdp)
 
 
-def mask(entries: Any) -> Entries:
+def mask(entries: NumbersLike) -> Entries:
     """Only some entries move, a boolean [S, A]."""
     which = _numbers(entries, "entries")
     if which.ndim != 2 or not np.isin(which, (0, 1)).all():
@@ -163,32 +184,36 @@ def mask(entries: Any) -> Entries:
     return Entries(which[None])
 
 
-def components(weights: Any, actions: Any) -> Entries:
-    """All components of a mixture Σ_k w_k(s) R_k move, weights [N, S]; in the sup norm, max_k ‖ΔR_k‖."""
-    weights = _numbers(weights, "weights")
-    if weights.ndim != 2:
-        raise ValueError(f"weights have shape [N, S], not {list(weights.shape)}")
+def components(weights: WeightsLike, actions: Whole) -> Entries:
+    """All components of a mixture Σ_k w_k(s) R_k move, weights [N], [N, 1] or [N, S]; in the sup norm, max_k ‖ΔR_k‖."""
+    weights = _table(weights)
     actions = checks.whole(actions, "actions", 1)
     devices.require(8.0 * weights.size * actions, f"weights over {actions:,} actions")
     return Entries(np.repeat(weights[..., None], actions, axis=-1))
 
 
-def component(weights: Any, index: Any, actions: Any) -> Entries:
+def component(weights: WeightsLike, index: Whole, actions: Whole) -> Entries:
     """One component of a mixture moves alone: a change of the mixture by ε takes a change of ε/w of the component."""
-    weights = _numbers(weights, "weights")
-    if weights.ndim != 2 or checks.whole(index, "the component") >= len(weights):
-        raise ValueError(f"component {index} of weights of shape {list(weights.shape)} does not exist; they are [N, S]")
+    weights = _table(weights)
+    index = checks.whole(index, "the component")
+    if index >= len(weights):
+        raise ValueError(f"there is no component {index}: there are weights of {len(weights)}")
     return components(weights[index : index + 1], actions)
 
 
-def features(rewards: Any) -> Directions:
+def features(rewards: RewardsLike) -> Directions:
     """ΔR = Σ_i θ_i F_i; a ray has one reward, a plane two, [D, S, A]."""
     return Directions(rewards)
 
 
-def weights(rewards: Any) -> Directions:
+def weights(rewards: RewardsLike) -> Directions:
     """The weights of a mixture of these rewards, [N, S, A], move; their sum does not."""
     return Directions(rewards, balanced=True)
+
+
+def _table(weights: Any) -> Array:
+    found = _numbers(weights, "weights")
+    return checks.weights(found, len(found) if found.ndim else 0, found.shape[-1] if found.ndim > 1 else 1)
 
 
 def _numbers(array: Any, name: str) -> Array:

@@ -11,7 +11,8 @@ import numpy as np
 
 from jaxcliff import policies
 from jaxcliff.core import checks
-from jaxcliff.geometry.cones import ENTRIES, Array, float64
+from jaxcliff.core.devices import float64
+from jaxcliff.geometry.cones import ENTRIES, Array
 from jaxcliff.policies import ActionSets
 
 

@@ -8,11 +8,11 @@ compiled.
 import jax
 import numpy as np
 
-from jaxcliff import policies
+from jaxcliff.core.devices import float64
 from jaxcliff.core.numerics import placed
 from jaxcliff.geometry.beside import Ties
-from jaxcliff.geometry.cones import Array, Cones, float64
-from jaxcliff.policies import ActionSets, optimal_actions
+from jaxcliff.geometry.cones import Array, Cones
+from jaxcliff.policies import ActionSets, optimal_actions, sets
 from jaxcliff.solvers.batch import Status
 from jaxcliff.solvers.solve import solve
 
@@ -36,8 +36,8 @@ def _here(cones: Cones, rewards: Array, tie_tolerance: float) -> ActionSets:
     span = Ties(cones, 0).spans(lanes[:, None], np.ones((len(lanes), 1)))
     gap, bound = np.where(cones.legal, gap, np.inf).reshape(clean.shape), bound.reshape(clean.shape)
     legal = np.broadcast_to(cones.legal, clean.shape)
-    acts = policies.decided(gap, bound, legal, tie_tolerance * span.reshape(clean.shape[:-2]))
-    return policies.settled(acts, cones.mdp, clean)
+    acts = sets.decided(gap, bound, legal, tie_tolerance * span.reshape(clean.shape[:-2]))
+    return sets.settled(acts, cones.mdp, clean)
 
 
 def optimal_policies(cones: Cones, rewards: Array) -> Array:

@@ -143,7 +143,7 @@ def divergence(choice: Any) -> Divergence:
         return NAMED[choice]
     number = isinstance(choice, int | float) and not isinstance(choice, bool)
     if number and choice == 1:
-        raise ValueError("the α-divergence of order 1 is KL(π‖b): use jc.KL(beta, base)")
+        raise ValueError("the α-divergence of order 1 is KL(π‖b): use jc.KL(strength, base)")
     if not number or not -2 <= choice <= 2:
         raise ValueError(f"a divergence is one of {', '.join(NAMED)} or an order from -2 to 2, not {choice!r}")
     return CressieRead(float(choice))

@@ -32,10 +32,7 @@ class Regularizer(Operator):
 
     kind: ClassVar[str] = "regularized"
 
-    @property
-    def strength(self) -> Any:
-        """α or β, [..., S]."""
-        return getattr(self, next(iter(self.trailing)))
+    strength: Any  # α or β, [..., S]
 
     def mass(self, q: Rewards, legal: Any) -> Policies:
         """The mass of every action before rewards speak: 1 for each legal one, or the base policy."""
@@ -81,11 +78,11 @@ class Regularizer(Operator):
         """Lanes whose strength is finite and not negative; the others get 1."""
         sound = jnp.all(jnp.isfinite(self.strength) & (self.strength >= 0), axis=-1)
         safe = jnp.where(sound[:, None], self.strength, 1)
-        return self.replace(**{next(iter(self.trailing)): safe}), lanes & sound  # type: ignore[attr-defined]
+        return self.replace(strength=safe), lanes & sound  # type: ignore[attr-defined]
 
     def scaled(self, factor: LaneScalars) -> Any:
         """op_α(cq) = c·op_{α/c}(q)."""
-        return self.replace(**{next(iter(self.trailing)): self.strength * factor[:, None]})  # type: ignore[attr-defined]
+        return self.replace(strength=self.strength * factor[:, None])  # type: ignore[attr-defined]
 
     @property
     def _positive(self) -> Values:
@@ -114,7 +111,7 @@ class _WithBase(Regularizer):
 
 @record
 class Entropy(Regularizer):
-    """Entropy regularisation of temperature α: V = α log Σ exp(q/α), π = softmax(q/α).
+    """Entropy regularisation of strength α, a temperature: V = α log Σ exp(q/α), π = softmax(q/α).
 
     >>> import jaxcliff as jc
     >>> soft = jc.solve(jc.problems.bandit([1.0, 0.0]), regularizer=jc.Entropy(1.0))
@@ -122,12 +119,12 @@ class Entropy(Regularizer):
     (['0.731', '0.269'], '1.313')
     """
 
-    alpha: Any
+    strength: Any
 
-    trailing: ClassVar[dict[str, int]] = {"alpha": 1}
+    trailing: ClassVar[dict[str, int]] = {"strength": 1}
 
     def __post_init__(self) -> None:
-        _check_strength(self, "alpha")
+        _check_strength(self)
 
     def soft_value(self, gap: Rewards, mass: Policies, strength: Values) -> tuple[Values, Any]:
         value = strength * jnp.log(jnp.sum(mass * jnp.exp(_exponent(gap, strength)), axis=-1))
@@ -139,7 +136,7 @@ class Entropy(Regularizer):
     def rounding(self, q: Rewards, legal: Any) -> Rounding:
         """−Σπ·gap/α ≤ log A for π ∝ exp(gap/α), which is what rounding the argument of exp can cost."""
         log_a = float(np.log(q.shape[-1]))
-        return _rounding_of_exponentials(q, self.alpha, log_a, bonus=log_a)
+        return _rounding_of_exponentials(q, self.strength, log_a, bonus=log_a)
 
 
 @record
@@ -149,13 +146,13 @@ class KL(_WithBase):
     An action to which the base gives no mass is illegal; β = 0 is the hard maximum over the others.
     """
 
-    beta: Any
+    strength: Any
     base: Any
 
-    trailing: ClassVar[dict[str, int]] = {"beta": 1, "base": 2}
+    trailing: ClassVar[dict[str, int]] = {"strength": 1, "base": 2}
 
     def __post_init__(self) -> None:
-        _check_strength(self, "beta")
+        _check_strength(self)
         _check_base(self)
 
     def soft_value(self, gap: Rewards, mass: Policies, strength: Values) -> tuple[Values, Any]:
@@ -169,8 +166,8 @@ class KL(_WithBase):
     def rounding(self, q: Rewards, legal: Any) -> Rounding:
         """−Σπ·gap/β ≤ log(1/b_min) for π ∝ b·exp(gap/β)."""
         least = _least_mass(self.mass(q, legal))
-        known = _rounding_of_exponentials(q, self.beta, jnp.log(1 / least), bonus=0.0)
-        lost = jnp.max(self.beta, axis=-1) * q.shape[-1] * float(jnp.finfo(q.dtype).tiny) / least
+        known = _rounding_of_exponentials(q, self.strength, jnp.log(1 / least), bonus=0.0)
+        lost = jnp.max(self.strength, axis=-1) * q.shape[-1] * float(jnp.finfo(q.dtype).tiny) / least
         return known._replace(absolute=known.absolute + lost)
 
 
@@ -182,14 +179,14 @@ class FDivergence(_WithBase):
     number from −2 to 2 (2 is χ², 0 forward KL). KL(π‖b), order 1, is `jc.KL`.
     """
 
-    beta: Any
+    strength: Any
     base: Any
     divergence: Any = static(default="jensen_shannon")
 
-    trailing: ClassVar[dict[str, int]] = {"beta": 1, "base": 2}
+    trailing: ClassVar[dict[str, int]] = {"strength": 1, "base": 2}
 
     def __post_init__(self) -> None:
-        _check_strength(self, "beta")
+        _check_strength(self)
         _check_base(self)
         divergence(self.divergence)
 
@@ -208,22 +205,23 @@ class FDivergence(_WithBase):
 
     def rounding(self, q: Rewards, legal: Any) -> Rounding:
         """The value lies between the mean and the maximum of q; the rest of its error is measured."""
-        return _rounding_of_sum(q, 0 * self.beta)
+        return _rounding_of_sum(q, 0 * self.strength)
 
 
 @record
 class Sparsemax(Regularizer):
-    """Sparsemax: V = max Σπq + (α/2)(1 − Σπ²), π = max(q/α − τ, 0): the cheapest slope, with actions left out.
+    """Sparsemax of strength α: V = max Σπq + (α/2)(1 − Σπ²), π = max(q/α − τ, 0).
 
-    With n legal actions it is χ² of strength α/n from the uniform policy, up to the constant (α/2)(1 − 1/n).
+    The cheapest slope; bad actions are left out. With n legal actions it is χ² of strength α/n from the uniform
+    policy, up to the constant (α/2)(1 − 1/n).
     """
 
-    alpha: Any
+    strength: Any
 
-    trailing: ClassVar[dict[str, int]] = {"alpha": 1}
+    trailing: ClassVar[dict[str, int]] = {"strength": 1}
 
     def __post_init__(self) -> None:
-        _check_strength(self, "alpha")
+        _check_strength(self)
 
     def soft_value(self, gap: Rewards, mass: Policies, strength: Values) -> tuple[Values, Any]:
         n = jnp.sum(mass, axis=-1)
@@ -240,7 +238,7 @@ class Sparsemax(Regularizer):
 
     def rounding(self, q: Rewards, legal: Any) -> Rounding:
         """At most α/2 above the maximum of q; the rest of its error is measured."""
-        return _rounding_of_sum(q, self.alpha / 2)
+        return _rounding_of_sum(q, self.strength / 2)
 
 
 def _below(q: Rewards, top: Values, mass: Policies) -> Rewards:
@@ -281,14 +279,15 @@ def _rounding_of_sum(q: Rewards, bonus: Values) -> Rounding:
     return Rounding(jnp.full_like(bonus, 8 * u), 8 * u * bonus, bonus)
 
 
-def _check_strength(self: Any, name: str) -> None:
-    strength = getattr(self, name)
-    if is_concrete(strength):
-        numbers = checks.real(strength, name)
+def _check_strength(self: Any) -> None:
+    if is_concrete(self.strength):
+        numbers = checks.real(self.strength, "strength")
         if not (np.isfinite(numbers).all() and (numbers >= 0).all()):
-            raise ValueError(f"{name} must be finite and not negative (0 is the hard optimum), but it is {strength}")
-        if isinstance(strength, list | tuple):
-            assign(self, **{name: numbers})
+            raise ValueError(
+                f"strength must be finite and not negative (0 is the hard optimum), but it is {self.strength}"
+            )
+        if isinstance(self.strength, list | tuple):
+            assign(self, strength=numbers)
 
 
 def _check_base(self: Any) -> None:

@@ -32,3 +32,7 @@ __all__ = [
     "tie_planted",
     "token_tree",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

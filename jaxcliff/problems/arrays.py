@@ -9,6 +9,7 @@ import numpy as np
 from jaxcliff.core import checks
 from jaxcliff.core.labels import Labels
 from jaxcliff.core.records import is_concrete
+from jaxcliff.core.types import LabelsLike, Number, NumbersLike, RewardLike, Word
 from jaxcliff.model.mdp import MDP
 from jaxcliff.model.transitions import Dense, Successors
 from jaxcliff.problems import layouts
@@ -17,16 +18,16 @@ AXES = ("SAS", "ASS")
 
 
 def from_arrays(
-    probabilities: Any,
-    reward: Any,
-    discount: Any,
+    probabilities: NumbersLike,
+    reward: RewardLike,
+    discount: Number,
     *,
-    axes: Any = "SAS",
-    layout: Any = "auto",
-    legal: Any = None,
-    terminal: Any = None,
-    initial: Any = None,
-    labels: Any = None,
+    axes: Word = "SAS",
+    layout: Word = "auto",
+    legal: NumbersLike | None = None,
+    terminal: NumbersLike | None = None,
+    initial: NumbersLike | None = None,
+    labels: LabelsLike | None = None,
 ) -> MDP:
     """The problem with transitions P(s'|s, a) and a reward per action, or per action and next state.
 
@@ -69,7 +70,7 @@ def from_arrays(
     )
 
 
-def _from_dense(probabilities: Any, reward: Any, axes: str, layout: str) -> tuple[Dense | Successors, Any]:
+def _from_dense(probabilities: Any, reward: Any, axes: Word, layout: Word) -> tuple[Dense | Successors, Any]:
     p, r = checks.array(probabilities, "probabilities"), checks.array(reward, "the reward")
     if p.ndim != 3:
         raise ValueError(f"probabilities must have shape [S, A, S], [A, S, S] or be sparse, not {list(p.shape)}")
@@ -96,7 +97,7 @@ def _is_sparse_list(probabilities: Any) -> bool:
     return False
 
 
-def _from_sparse(matrices: Any, reward: Any, layout: str) -> tuple[Dense | Successors, Any]:
+def _from_sparse(matrices: Any, reward: Any, layout: Word) -> tuple[Dense | Successors, Any]:
     """The model of one matrix per action."""
     rows = [x.tocsr().copy() for x in matrices]
     states = rows[0].shape[0]

@@ -1,12 +1,12 @@
 """Problems with one decision: bandits, and bandits with contexts."""
 
-from typing import Any
-
 from jaxcliff.core import checks
+from jaxcliff.core.labels import Labels
+from jaxcliff.core.types import NumbersLike, RewardsLike
 from jaxcliff.model.mdp import MDP
 
 
-def bandit(rewards: Any) -> MDP:
+def bandit(rewards: NumbersLike) -> MDP:
     """One state, no next state. Q is the reward; the distance to the nearest cliff is half the smallest gap.
 
     >>> import jaxcliff as jc
@@ -16,9 +16,11 @@ def bandit(rewards: Any) -> MDP:
     rewards = checks.array(rewards, "rewards")
     if rewards.ndim != 1:
         raise ValueError(f"a bandit has rewards of shape [A], not {list(rewards.shape)}")
-    return MDP(None, rewards[None])
+    return MDP(None, rewards[None], labels=Labels(name="bandit"))
 
 
-def contextual_bandit(rewards: Any, *, legal: Any = None, initial: Any = None) -> MDP:
+def contextual_bandit(
+    rewards: RewardsLike, *, legal: NumbersLike | None = None, initial: NumbersLike | None = None
+) -> MDP:
     """One decision per context, rewards [S, A]; `initial` is how often each context occurs. Q is the reward."""
-    return MDP(None, rewards, initial=initial, legal=legal)
+    return MDP(None, rewards, initial=initial, legal=legal, labels=Labels(name="contextual bandit"))

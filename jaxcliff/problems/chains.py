@@ -6,11 +6,12 @@ import numpy as np
 
 from jaxcliff.core import checks, devices
 from jaxcliff.core.labels import Labels
+from jaxcliff.core.types import Number, Whole
 from jaxcliff.model.mdp import MDP
 from jaxcliff.model.transitions import Successors
 
 
-def chain(states: Any = 10, *, discount: Any = 0.9) -> MDP:
+def chain(states: Whole = 10, *, discount: Number = 0.9) -> MDP:
     """Step left or right, deterministically; staying at the right end pays 1 per step.
 
     Known: V(s) = γ^{n−1−s}/(1 − γ), going right everywhere, and the gap of going left at s is V(s) − γV(max(s − 1, 0)).
@@ -20,10 +21,10 @@ def chain(states: Any = 10, *, discount: Any = 0.9) -> MDP:
     nxt = np.stack([np.maximum(here - 1, 0), np.minimum(here + 1, states - 1)], axis=1)
     reward = np.zeros((states, 2))
     reward[-1, 1] = 1
-    return MDP(Successors(nxt[..., None]), reward, discount, labels=Labels(actions=("left", "right")))
+    return MDP(Successors(nxt[..., None]), reward, discount, labels=Labels(actions=("left", "right"), name="chain"))
 
 
-def river_swim(states: Any = 6, *, discount: Any = 0.95) -> MDP:
+def river_swim(states: Whole = 6, *, discount: Number = 0.95) -> MDP:
     """Swim against the current for a reward of 1 upstream, or drift to a reward of 0.005 downstream.
 
     (Strehl and Littman 2008, scaled to a largest reward of 1.) Known: for γ near 1 swimming is optimal everywhere;
@@ -40,10 +41,10 @@ def river_swim(states: Any = 6, *, discount: Any = 0.95) -> MDP:
     p[-1, 1] = (0.4, 0.6, 0)
     reward = np.zeros((states, 2))
     reward[0, 0], reward[-1, 1] = 0.005, 1
-    return MDP(Successors(successors, p), reward, discount, labels=Labels(actions=("drift", "swim")))
+    return MDP(Successors(successors, p), reward, discount, labels=Labels(actions=("drift", "swim"), name="river swim"))
 
 
-def gambler(goal: Any = 100, *, heads: Any = 0.4, discount: Any = 1.0) -> MDP:
+def gambler(goal: Whole = 100, *, heads: Number = 0.4, discount: Number = 1.0) -> MDP:
     """Bet on coin flips until the capital is 0 or the goal; reaching the goal pays 1 (Sutton and Barto).
 
     State: the capital; action a: bet a + 1, at most what is held or missing. Both ends are terminal. Known, at
@@ -62,7 +63,7 @@ def gambler(goal: Any = 100, *, heads: Any = 0.4, discount: Any = 1.0) -> MDP:
     nxt = np.stack([capital[:, None] + move, capital[:, None] - move], axis=-1)
     p = np.broadcast_to(np.array([heads, 1 - heads]), nxt.shape)
     reward = np.where((nxt[..., 0] == goal) & ~terminal[:, None], heads, 0.0)
-    labels = Labels(tuple(f"capital {c}" for c in capital), tuple(f"bet {b}" for b in bet))
+    labels = Labels(tuple(f"capital {c}" for c in capital), tuple(f"bet {b}" for b in bet), name="gambler")
     return MDP(Successors(nxt, p), reward, discount, legal=legal, terminal=terminal, labels=labels)
 
 

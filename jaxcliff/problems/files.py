@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxcliff.core.labels import Labels, brief
+from jaxcliff.core.types import PathLike
 from jaxcliff.model.mdp import MDP
 from jaxcliff.model.transitions import Dense, Successors, Tree
 from jaxcliff.problems import layouts
@@ -28,11 +29,12 @@ ENTRIES: dict[str, tuple[tuple[int, ...], str]] = {
     "state_names": ((1,), TEXTS),
     "action_names": ((1, 2), TEXTS),
     "positions": ((2,), WHOLE),
+    "name": ((0,), TEXTS),
 }
 KINDS = {NUMBERS: "numbers", WHOLE: "whole numbers", WHOLE + TRUTHS: "whole numbers", TRUTHS: "booleans", TEXTS: "text"}
 
 
-def save(mdp: MDP, path: Any) -> None:
+def save(mdp: MDP, path: PathLike) -> None:
     """Writes a problem to `path`, a `.npz` file that `load` reads back bit for bit."""
     arrays: dict[str, Any] = {"format": FORMAT, "reward": mdp.reward, "discount": mdp.discount, "initial": mdp.initial}
     arrays |= {name: getattr(mdp, name) for name in ("legal", "terminal") if getattr(mdp, name) is not None}
@@ -47,7 +49,7 @@ def save(mdp: MDP, path: Any) -> None:
     labels = mdp.labels
     if labels.actions:
         arrays["action_names"] = labels.action_names(mdp.num_states, mdp.num_actions).astype(str)
-    others = {"state_names": labels.states, "positions": labels.positions}
+    others = {"state_names": labels.states, "positions": labels.positions, "name": labels.name}
     arrays |= {name: np.asarray(value) for name, value in others.items() if value}
     path = pathlib.Path(path)
     if path.suffix != ".npz":
@@ -58,12 +60,12 @@ def save(mdp: MDP, path: Any) -> None:
     part.replace(path)  # a reader never sees half a file
 
 
-def load(path: Any) -> MDP:
+def load(path: PathLike) -> MDP:
     """The problem in a `.npz` file: one that `save` wrote, or any with `reward` [S, A], `discount` and its transitions.
 
     Transitions are `probabilities` [S, A, S], or `probabilities` and `successors` [S, A, K], or `tree` (vocabulary,
     depth, end token), or none of them (a bandit). Optional: `initial`, `legal`, `terminal`, `state_names`,
-    `action_names`, `positions`. Nothing else may be there: an entry that is not understood is not left out.
+    `action_names`, `positions`, `name`. Nothing else may be there: an entry that is not understood is not left out.
     Probabilities [S, A, S] that `save` did not write (there is no `format`) are stored as by `from_arrays`.
     """
     path = pathlib.Path(path)
@@ -82,6 +84,7 @@ def load(path: Any) -> MDP:
         [str(x) for x in arrays.get("state_names", ())],
         _action_names(arrays.get("action_names", np.zeros(0, str))),
         [(int(r), int(c)) for r, c in arrays.get("positions", ())],
+        str(arrays.get("name", path.stem)),
     )
     return MDP(
         transitions,

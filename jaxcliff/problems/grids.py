@@ -1,11 +1,10 @@
 """Problems on a grid: gridworlds drawn as text, and the cliff walk."""
 
-from typing import Any
-
 import numpy as np
 
 from jaxcliff.core import checks
 from jaxcliff.core.labels import Labels
+from jaxcliff.core.types import GridLike, Number
 from jaxcliff.model.mdp import MDP
 from jaxcliff.model.transitions import Successors
 
@@ -14,13 +13,13 @@ MOVES = {"up": (-1, 0), "right": (0, 1), "down": (1, 0), "left": (0, -1)}
 
 
 def gridworld(
-    layout: Any = CLASSIC,
+    layout: GridLike = CLASSIC,
     *,
-    slip: Any = 0.2,
-    discount: Any = 0.99,
-    step: Any = -0.04,
-    goal: Any = 1.0,
-    pit: Any = -1.0,
+    slip: Number = 0.2,
+    discount: Number = 0.99,
+    step: Number = -0.04,
+    goal: Number = 1.0,
+    pit: Number = -1.0,
 ) -> MDP:
     """Walk to a goal and keep out of pits; the ground is slippery.
 
@@ -63,7 +62,7 @@ def gridworld(
     p = np.broadcast_to(np.array([1 - slip, slip / 2, slip / 2]), nxt.shape)
     reward = np.where(terminal[:, None], 0.0, step + (p * bonus[nxt]).sum(-1))
     start = marks == "S" if (marks == "S").any() else ~terminal
-    labels = Labels([f"row {r}, column {c}" for r, c in cells], tuple(MOVES), cells)
+    labels = Labels([f"row {r}, column {c}" for r, c in cells], tuple(MOVES), cells, "gridworld")
     return MDP(
         Successors(nxt, p),
         reward,
@@ -74,7 +73,7 @@ def gridworld(
     )
 
 
-def cliff_walking(*, discount: Any = 0.99) -> MDP:
+def cliff_walking(*, discount: Number = 0.99) -> MDP:
     """Sutton and Barto's cliff walk: 4 × 12, −1 per step, −100 and back to the start for stepping off the cliff.
 
     Known: the best way from the start (state 36) hugs the cliff and takes 13 steps, V = −(1 − γ^13)/(1 − γ). The goal
@@ -93,7 +92,7 @@ def cliff_walking(*, discount: Any = 0.99) -> MDP:
     terminal = np.arange(height * width) == goal
     reward[goal] = 0
     cells = list(zip(r.tolist(), c.tolist(), strict=True))
-    labels = Labels([f"row {i}, column {j}" for i, j in cells], tuple(MOVES), cells)
+    labels = Labels([f"row {i}, column {j}" for i, j in cells], tuple(MOVES), cells, "cliff walking")
     legal = ~(cliff | terminal)[:, None] | (np.arange(4) == 0)
     return MDP(
         Successors(target[..., None]),

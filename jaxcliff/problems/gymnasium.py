@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 
 from jaxcliff.core.labels import Labels
+from jaxcliff.core.types import Environment, LabelsLike, Number, Word
 from jaxcliff.model.mdp import MDP
 from jaxcliff.problems import layouts
 
 
-def from_gymnasium(env: Any, discount: Any, *, layout: Any = "auto", labels: Any = None) -> MDP:
+def from_gymnasium(
+    env: Environment, discount: Number, *, layout: Word = "auto", labels: LabelsLike | None = None
+) -> MDP:
     """The problem of an environment with a table `P[s][a] = [(probability, next state, reward, done), …]`.
 
     Gymnasium marks transitions as the end, jaxcliff states. A state that is entered only by ending transitions becomes
@@ -69,7 +72,7 @@ def from_gymnasium(env: Any, discount: Any, *, layout: Any = "auto", labels: Any
         discount,
         initial=first,
         terminal=ends if ends.any() else None,
-        labels=Labels() if labels is None else labels,
+        labels=Labels(name=_name(env)) if labels is None else labels,
     )
 
 
@@ -93,3 +96,8 @@ def _entries(table: Any, s: int, a: int) -> Iterator[tuple[int, int, float, int,
             raise ValueError(f"{place} has done = {done!r}; it must be True or False")
         if p > 0:
             yield s, a, float(p), int(t), float(r), bool(done)
+
+
+def _name(env: Any) -> str:
+    """What Gymnasium calls it, such as FrozenLake-v1."""
+    return str(getattr(getattr(env, "spec", None), "id", "") or "")

@@ -1,6 +1,7 @@
 """Random problems: generic ones, whose ties have probability 0, and ones whose ties were planted."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -8,8 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff.core import checks, devices
+from jaxcliff.core.labels import Labels
 from jaxcliff.core.numerics import cast
 from jaxcliff.core.records import is_concrete
+from jaxcliff.core.types import Flag, Key, Number, Whole
 from jaxcliff.model.mdp import MDP
 from jaxcliff.model.transitions import Dense, Successors
 from jaxcliff.rewards.inverse import inverse_bellman
@@ -17,14 +20,19 @@ from jaxcliff.rewards.inverse import inverse_bellman
 SORTED = 2**24  # entries of a table [S, A, S] that is sorted to draw successors; larger problems make no such table
 
 
+def in_both_dtypes(draw: Callable[..., jax.Array], key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Random numbers in JAX's default float, drawn in float32 in either mode: one key gives one problem."""
+    return draw(key, shape, jnp.float32).astype(jnp.zeros(()).dtype)
+
+
 def garnet(
-    key: Any,
+    key: Key,
     *,
-    states: Any = 64,
-    actions: Any = 4,
-    branching: Any = 5,
-    discount: Any = 0.95,
-    dense: Any = False,
+    states: Whole = 64,
+    actions: Whole = 4,
+    branching: Whole = 5,
+    discount: Number = 0.95,
+    dense: Flag = False,
 ) -> MDP:
     """A Garnet: every action leads to `branching` random states with Dirichlet(1) weights; R ~ N(0, 1).
 
@@ -44,8 +52,9 @@ def garnet(
         devices.require(needed, f"a Garnet of {states} states and {actions} actions", hint)
     nxt, weight_key, reward = _garnet(key, states, actions, branching)
     # A program of its own: as a part of another its last bits would be others.
-    weights = jax.random.dirichlet(weight_key, np.ones(branching, reward.dtype), (states, actions))
-    return MDP(Dense(_dense(nxt, weights)) if dense else Successors(nxt, weights), reward, discount)
+    weights = jax.random.dirichlet(weight_key, np.ones(branching, np.float32), (states, actions)).astype(reward.dtype)
+    transitions = Dense(_dense(nxt, weights)) if dense else Successors(nxt, weights)
+    return MDP(transitions, reward, discount, labels=Labels(name="Garnet"))
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3))
@@ -53,7 +62,7 @@ def _garnet(key: jax.Array, states: int, actions: int, branching: int) -> tuple[
     """Successors, the key of their weights, and the reward."""
     successor_key, weight_key, reward_key = jax.random.split(key, 3)
     nxt = _distinct(successor_key, (states, actions), states, branching)
-    return nxt, weight_key, jax.random.normal(reward_key, (states, actions))
+    return nxt, weight_key, in_both_dtypes(jax.random.normal, reward_key, (states, actions))
 
 
 @jax.jit
@@ -67,7 +76,7 @@ def _dense(nxt: jax.Array, weights: jax.Array) -> jax.Array:
 def _distinct(key: jax.Array, rows: tuple[int, int], states: int, count: int) -> jax.Array:
     """So many different states for every row, [*rows, count], each set with the same probability."""
     if rows[0] * rows[1] * states <= SORTED:
-        return jnp.argsort(jax.random.uniform(key, (*rows, states)), axis=-1)[..., :count]
+        return jnp.argsort(jax.random.uniform(key, (*rows, states), jnp.float32), axis=-1)[..., :count]
 
     def draw(j: jax.Array, chosen: jax.Array) -> jax.Array:
         """Floyd's step: a state up to the last one allowed, or that one itself if it was drawn before."""
@@ -80,16 +89,16 @@ def _distinct(key: jax.Array, rows: tuple[int, int], states: int, count: int) ->
 
 
 def tie_planted(
-    key: Any,
+    key: Key,
     *,
-    states: Any = 16,
-    actions: Any = 4,
-    branching: Any = 4,
-    ties: Any = 2,
-    tied_states: Any = None,
-    near_gap: Any = 0.0,
-    margin: Any = 0.1,
-    discount: Any = 0.95,
+    states: Whole = 16,
+    actions: Whole = 4,
+    branching: Whole = 4,
+    ties: Whole = 2,
+    tied_states: Whole | None = None,
+    near_gap: Number = 0.0,
+    margin: Number = 0.1,
+    discount: Number = 0.95,
 ) -> tuple[MDP, jax.Array]:
     """A Garnet whose optimal action values are chosen first, and its reward from them.
 
@@ -114,7 +123,8 @@ def tie_planted(
     model_key, q = _planted(checks.random_key(key), (states, actions), ties, tied_states, near_gap, margin)
     blank = garnet(model_key, states=states, actions=actions, branching=branching, discount=discount)
     q = cast(q, blank.dtype)
-    return MDP(blank.transitions, inverse_bellman(blank, q), blank.discount), q
+    labels = Labels(name="Garnet with ties")
+    return MDP(blank.transitions, inverse_bellman(blank, q), blank.discount, labels=labels), q
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -124,8 +134,9 @@ def _planted(
     """The key of the transitions, and the action values."""
     states, _ = shape
     model_key, value_key, choice_key, below_key = jax.random.split(key, 4)
-    best = jax.random.normal(value_key, (states, 1))
-    rank = jnp.argsort(jnp.argsort(jax.random.uniform(choice_key, shape), axis=-1), axis=-1)
+    best = in_both_dtypes(jax.random.normal, value_key, (states, 1))
+    order = jnp.argsort(jax.random.uniform(choice_key, shape, jnp.float32), axis=-1)
+    rank = jnp.argsort(order, axis=-1)
     count = jnp.where(jnp.arange(states) < tied_states, ties, 1)[:, None]
-    below = margin + jax.random.exponential(below_key, shape)
+    below = margin + in_both_dtypes(jax.random.exponential, below_key, shape)
     return model_key, best - jnp.where(rank == 0, 0, jnp.where(rank < count, near_gap, below))

@@ -7,11 +7,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff.core import devices
+from jaxcliff.core import datasets, devices
 from jaxcliff.core.labels import Labels, brief
 from jaxcliff.core.numerics import cast
-from jaxcliff.core.types import Rewards
+from jaxcliff.core.types import DataFrame, Dataset, Rewards, RewardsLike, TableLike
 from jaxcliff.model.mdp import MDP
+from jaxcliff.model.provenance import Made
 from jaxcliff.problems import columns, tables
 from jaxcliff.problems.bandits import contextual_bandit
 
@@ -50,13 +51,34 @@ class Scores:
         taken = f"Reward models: {', '.join(map(brief, self.names))}."
         return f"{taken} Columns {_why(self.left_out)}." if self.left_out else taken
 
+    def to_dataset(self) -> Dataset:
+        """The scores as a labelled xarray dataset over reward model, context and action."""
+        size = self.mdp.reward.shape
+        table: Any = {"scores": (("model", "state", "action"), self.rewards)}
+        if self.base is not None:
+            table |= {"base": (("state", "action"), self.base)}
+        names = {"model": self.names}
+        labels, made = self.mdp.labels, Made(self.mdp)
+        return datasets.build("Scores", table, {}, labels=labels, size=size, coordinates=names, made=made)
+
+    def to_dataframe(self) -> DataFrame:
+        """The table again, one row per answer: context, action, and a column per reward model."""
+        import pandas as pd
+
+        mdp, scores = self.mdp, np.asarray(self.rewards)
+        pairs = np.argwhere(np.asarray(mdp.decisions))
+        columns: dict[str, Any] = {"context": [mdp.labels.states[s] for s, _ in pairs]}
+        columns["action"] = [mdp.labels.actions[s][a] for s, a in pairs]
+        columns |= {name: scores[k][tuple(pairs.T)] for k, name in enumerate(self.names)}
+        return pd.DataFrame(columns)
+
 
 def from_scores(
-    table: Any,
+    table: TableLike,
     *,
     context: str = "context",
     action: str = "action",
-    rewards: Any = None,
+    rewards: RewardsLike | None = None,
     base_logprob: str = LOGPROB,
 ) -> Scores:
     """The contextual bandit of a table with one row per (context, action).
@@ -94,11 +116,11 @@ def from_scores(
 
 
 def from_ragged_scores(
-    table: Any,
+    table: TableLike,
     *,
     context: str = "context",
     action: str = "action",
-    rewards: Any = None,
+    rewards: RewardsLike | None = None,
     base_logprob: str = LOGPROB,
 ) -> list[Scores]:
     """The same as several problems, of contexts with a similar number of answers: padding at most doubles any.
@@ -221,7 +243,7 @@ def _padded(answers: _Answers, group: np.ndarray) -> Scores:
     legal[at] = True
     components = np.zeros((len(answers.names), *shape))
     components[:, *at] = answers.scores[:, rows]
-    labels = Labels([answers.contexts[s] for s in group], choices)
+    labels = Labels([answers.contexts[s] for s in group], choices, name="scores")
     with np.errstate(over="ignore"):
         mean = components.mean(axis=0)  # exact where the sum is: dividing first would break ties
     mean = np.where(np.isfinite(mean), mean, (components / len(components)).sum(axis=0))

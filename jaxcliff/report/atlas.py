@@ -147,7 +147,7 @@ def _phase(mdp: MDP, near: NearestCliff, quick: bool) -> Chapter:
     reach = 5 * _scale(near)
     pixels, regions = (96, 500) if quick else (256, 4000)
     extent = (-reach, reach, -reach, reach)
-    options: dict[str, Any] = {"pixels": pixels, "max_regions": regions, "tie_tolerance": near.walls.tie_tolerance}
+    options: dict[str, Any] = {"resolution": pixels, "max_regions": regions, "tie_tolerance": near.walls.tie_tolerance}
     ds = studies.phase_diagram(mdp, None, x, y, extent, progress=True, **options)
     radius = ds.attrs["plane_radius"]
     inside = f"Nothing switches inside the circle, of radius {radius:.3g}." if radius > 0 else "The base is on a cliff."
@@ -255,7 +255,7 @@ def _radius(mdp: MDP, near: NearestCliff, key: Any, count: int) -> Chapter:
     span = float(solve(mdp).span) or 1.0
     if isinstance(mdp.transitions, Dense | Successors):  # every reward has a policy, every policy a matrix
         count = min(count, max(64, CENSUS_WORK // (mdp.num_states**2 * mdp.reward.size)))
-    rewards = perturb.gaussian(key, mdp, span * NOISE, max(count, 8)).rewards
+    rewards = perturb.gaussian(key, mdp, sigma=span * NOISE, count=max(count, 8)).rewards
     found = census(mdp, rewards, tie_tolerance=near.walls.tie_tolerance)
     own, radius = float(near.radius), found.radius[np.isfinite(found.radius)]
     nearer = float(np.mean(found.radius < own))
@@ -277,12 +277,12 @@ def _radius(mdp: MDP, near: NearestCliff, key: Any, count: int) -> Chapter:
 def _temperature(mdp: MDP, key: Any, quick: bool, tie: Any) -> Chapter:
     span = float(solve(mdp).span) or 1.0
     ladder = np.geomspace(1e-3, 3, 7 if quick else 13) * span
-    options: dict[str, Any] = {"strengths": ladder, "count": 16 if quick else 48, "tie_tolerance": tie}
+    options: dict[str, Any] = {"strength": ladder, "count": 16 if quick else 48, "tie_tolerance": tie}
     ds = studies.temperature_curve(mdp, key=key, progress=True, **options)
     moved = (ds.sensitivity * ds.distance).values
     enough = ladder[moved <= BUDGET]
-    radius, steps = ds.attrs["radius"], float(mdp.steps)
-    safe = radius * steps / (2 * np.arctanh(BUDGET))
+    size, steps = ds.attrs["size"], float(mdp.steps)
+    safe = size * steps / (2 * np.arctanh(BUDGET))
     found = (
         f"On these rewards α = {enough[0]:.3g} was enough; it gives away "
         f"{float(ds.lost.sel(strength=enough[0])):.3g}, where the optimal return is {ds.attrs['best_return']:.3g}."
@@ -291,7 +291,7 @@ def _temperature(mdp: MDP, key: Any, quick: bool, tie: Any) -> Chapter:
     )
     text = (
         "Entropy regularisation: what it buys (left), costs (middle), and how wide it makes the nearest cliff (right). "
-        f"To move by at most {BUDGET:g} in total variation when the reward is off by {radius:.3g}, α = {safe:.3g} is "
+        f"To move by at most {BUDGET:g} in total variation when the reward is off by {size:.3g}, α = {safe:.3g} is "
         f"enough for certain (the tanh bound). {found}"
     )
     return Chapter("temperature", ds, figures.temperature_curve(ds), text)
@@ -302,14 +302,14 @@ def read_flips(ds: xr.Dataset) -> str:
     safe, tied = ds.attrs["safe_radius"], int((ds.decision & (ds.optimal.sum("action") > 1)).sum())
     unsure = int(ds.base_undecided.sum())
     has = "state has" if tied == 1 else "states have"
-    radius = ds.attrs["telling_radius"]
-    telling = ds.sel(radius=radius)
+    size = ds.attrs["telling_size"]
+    telling = ds.sel(size=size)
     names = ds.state_name.values if "state_name" in ds.coords else [f"state {s}" for s in ds.state.values]
     flips = telling.flips.values
     worst = "; ".join(f"{brief(names[s])} ({flips[s]:.1%})" for s in flips.argsort()[::-1][:3] if flips[s] > 0)
     lines = [
-        "Where, and how often, the optimal policy flips when every entry of the reward may be off by up to a radius:",
-        f"{ds.attrs['count']:,} rewards per radius, all certified.",
+        "Where, and how often, the optimal policy flips when every entry of the reward may be off by up to some size:",
+        f"{ds.attrs['count']:,} rewards per size, all certified.",
         f"{tied} {has} more than one optimal action: there any change, however small, can flip the policy."
         if tied
         else f"In {unsure} {'state' if unsure == 1 else 'states'} it is undecided whether actions tie."
@@ -317,9 +317,9 @@ def read_flips(ds: xr.Dataset) -> str:
         else "The nearest rival is within the error of the arithmetic: no radius is certified."
         if safe == 0
         else f"No reward within {safe:.3g} of the base flips anything (certified: smallest gap / 2L).",
-        f"At radius {radius:.3g} ({radius / (ds.attrs['span'] or 1):.2g} of the reward's span) "
+        f"At size {size:.3g} ({size / (ds.attrs['span'] or 1):.2g} of the reward's span) "
         f"{float(telling.any_flip):.0%} of the rewards flip some state.",
         f"Most often flipped there: {worst or 'nothing'}.",
-        f"Undecided by the arithmetic: at most {float(ds.any_undecided.max()):.2%} of the rewards at any radius.",
+        f"Undecided by the arithmetic: at most {float(ds.any_undecided.max()):.2%} of the rewards at any size.",
     ]
     return " ".join(lines)

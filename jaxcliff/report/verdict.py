@@ -1,5 +1,6 @@
 """The verdict on a problem in words: ties first, then the nearest cliff, margins, noise, and what would mend it."""
 
+import jax
 import numpy as np
 
 from jaxcliff.cliffs.noise import flip_probability
@@ -8,6 +9,7 @@ from jaxcliff.cliffs.repair import repair
 from jaxcliff.model.mdp import MDP
 from jaxcliff.solvers.solve import solve
 
+DRAWS = 20_000  # of noise
 SHOWN = 5  # of ties, and of the states nearest to flipping
 LARGEST_PROGRAMME = 20_000  # entries of the reward for which a repair is computed
 
@@ -33,7 +35,7 @@ def words(mdp: MDP, near: NearestCliff) -> str:
             switch = f"{labels.action(m.leaves, m.state)} to {labels.action(m.enters, m.state)}"
             lines.append(f"  {m.margin:.4g}  {labels.state(m.state)}: from {switch}")
     for share in (0.001, 0.01):
-        noise = flip_probability(mdp, sigma=share * span, tie_tolerance=tie, draws=20_000)
+        noise = flip_probability(mdp, sigma=share * span, tie_tolerance=tie, key=jax.random.key(0), count=DRAWS)
         lines.append(
             f"Noise of {share:.1%} of the reward's span on every entry changes the optimal policy with probability "
             f"{noise.estimate:.3g} (± {noise.standard_error:.1g})."

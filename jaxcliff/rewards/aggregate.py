@@ -1,6 +1,6 @@
 """Several rewards into one: what a policy that is trained on a mixture really follows.
 
-Components are [..., N, S, A], weights [..., N, S] (or [..., N, 1], the same in every state). The linear mixture
+Components are [..., N, S, A], weights [..., N, S], or [N] or [..., N, 1], the same in every state. The linear mixture
 
     R_eff(s, a) = Σ_k w_k(s) R_k(s, a)
 
@@ -18,30 +18,45 @@ import numpy as np
 from jaxcliff.core import checks
 from jaxcliff.core.numerics import contract, placed
 from jaxcliff.core.records import is_concrete
-from jaxcliff.core.types import Rewards
+from jaxcliff.core.types import Number, NumbersLike, Rewards, RewardsLike, Rule, WeightsLike
 from jaxcliff.model.mdp import MDP, check_one
 from jaxcliff.model.transitions import Tree
 
+__all__ = [
+    "constant",
+    "hard_gate",
+    "lexicographic",
+    "linear",
+    "lipschitz",
+    "mean_minus_variance",
+    "per_state",
+    "posterior",
+    "prompts",
+    "soft_min",
+    "softmax_gate",
+    "worst_case",
+]
 
-def linear(rewards: Any, weights: Any) -> Rewards:
+
+def __dir__() -> list[str]:
+    return list(__all__)
+
+
+def linear(rewards: RewardsLike, weights: WeightsLike) -> Rewards:
     """R_eff = Σ_k w_k(s) R_k(s, a), [..., S, A].
 
     Args:
         rewards: components, [..., N, S, A].
-        weights: [..., N, S] or [..., N, 1], from `constant`, `per_state`, `posterior`, `prompts`, `softmax_gate`,
-            `hard_gate`.
+        weights: [N], [..., N, 1] or [..., N, S], such as those of `constant`, `per_state`, `posterior`, `prompts`,
+            `softmax_gate`, `hard_gate`.
 
     >>> import jax.numpy as jnp, jaxcliff as jc
     >>> helpful, honest = jnp.asarray([[1.0, 0.0]]), jnp.asarray([[0.0, 1.0]])
     >>> jc.aggregate.linear(jnp.stack([helpful, honest]), jc.aggregate.constant([0.75, 0.25])).tolist()
     [[0.75, 0.25]]
     """
-    rewards, weights = _components(rewards), checks.array(weights, "weights")
-    n, s, _ = rewards.shape[-3:]
-    if weights.ndim < 2 or weights.shape[-2] != n or weights.shape[-1] not in (1, s):
-        raise ValueError(
-            f"weights of {n} rewards must have shape [..., {n}, {s}] or [..., {n}, 1], not {list(weights.shape)}"
-        )
+    rewards = _components(rewards)
+    weights = checks.weights(checks.array(weights, "weights"), *rewards.shape[-3:-1])
     return _mixed(rewards, weights)
 
 
@@ -51,17 +66,17 @@ def _mixed(rewards: jax.Array, weights: jax.Array) -> jax.Array:
     return contract("...ns,...nsa->...sa", weights, rewards)
 
 
-def constant(weights: Any) -> jax.Array:
+def constant(weights: WeightsLike) -> jax.Array:
     """Weights w_k, the same in every state: [N] (or [..., N]) to [..., N, 1]."""
     return _distribution(checks.array(weights, "weights")[..., None], "weights")
 
 
-def per_state(weights: Any) -> jax.Array:
+def per_state(weights: WeightsLike) -> jax.Array:
     """A table of weights w_k(s), [..., N, S]."""
     return _distribution(checks.array(weights, "weights"), "weights")
 
 
-def posterior(prior: Any, visits: Any) -> jax.Array:
+def posterior(prior: WeightsLike, visits: NumbersLike) -> jax.Array:
     """Bayes' rule, w_k(s) = p_k d_k(s) / Σ_j p_j d_j(s): who is likely to be served in state s, [N, S].
 
     With d_k the visits of a policy that starts as class k does, the mixture is exact for that policy: its return under
@@ -85,7 +100,7 @@ def _bayes(prior: jax.Array, visits: jax.Array) -> jax.Array:
 
 
 @checks.public
-def prompts(mdp: MDP, prior: Any, starts: Any) -> jax.Array:
+def prompts(mdp: MDP, prior: WeightsLike, starts: NumbersLike) -> jax.Array:
     """The posterior weights of a token tree, w_k(s) = P(k | prompt of s), [N, S]: the same for every policy.
 
     Args:
@@ -123,7 +138,7 @@ def _reach(tree: Tree, starts: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jnp.concatenate(reach, axis=1), jnp.concatenate(both)
 
 
-def softmax_gate(scores: Any, sharpness: Any = 1.0) -> jax.Array:
+def softmax_gate(scores: NumbersLike, sharpness: Number = 1.0) -> jax.Array:
     """Weights ∝ exp(sharpness · score), from the scores of each component, [..., N, S]; NaN where a score is NaN."""
     scores = _scores(scores)
     if is_concrete(sharpness) and not np.isfinite(checks.numbers(sharpness, "sharpness")).all():
@@ -139,7 +154,7 @@ def _softmax(scores: jax.Array, sharpness: jax.Array) -> jax.Array:
     return jax.nn.softmax(sharpness * (scores - jax.lax.stop_gradient(best)), axis=-2)
 
 
-def hard_gate(scores: Any) -> jax.Array:
+def hard_gate(scores: NumbersLike) -> jax.Array:
     """All weight to the component with the highest score, the first at a tie, [..., N, S]; NaN where a score is NaN.
 
     The one aggregator without a Lipschitz constant: where scores tie, R_eff itself jumps, and so does every policy that
@@ -154,31 +169,31 @@ def _argmax(scores: jax.Array) -> jax.Array:
     return jnp.where(jnp.any(jnp.isnan(scores), axis=-2, keepdims=True), jnp.nan, jnp.moveaxis(chosen, -1, -2))
 
 
-def worst_case(rewards: Any) -> Rewards:
+def worst_case(rewards: RewardsLike) -> Rewards:
     """min_k R_k(s, a)."""
     return jnp.min(_components(rewards), axis=-3)
 
 
-def soft_min(rewards: Any, temperature: Any) -> Rewards:
+def soft_min(rewards: RewardsLike, strength: Number) -> Rewards:
     """−τ log mean_k exp(−R_k/τ): between the mean (τ → ∞) and the worst case (τ → 0)."""
     rewards = _components(rewards)
-    return _soft_min(rewards, _positive("temperature", temperature, rewards.dtype))
+    return _soft_min(rewards, _positive("strength", strength, rewards.dtype))
 
 
 @jax.jit
-def _soft_min(rewards: jax.Array, temperature: jax.Array) -> jax.Array:
+def _soft_min(rewards: jax.Array, strength: jax.Array) -> jax.Array:
     # Exponents from the worst case are at most 0; where all are small, those from the mean cancel nothing.
     worst = jnp.min(rewards, axis=-3, keepdims=True)
-    small = jnp.max(rewards, axis=-3, keepdims=True) - worst < temperature
+    small = jnp.max(rewards, axis=-3, keepdims=True) - worst < strength
     mean = worst + jnp.mean(rewards - worst, axis=-3, keepdims=True)
     centre = jax.lax.stop_gradient(jnp.where(small, mean, worst))
-    exponent = -(rewards - centre) / temperature
+    exponent = -(rewards - centre) / strength
     near = jnp.log1p(jnp.mean(jnp.where(small, jnp.expm1(jnp.where(small, exponent, 0)), 0), axis=-3))
     far = jnp.log(jnp.mean(jnp.where(small, 1, jnp.exp(jnp.where(small, 0, exponent))), axis=-3))
-    return centre[..., 0, :, :] - temperature * jnp.where(small[..., 0, :, :], near, far)
+    return centre[..., 0, :, :] - strength * jnp.where(small[..., 0, :, :], near, far)
 
 
-def mean_minus_variance(rewards: Any, penalty: Any) -> Rewards:
+def mean_minus_variance(rewards: RewardsLike, penalty: Number) -> Rewards:
     """mean_k R_k − penalty · variance_k R_k (of the population): disagreement is paid for."""
     return _penalised(_components(rewards), checks.scalar(penalty, "the penalty"))
 
@@ -188,7 +203,7 @@ def _penalised(rewards: jax.Array, penalty: jax.Array) -> jax.Array:
     return jnp.mean(rewards, axis=-3) - penalty.astype(rewards.dtype) * jnp.var(rewards, axis=-3)
 
 
-def lexicographic(rewards: Any, epsilon: Any) -> Rewards:
+def lexicographic(rewards: RewardsLike, epsilon: Number) -> Rewards:
     """Σ_k ε^k R_k, k = 0, 1, …: the first reward decides, the next breaks its ties, if ε is small enough."""
     rewards = _components(rewards)
     return _in_order(rewards, _positive("epsilon", epsilon, rewards.dtype))
@@ -200,7 +215,7 @@ def _in_order(rewards: jax.Array, epsilon: jax.Array) -> jax.Array:
     return contract("n,...nsa->...sa", powers, rewards)
 
 
-def lipschitz(aggregate: Any, rewards: Any) -> Rewards:
+def lipschitz(aggregate: Rule, rewards: RewardsLike) -> Rewards:
     """The local Lipschitz constant Σ |∂R_eff/∂R_k| of an aggregator at a tuple of rewards, [..., S, A].
 
     `aggregate` maps components to a reward, with whatever else it takes filled in, and never looks beyond a state:

@@ -6,15 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff.core import checks
+from jaxcliff.core import checks, datasets
 from jaxcliff.core.numerics import cast, norm_of, promoted
 from jaxcliff.core.records import is_concrete, record
-from jaxcliff.core.types import Rewards
+from jaxcliff.core.types import Dataset, Number, RewardLike, Rewards, Whole
 from jaxcliff.model.mdp import MDP, check_one
 
 
 @checks.public
-def inverse_bellman(mdp: MDP, q_values: Any) -> Rewards:
+def inverse_bellman(mdp: MDP, q_values: RewardLike) -> Rewards:
     """The one reward whose optimal action values are `q_values`: R = Q − γ P max_a Q.
 
     Choose Q, get R: exact ties and known answers are planted this way (theory: the inverse Bellman map). The
@@ -62,9 +62,21 @@ class Bump:
     sharp: jax.Array
     paper: jax.Array
 
+    def summary(self) -> str:
+        """One sentence."""
+        return (
+            f"a change of {float(self.realised):.4g} (exactly {float(self.sharp):.4g}, at most {float(self.paper):.4g} "
+            "by Proposition 2.9) makes the action the only best one"
+        )
+
+    def to_dataset(self) -> Dataset:
+        """The same as a labelled xarray dataset."""
+        variables: Any = {name: (("state", "action"), getattr(self, name)) for name in ("reward", "q_values")}
+        return datasets.build("Bump", variables, {name: getattr(self, name) for name in ("realised", "sharp", "paper")})
+
 
 @checks.public
-def bump(mdp: MDP, q_values: Any, state: Any, action: Any, size: Any) -> Bump:
+def bump(mdp: MDP, q_values: RewardLike, state: Whole, action: Whole, size: Number) -> Bump:
     """Breaks a tie: raises Q(state, action) by `size` and inverts the Bellman equation for the reward.
 
     The action must be among the best at `state` under `q_values`, or less than `size` behind. The new reward has the
@@ -74,24 +86,24 @@ def bump(mdp: MDP, q_values: Any, state: Any, action: Any, size: Any) -> Bump:
     """
     exists: Any = True
     if is_concrete(state, action):
-        state = checks.whole(state, "the state", 0, mdp.num_states - 1)
-        action = checks.whole(action, "the action", 0, mdp.num_actions - 1)
+        s: Any = checks.whole(state, "the state", 0, mdp.num_states - 1)
+        a: Any = checks.whole(action, "the action", 0, mdp.num_actions - 1)
     else:
-        state, action = jnp.asarray(state), jnp.asarray(action)
-        exists = (state >= 0) & (state < mdp.num_states) & (action >= 0) & (action < mdp.num_actions)
+        s, a = jnp.asarray(state), jnp.asarray(action)
+        exists = (s >= 0) & (s < mdp.num_states) & (a >= 0) & (a < mdp.num_actions)
     q = single(mdp, q_values, "q_values")
     size = checks.array(size, "size").astype(mdp.dtype)
     if size.ndim:
         raise ValueError(f"size must be one number, not an array of shape {list(size.shape)}; map over it")
-    if is_concrete(mdp, q, size, state, action):
-        place = f"{mdp.labels.state(state)}, {mdp.labels.action(action, state)}"
-        legal, own = np.asarray(mdp.decisions)[state], np.asarray(q)[state]
-        if not legal[action]:
+    if is_concrete(mdp, q, size, s, a):
+        place = f"{mdp.labels.state(s)}, {mdp.labels.action(a, s)}"
+        legal, own = np.asarray(mdp.decisions)[s], np.asarray(q)[s]
+        if not legal[a]:
             raise ValueError(f"{place} is illegal or terminal: there is nothing to raise")
-        step, behind = np.asarray(size)[()], np.max(own[legal]) - own[action]
-        if not (0 < step < np.inf and own[action] + step > np.max(own[legal])):
+        step, behind = np.asarray(size)[()], np.max(own[legal]) - own[a]
+        if not (0 < step < np.inf and own[a] + step > np.max(own[legal])):
             raise ValueError(f"a bump of {step:g} does not make {place} the best: it is {behind:g} behind")
-    return _bumped(mdp, q, state, action, size, exists)
+    return _bumped(mdp, q, s, a, size, exists)
 
 
 @jax.jit

@@ -17,7 +17,13 @@ import optax
 from flax import nnx
 
 from jaxcliff.core.records import is_concrete, record
-from jaxcliff.core.types import Rewards
+from jaxcliff.core.types import NumbersLike, Rewards
+
+__all__ = ["Gate", "RewardModel", "Trajectories", "fit", "preference_loss", "return_loss"]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
 
 
 class RewardModel(nnx.Module):
@@ -104,7 +110,7 @@ def preference_loss(reward: Rewards, preferred: Trajectories, rejected: Trajecto
     return jnp.mean(jax.nn.softplus(rejected.returns(reward) - preferred.returns(reward)))
 
 
-def return_loss(reward: Rewards, trajectories: Trajectories, returns: Any) -> jax.Array:
+def return_loss(reward: Rewards, trajectories: Trajectories, returns: NumbersLike) -> jax.Array:
     """The mean squared error of the returns of trajectories."""
     predicted = trajectories.returns(reward)
     if np.shape(returns) != predicted.shape or not predicted.size:

@@ -1,7 +1,7 @@
 """Perturbed rewards, each returned with the norm it really has.
 
 Perturbations touch the entries that count: legal actions of non-terminal states. `ball`, `sphere`, `gaussian`, `signs`
-and `sparse` are random; `single_entries`, `along`, `plane`, `adversarial` and `quantized` are not; `shaping` and
+and `sparse` are random; `single_entries`, `along`, `plane` and `quantized` are not; `shaping` and
 `constant` change no policy (the latter only where all episodes are equally long); `redistributed` moves reward among
 tied actions; `without` leaves out one component of a mixture.
 """
@@ -13,14 +13,52 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff.core import checks, devices
+from jaxcliff.core import checks, datasets, devices
 from jaxcliff.core.numerics import cast, norm_of, placed
 from jaxcliff.core.records import is_concrete, record
-from jaxcliff.core.types import LaneScalars, Rewards
+from jaxcliff.core.types import (
+    Dataset,
+    Key,
+    LaneScalars,
+    Norm,
+    Number,
+    NumbersLike,
+    RewardLike,
+    Rewards,
+    RewardsLike,
+    WeightsLike,
+    Whole,
+    Word,
+)
 from jaxcliff.model.mdp import MDP
 from jaxcliff.rewards.inverse import Bump as Bump
 from jaxcliff.rewards.inverse import bump as bump
 from jaxcliff.rewards.inverse import single
+
+__all__ = [
+    "Bump",
+    "Perturbed",
+    "along",
+    "ball",
+    "bump",
+    "constant",
+    "gaussian",
+    "plane",
+    "quantized",
+    "realised_norm",
+    "redistributed",
+    "shaping",
+    "signs",
+    "single_entries",
+    "sparse",
+    "sphere",
+    "without",
+]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
+
 
 NORMS = {"1": 1.0, "2": 2.0, "inf": jnp.inf}
 
@@ -32,56 +70,74 @@ class Perturbed:
     rewards: Rewards
     norms: LaneScalars
 
+    def summary(self) -> str:
+        """One sentence."""
+        norms = np.asarray(self.norms)
+        if norms.size < 2:
+            return f"{norms.size} reward{'s' * (norms.size != 1)}, {norms.max(initial=0):.4g} away"
+        return f"{norms.size:,} rewards, {norms.min():.4g} to {norms.max():.4g} away (median {np.median(norms):.4g})"
+
+    def to_dataset(self) -> Dataset:
+        """The same as a labelled xarray dataset."""
+        variables: Any = {"rewards": (("...", "state", "action"), self.rewards), "norms": (("...",), self.norms)}
+        return datasets.build("Perturbed", variables, {})
+
 
 @checks.public
-def ball(key: Any, mdp: MDP, radius: Any, count: Any, *, norm: Any = "inf", reward: Any = None) -> Perturbed:
-    """Rewards drawn uniformly from the ball of a radius around a reward.
+def ball(
+    key: Key, mdp: MDP, reward: RewardLike | None = None, *, size: Number, count: Whole, norm: Norm = "inf"
+) -> Perturbed:
+    """Rewards drawn uniformly from the ball of a size around a reward.
 
     Args:
         key: a JAX random key.
-        mdp: the problem; its own reward is the centre unless `reward` is given.
-        radius: of the ball, in units of reward.
+        mdp: the problem.
+        reward: the centre, [S, A]; the problem's own if None.
+        size: the radius of the ball, in units of reward.
         count: N, how many rewards.
         norm: "inf", "2" or "1", over the entries that count.
-        reward: another centre, [S, A].
     """
     key, shape = checks.random_key(key), _shape(mdp, count)
     step = _inside(NORMS[_checked(norm)], shape, key, mdp)
-    return _added(mdp, reward, step, norm, _size("radius", radius, mdp))
+    return _added(mdp, reward, step, norm, _size("size", size, mdp))
 
 
 @checks.public
-def sphere(key: Any, mdp: MDP, radius: Any, count: Any, *, norm: Any = "inf", reward: Any = None) -> Perturbed:
+def sphere(
+    key: Key, mdp: MDP, reward: RewardLike | None = None, *, size: Number, count: Whole, norm: Norm = "inf"
+) -> Perturbed:
     """Rewards at exactly a distance from a reward: a uniform draw from the ball, moved out to its surface.
 
     (In the sup norm that is uniform on the faces of the cube; in the others the cone measure.)
     """
     key, shape = checks.random_key(key), _shape(mdp, count)
     step = _directions(NORMS[_checked(norm)], shape, key, mdp)
-    return _added(mdp, reward, step, norm, _size("radius", radius, mdp))
+    return _added(mdp, reward, step, norm, _size("size", size, mdp))
 
 
 @checks.public
-def gaussian(key: Any, mdp: MDP, sigma: Any, count: Any, *, reward: Any = None) -> Perturbed:
+def gaussian(key: Key, mdp: MDP, reward: RewardLike | None = None, *, sigma: Number, count: Whole) -> Perturbed:
     """Independent noise N(0, σ²) on every entry; the norms are sup norms."""
     noise = jax.random.normal(checks.random_key(key), _shape(mdp, count), mdp.dtype)
     return _added(mdp, reward, noise, "inf", _size("sigma", sigma, mdp))
 
 
 @checks.public
-def signs(key: Any, mdp: MDP, radius: Any, count: Any, *, reward: Any = None) -> Perturbed:
-    """±radius on every entry: random corners of the ball of the sup norm."""
+def signs(key: Key, mdp: MDP, reward: RewardLike | None = None, *, size: Number, count: Whole) -> Perturbed:
+    """±size on every entry: random corners of the ball of the sup norm."""
     noise = jax.random.rademacher(checks.random_key(key), _shape(mdp, count), mdp.dtype)
-    return _added(mdp, reward, noise, "inf", _size("radius", radius, mdp))
+    return _added(mdp, reward, noise, "inf", _size("size", size, mdp))
 
 
 @checks.host_geometry
-def sparse(key: Any, mdp: MDP, radius: Any, count: Any, entries: Any, *, reward: Any = None) -> Perturbed:
-    """±radius on so many entries, drawn anew for every reward."""
+def sparse(
+    key: Key, mdp: MDP, reward: RewardLike | None = None, *, size: Number, count: Whole, entries: Whole
+) -> Perturbed:
+    """±size on so many entries, drawn anew for every reward."""
     total = int(np.sum(np.asarray(mdp.decisions)))
     entries = checks.whole(entries, "entries", 1, total)
     key, shape = checks.random_key(key), _shape(mdp, count)
-    return _added(mdp, reward, _scattered(shape, key, mdp, entries), "inf", _size("radius", radius, mdp))
+    return _added(mdp, reward, _scattered(shape, key, mdp, entries), "inf", _size("size", size, mdp))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -93,7 +149,7 @@ def _scattered(shape: tuple[int, ...], key: jax.Array, mdp: MDP, entries: Any) -
 
 
 @checks.host_geometry
-def single_entries(mdp: MDP, size: Any, *, reward: Any = None) -> Perturbed:
+def single_entries(mdp: MDP, reward: RewardLike | None = None, *, size: Number) -> Perturbed:
     """Each entry that counts moved by +size, then each by −size, all others left alone: twice as many as entries."""
     states, actions = np.nonzero(np.asarray(mdp.decisions))
     _room(mdp, 2 * len(states))
@@ -103,7 +159,7 @@ def single_entries(mdp: MDP, size: Any, *, reward: Any = None) -> Perturbed:
 
 
 @checks.public
-def shaping(mdp: MDP, potentials: Any, *, reward: Any = None) -> Perturbed:
+def shaping(mdp: MDP, reward: RewardLike | None = None, *, potentials: NumbersLike) -> Perturbed:
     """Potential shaping, R + γPφ − φ for potentials φ [..., S], 0 in terminal states: every policy keeps its rank.
 
     (Ng, Harada and Russell, 1999.)
@@ -122,7 +178,7 @@ def _shaped(mdp: MDP, potentials: jax.Array) -> Rewards:
 
 
 @checks.public
-def constant(mdp: MDP, sizes: Any, *, reward: Any = None) -> Perturbed:
+def constant(mdp: MDP, reward: RewardLike | None = None, *, sizes: NumbersLike) -> Perturbed:
     """The same number added to every entry, one reward per size: changes no policy unless an episode can end earlier.
 
     On a tree without end token, or without terminal states, all episodes are equally long.
@@ -133,7 +189,9 @@ def constant(mdp: MDP, sizes: Any, *, reward: Any = None) -> Perturbed:
 
 
 @checks.public
-def redistributed(key: Any, mdp: MDP, tied: Any, radius: Any, count: Any, *, reward: Any = None) -> Perturbed:
+def redistributed(
+    key: Key, mdp: MDP, reward: RewardLike | None = None, *, tied: NumbersLike, size: Number, count: Whole
+) -> Perturbed:
     """Reward moved among actions that tie, a boolean [S, A]: what they get sums to 0 in every state."""
     tied, key = checks.array(tied, "tied"), checks.random_key(key)
     if tied.shape != mdp.reward.shape or tied.dtype != bool:
@@ -141,7 +199,7 @@ def redistributed(key: Any, mdp: MDP, tied: Any, radius: Any, count: Any, *, rew
             f"tied must be a boolean {list(mdp.reward.shape)}, not {tied.dtype} of shape {list(tied.shape)}"
         )
     step = _among(_shape(mdp, count), key, mdp, tied)
-    return _added(mdp, reward, step, "inf", _size("radius", radius, mdp))
+    return _added(mdp, reward, step, "inf", _size("size", size, mdp))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -155,19 +213,16 @@ def _among(shape: tuple[int, ...], key: jax.Array, mdp: MDP, tied: jax.Array) ->
 
 
 @checks.public
-def without(mdp: MDP, rewards: Any, weights: Any) -> Perturbed:
-    """A mixture Σ_k w_k(s) R_k without its first, second, … component: rewards [N, S, A], weights [N, S] or [N, 1]."""
+def without(mdp: MDP, rewards: RewardsLike, weights: WeightsLike) -> Perturbed:
+    """A mixture Σ_k w_k(s) R_k without its first, second, … component.
+
+    Rewards are [N, S, A], weights [N], [N, 1] or [N, S].
+    """
     rewards = checks.array(rewards, "components").astype(mdp.dtype)
     weights = checks.array(weights, "weights").astype(mdp.dtype)
-    if (
-        rewards.ndim != 3
-        or rewards.shape[1:] != mdp.reward.shape
-        or weights.shape not in ((len(rewards), 1), rewards.shape[:2])
-    ):
-        raise ValueError(
-            f"components have shape [N, {mdp.num_states}, {mdp.num_actions}] and weights [N, {mdp.num_states}] or "
-            f"[N, 1], not {list(rewards.shape)} and {list(weights.shape)}"
-        )
+    if rewards.ndim != 3 or rewards.shape[1:] != mdp.reward.shape:
+        raise ValueError(f"components have shape [N, {mdp.num_states}, {mdp.num_actions}], not {list(rewards.shape)}")
+    weights = checks.weights(weights, len(rewards), mdp.num_states)
     mixture, steps = _parts(mdp, rewards, weights)
     return _added(mdp, mixture, steps, "inf")
 
@@ -180,7 +235,7 @@ def _parts(mdp: MDP, rewards: jax.Array, weights: jax.Array) -> tuple[jax.Array,
 
 
 @checks.public
-def quantized(mdp: MDP, dtype: Any, *, reward: Any = None) -> Perturbed:
+def quantized(mdp: MDP, reward: RewardLike | None = None, *, dtype: Word) -> Perturbed:
     """The reward as "float16", "bfloat16" or "int8" would hold it (one scale for all entries), [1, S, A]."""
     base = _centre(mdp, reward)
     if dtype in ("float16", "bfloat16"):
@@ -194,15 +249,26 @@ def quantized(mdp: MDP, dtype: Any, *, reward: Any = None) -> Perturbed:
 
 
 @checks.public
-def along(mdp: MDP, direction: Any, lengths: Any, *, reward: Any = None, norm: Any = "inf") -> Perturbed:
-    """R + tD for a direction D [S, A] and every t in `lengths`, [...]."""
-    direction, lengths = single(mdp, direction, "the direction"), cast(checks.array(lengths, "lengths"), mdp.dtype)
-    _room(mdp, lengths.size)
-    return _added(mdp, reward, lengths[..., None, None] * direction, norm)
+def along(
+    mdp: MDP, reward: RewardLike | None = None, *, direction: RewardLike, sizes: NumbersLike, norm: Norm = "inf"
+) -> Perturbed:
+    """R + tD for a direction D [S, A] and every t in `sizes`, [...]."""
+    direction, sizes = single(mdp, direction, "the direction"), cast(checks.array(sizes, "sizes"), mdp.dtype)
+    _room(mdp, sizes.size)
+    return _added(mdp, reward, sizes[..., None, None] * direction, norm)
 
 
 @checks.public
-def plane(mdp: MDP, x: Any, y: Any, xs: Any, ys: Any, *, reward: Any = None, norm: Any = "inf") -> Perturbed:
+def plane(
+    mdp: MDP,
+    reward: RewardLike | None = None,
+    *,
+    x: RewardLike,
+    y: RewardLike,
+    xs: NumbersLike,
+    ys: NumbersLike,
+    norm: Norm = "inf",
+) -> Perturbed:
     """R + xX + yY on a grid, [len(ys), len(xs), S, A]."""
     x, y = single(mdp, x, "x"), single(mdp, y, "y")
     xs, ys = (checks.array(v, name).astype(mdp.dtype) for v, name in ((xs, "xs"), (ys, "ys")))
@@ -212,23 +278,8 @@ def plane(mdp: MDP, x: Any, y: Any, xs: Any, ys: Any, *, reward: Any = None, nor
     return _added(mdp, reward, xs[:, None, None] * x + ys[:, None, None, None] * y, norm)
 
 
-@checks.host_geometry
-def adversarial(mdp: MDP, near: Any, factors: Any = 1.001) -> Perturbed:
-    """The reward moved towards its nearest cliff, by so many times the distance: `near = jc.nearest_cliff(mdp, …)`.
-
-    Where there is no cliff, it stays.
-    """
-    if not hasattr(near, "walls"):
-        raise ValueError(f"near is what jc.nearest_cliff returns, not {checks.shown(near)}")
-    if np.ndim(near.radius):
-        raise ValueError("near is about several rewards: move one at a time, or take near.beyond(factor)")
-    radius = jnp.where(np.isfinite(near.radius), near.radius, 0).astype(mdp.dtype)
-    lengths = checks.array(factors, "factors").astype(mdp.dtype) * radius
-    return along(mdp, near.direction, lengths, reward=near.walls.rewards, norm=near.walls.norm_name)
-
-
 @checks.public
-def realised_norm(mdp: MDP, difference: Any, norm: Any = "inf") -> LaneScalars:
+def realised_norm(mdp: MDP, difference: RewardsLike, norm: Norm = "inf") -> LaneScalars:
     """The norm of a difference of rewards [..., S, A] over the entries that count: "inf", "2" or "1"."""
     difference = checks.array(difference, "the difference")
     if difference.shape[-2:] != mdp.reward.shape:

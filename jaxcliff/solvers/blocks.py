@@ -6,7 +6,6 @@ blocks have left, then with the next stage. An accelerator works on as many lane
 """
 
 import concurrent.futures
-import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff.core import slices
+from jaxcliff.core.devices import cores
 from jaxcliff.core.loop import Clock
 from jaxcliff.core.types import LaneScalars, Rewards
 from jaxcliff.model.transitions import Dense
@@ -228,7 +228,7 @@ def _over_cores(
         for (whole, last), part in zip(room, parts, strict=True):
             whole[(..., slice(start, start + size)) if last else slice(start, start + size)] = np.asarray(part)
 
-    with concurrent.futures.ThreadPoolExecutor(_cores()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
         running = [pool.submit(put, start) for start in starts]
         try:
             for block in running:
@@ -238,11 +238,6 @@ def _over_cores(
                 block.cancel()
             raise
     return jax.tree.unflatten(structure[0], [whole for whole, _ in room])
-
-
-def _cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _sized(count: int, size: int) -> int:

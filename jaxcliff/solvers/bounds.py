@@ -20,7 +20,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxcliff.core.numerics import unit_roundoff
+from jaxcliff.core.numerics import namespace, unit_roundoff
 from jaxcliff.core.records import record
 from jaxcliff.core.types import LaneScalars
 from jaxcliff.solvers.batch import Batch
@@ -45,6 +45,20 @@ def worst(measured: Any, axis: int = -1) -> Any:
     return 0 if measured is None else jnp.max(measured, axis=axis)
 
 
+def enclosed(
+    u: float, reach: Any, lowest: Any, highest: Any, rho: Any, slack: Any = 0
+) -> tuple[Any, Any, Any, tuple[Any, Any]]:
+    """What follows from a measured step g in [lowest, highest], wrong by ρ (and what an operator adds itself).
+
+    For numpy's arrays and for JAX's: the noise in [lo, hi], w = γL(hi − lo), the error of a gap, and (lo, hi).
+    """
+    xp = namespace(lowest, highest)
+    noise = rho + slack + u * xp.maximum(xp.abs(lowest), xp.abs(highest))
+    low, high = lowest - noise, highest + noise
+    width = reach * (high - low)
+    return noise, width, (2 * rho + slack + width) * (1 + 16 * u), (low, high)
+
+
 def certify(batch: Batch, h: jax.Array, v: jax.Array, measured: Any, axis: int = -1) -> Certificate:
     """The certificate of h, given v = op(backup(h)) and the error measured while computing v; `axis` is the states'."""
     u = unit_roundoff(h.dtype)
@@ -56,10 +70,8 @@ def certify(batch: Batch, h: jax.Array, v: jax.Array, measured: Any, axis: int =
     lowest, highest = jnp.min(g, axis=axis), jnp.max(g, axis=axis)
     if batch.mdp.pinned:
         lowest, highest = jnp.minimum(lowest, 0), jnp.maximum(highest, 0)
-    noise = rho + slack + u * jnp.maximum(jnp.abs(lowest), jnp.abs(highest))
-    low, high = lowest - noise, highest + noise
     reach = batch.discount * batch.steps
-    width = reach * (high - low)
+    noise, width, gap_error, (low, high) = enclosed(u, reach, lowest, highest, rho, slack)
     middle = reach * (low + high) / 2
     level = batch.centre * batch.steps
     offset = middle + level
@@ -67,7 +79,7 @@ def certify(batch: Batch, h: jax.Array, v: jax.Array, measured: Any, axis: int =
     return Certificate(
         offset=offset,
         error_bound=(rho + slack + width / 2 + shift_error) * (1 + 16 * u),
-        gap_error=(2 * rho + slack + width) * (1 + 16 * u),
+        gap_error=gap_error,
         change=highest - lowest,
         noise=noise,
     )

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxcliff.core import checks
-from jaxcliff.core.types import Policies
+from jaxcliff.core.types import Flag, NumbersLike, Policies, PolicyLike, RewardsLike, Whole, Word
 from jaxcliff.model.mdp import MDP, check_one
 from jaxcliff.operators.selection import Average
 from jaxcliff.solvers.solution import Solution
@@ -18,12 +18,12 @@ from jaxcliff.solvers.visits import flow, visits
 @checks.public
 def evaluate(
     mdp: MDP,
-    policy: Any,
-    rewards: Any = None,
+    policy: PolicyLike,
+    rewards: RewardsLike | None = None,
     *,
-    method: Any = "auto",
-    tolerance: Any = None,
-    max_iterations: Any = None,
+    method: Word = "auto",
+    tolerance: NumbersLike | None = None,
+    max_iterations: Whole | None = None,
 ) -> Solution:
     """Values of a policy, with the same certificate as optimal ones.
 
@@ -45,7 +45,7 @@ def evaluate(
 
 
 @checks.public
-def occupancy(mdp: MDP, policy: Any, *, normalized: Any = False) -> Policies:
+def occupancy(mdp: MDP, policy: PolicyLike, *, normalized: Flag = False) -> Policies:
     """Expected discounted number of times each action is taken from the initial distribution.
 
         d(s, a) = π(a|s) Σ_t γ^t P(s_t = s | s_0 ~ initial, π),   [..., S, A]

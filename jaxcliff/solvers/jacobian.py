@@ -14,11 +14,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff.core import checks
+from jaxcliff.core import checks, datasets
 from jaxcliff.core.numerics import contract
 from jaxcliff.core.records import record
-from jaxcliff.core.types import Policies, Rewards, Values
+from jaxcliff.core.types import Dataset, Policies, RewardLike, Rewards, RewardsLike, Values
 from jaxcliff.model.mdp import MDP
+from jaxcliff.model.provenance import Made
 from jaxcliff.solvers.evaluate import evaluate
 from jaxcliff.solvers.solution import Solution
 from jaxcliff.solvers.visits import flow, visits_of
@@ -34,6 +35,16 @@ class Bracket:
     lower: Values
     upper: Values
 
+    def summary(self) -> str:
+        """One sentence."""
+        lower, upper = np.asarray(self.lower), np.asarray(self.upper)
+        between = "exactly" if (lower == upper).all() else f"at least {lower.max():.4g}, at most"
+        return f"largest at state {int(upper.argmax())}: {between} {upper.max():.4g}"
+
+    def to_dataset(self) -> Dataset:
+        """The same as a labelled xarray dataset."""
+        return datasets.to_dataset(self, {"lower": ("state",), "upper": ("state",)})
+
 
 @record
 class SoftJacobian:
@@ -46,7 +57,19 @@ class SoftJacobian:
     policy: Policies
     softness: Policies
 
-    def apply(self, change: Any) -> Policies:
+    def summary(self) -> str:
+        """One sentence."""
+        return f"total variation per unit of reward, {self.lipschitz().summary()}"
+
+    def to_dataset(self) -> Dataset:
+        """The policy, its softness, and how far it can move per unit of reward, as a labelled xarray dataset."""
+        steep, table = self.lipschitz(), ("state", "action")
+        variables: Any = {"policy": (table, self.policy), "softness": (table, self.softness)}
+        variables |= {name: (("state",), getattr(steep, name)) for name in ("lower", "upper")}
+        labels, made = self.mdp.labels, Made(self.mdp)
+        return datasets.build("SoftJacobian", variables, {}, labels=labels, size=self.policy.shape, made=made)
+
+    def apply(self, change: RewardLike) -> Policies:
         """dπ for one change of reward or many, [..., S, A]; it sums to 0 over the actions of a state."""
         return self._apply(_shaped(self.mdp, change))
 
@@ -56,7 +79,7 @@ class SoftJacobian:
         dq = jnp.where(self.softness > 0, after.centred_q, 0)
         return self.softness * self._centred(dq)
 
-    def transpose(self, weight: Any) -> Rewards:
+    def transpose(self, weight: RewardsLike) -> Rewards:
         """d/dR of Σ weight·π, for one weight or many, [..., S, A]: the gradient of whatever is read off the policy."""
         return self._transpose(_shaped(self.mdp, weight))
 

@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff.core import checks
+from jaxcliff.core import checks, datasets
 from jaxcliff.core.numerics import namespace, one_program, promoted, unit_roundoff
 from jaxcliff.core.records import by_hand, is_concrete, record, static
-from jaxcliff.core.types import LaneFlags, LaneScalars, LaneStatus, Policies, Rewards, Values
+from jaxcliff.core.types import Dataset, LaneFlags, LaneScalars, LaneStatus, Policies, Rewards, Values
+from jaxcliff.model.provenance import Made
 from jaxcliff.solvers.batch import Status
 
 
@@ -122,6 +123,21 @@ class Solution:
         if self.status.ndim == 0:
             raise TypeError("this solution has one lane and no lane axes to count")
         return self.status.shape[0]
+
+    def to_dataset(self) -> Dataset:
+        """Values, action values, bounds and how each reward ended, as a labelled xarray dataset."""
+        one, table = ("...",), ("...", "state", "action")
+        names = ("error_bound", "span", "status", "iterations")
+        variables: Any = {name: (one, getattr(self, name)) for name in names}
+        variables |= {"values": (("...", "state"), self.values), "q_values": (table, self.q_values)}
+        variables |= {"gap_bound": (table, self.gap_bound)}
+        if self.regularizer is not None:
+            variables |= {"policy": (table, self.policy)}
+        mdp, rewards = (None, None) if self.origin is None else self.origin
+        made = None if mdp is None else Made(mdp, None, {"rewards": rewards})
+        labels = None if mdp is None else mdp.labels
+        settings = {"method": self.method, "solution": self.kind}
+        return datasets.build("Solution", variables, settings, labels=labels, size=self.centred_q.shape[-2:], made=made)
 
     def summary(self) -> str:
         """One line per way in which lanes ended."""

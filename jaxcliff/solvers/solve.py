@@ -10,6 +10,7 @@ import numpy as np
 from jaxcliff.core import checks, devices
 from jaxcliff.core.numerics import promoted
 from jaxcliff.core.records import in_hand, is_concrete
+from jaxcliff.core.types import AroundLike, NumbersLike, RegularizerLike, RewardsLike, Whole, Word
 from jaxcliff.model.mdp import MDP, check_one
 from jaxcliff.model.transitions import Dense, Successors
 from jaxcliff.operators.regularizers import Regularizer
@@ -36,14 +37,14 @@ ENTRIES_FOR_A_BASE = 2**24  # of its largest array
 @checks.public
 def solve(
     mdp: MDP,
-    rewards: Any = None,
+    rewards: RewardsLike | None = None,
     *,
-    regularizer: Any = None,
-    method: Any = "auto",
-    tolerance: Any = None,
-    init: Any = None,
-    base: Any = None,
-    max_iterations: Any = None,
+    regularizer: RegularizerLike | None = None,
+    method: Word = "auto",
+    tolerance: NumbersLike | None = None,
+    init: NumbersLike | None = None,
+    around: AroundLike | None = None,
+    max_iterations: Whole | None = None,
 ) -> Solution:
     """Optimal values of one problem under one reward or thousands, each with its own error bound.
 
@@ -57,11 +58,11 @@ def solve(
     | a `Tree`                   | backward         | one pass from the leaves is exact up to rounding     |
     | at most 64 states          | policy_iteration | sweeps first; linear solves where chains mix slowly  |
     | more                       | value_iteration  | no S × S matrix per lane; span bounds stop it early  |
-    | a `base`                   | shared           | policies near the base cost a few matrix products    |
+    | `around` a factorisation   | shared           | policies near its own cost a few matrix products     |
 
     With numbers in hand it goes on by how lanes converge, each by itself: of 256 rewards or more (under one
     regularizer), those that sweeps do not finish in time are solved around the problem's own solution, as if that had
-    been given as a `base`; soft ones at once, where matrices are small. `sol.method` says what was taken.
+    been given as `around`; soft ones at once, where matrices are small. `sol.method` says what was taken.
 
     The function may be jitted, vmapped (a mapped reward axis becomes a lane axis, at the price of one jitted call) and
     run under `jax.shard_map`. With numbers in hand it uses all cores of a processor, and Ctrl-C ends it. Another batch
@@ -79,7 +80,7 @@ def solve(
             the arithmetic can.
         init: values to start from, [..., S]; a start that is not finite, or that no reward of this span could have, is
             not used. Changes speed, not the answer.
-        base: `jc.factorize(mdp)`, a policy factored once, for thousands of rewards near the one it is optimal for.
+        around: `jc.factorize(mdp)`, a policy factored once, for thousands of rewards near the one it is optimal for.
             Changes speed, not the answer.
         max_iterations: sweeps of value iteration (a million) or policy improvements (a thousand).
 
@@ -98,11 +99,11 @@ def solve(
             f"not {type(regularizer).__name__}"
         )
     operator = Greedy() if regularizer is None else regularizer
-    return run(mdp, operator, rewards, method, tolerance, init, max_iterations, base)
+    return run(mdp, operator, rewards, method, tolerance, init, max_iterations, around)
 
 
 @checks.public
-def factorize(mdp: MDP, *, regularizer: Any = None, capacity: Any = 32) -> Factorization:
+def factorize(mdp: MDP, *, regularizer: RegularizerLike | None = None, capacity: Whole = 32) -> Factorization:
     """Solves the problem for its own reward and factors the optimal policy, for a batch of rewards nearby.
 
     Takes two arrays of S × S and S × A × S numbers, once; what it is good for is said in `Factorization`. Most useful
@@ -116,8 +117,8 @@ def factorize(mdp: MDP, *, regularizer: Any = None, capacity: Any = 32) -> Facto
 
     >>> import jax, jaxcliff as jc
     >>> mdp = jc.problems.river_swim(states=6, discount=0.95)
-    >>> near = jc.perturb.ball(jax.random.key(0), mdp, radius=0.01, count=100).rewards
-    >>> jc.solve(mdp, near, base=jc.factorize(mdp))
+    >>> near = jc.perturb.ball(jax.random.key(0), mdp, size=0.01, count=100).rewards
+    >>> jc.solve(mdp, near, around=jc.factorize(mdp))
     Solution(optimum [100, 6, 2], shared, float32, all ok)
     """
     check_factorable(mdp)
@@ -199,7 +200,7 @@ def run(
     if method == SHARED and base is None:
         if any(shapes[name] for name in fields):
             raise ValueError(
-                "method 'shared' needs base=jc.factorize(mdp, regularizer=…) where strengths differ by lane"
+                "method 'shared' needs around=jc.factorize(mdp, regularizer=…) where strengths differ by lane"
             )
         base = factorize(mdp, regularizer=single if operator.kind == "regularized" else None)
     given = ((mdp, base), operator, reward, tolerance, init)
@@ -247,11 +248,11 @@ def _own_base(mdp: MDP, operator: Operator) -> Factorization | None:
 def _fitting(mdp: MDP, method: Any, base: Any) -> Factorization:
     """The base, if it is one of this problem. That it belongs to the same transitions only decides how fast it is."""
     if not isinstance(base, Factorization):
-        raise TypeError(f"base must be jc.factorize(mdp), not {type(base).__name__}")
+        raise TypeError(f"around must be jc.factorize(mdp), not {type(base).__name__}")
     if method not in ("auto", SHARED):
-        raise ValueError(f"method {method!r} has no use for a base: leave out one of them")
+        raise ValueError(f"method {method!r} goes around no factorisation: leave out one of them")
     if base.mdp.reward.shape != mdp.reward.shape or base.mdp.pinned != mdp.pinned:
-        raise ValueError(f"base belongs to another problem: {base.mdp}, not {mdp}")
+        raise ValueError(f"around belongs to another problem: {base.mdp}, not {mdp}")
     return base
 
 

@@ -17,3 +17,7 @@ __all__ = [
     "soft_against_hard",
     "temperature_curve",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

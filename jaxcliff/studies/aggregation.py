@@ -12,12 +12,14 @@ from tqdm import tqdm
 
 from jaxcliff import metrics, policies
 from jaxcliff.cliffs.radius import nearest_cliff
-from jaxcliff.cliffs.ray import cliffs_along
+from jaxcliff.cliffs.ray import cliffs_along_each
 from jaxcliff.core import checks
 from jaxcliff.core.labels import Labels
 from jaxcliff.core.numerics import cast, placed
+from jaxcliff.core.types import Key, Names, Number, NumbersLike, RewardsLike, WeightsLike, Whole
 from jaxcliff.geometry import family
 from jaxcliff.model.mdp import MDP, check_one
+from jaxcliff.model.provenance import Made
 from jaxcliff.rewards import aggregate, perturb
 from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.solvers.solve import solve
@@ -29,16 +31,16 @@ STEPS = 33  # of the way from the mixture to each reward alone
 @checks.host_study
 def aggregation_stability(
     mdp: MDP,
-    rewards: Any,
-    weights: Any = None,
+    rewards: RewardsLike,
+    weights: WeightsLike | None = None,
     *,
-    key: Any,
-    sizes: Any = None,
-    count: Any = 256,
-    names: Any = None,
-    temperature: Any = None,
-    penalty: Any = 1.0,
-    tie_tolerance: Any = None,
+    key: Key,
+    sizes: NumbersLike | None = None,
+    count: Whole = 256,
+    names: Names | None = None,
+    strength: Number | None = None,
+    penalty: Number = 1.0,
+    tie_tolerance: Number | None = None,
     policy: Policy | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
@@ -52,7 +54,7 @@ def aggregation_stability(
         sizes: of perturbations, in units of reward; 9 from the smallest radius to the span if not given.
         count: rewards per size and sort of perturbation.
         names: of the components.
-        temperature: of the soft minimum, a tenth of the mixture's span if not given; penalty: on the variance.
+        strength: of the soft minimum, a tenth of the mixture's span if not given; penalty: on the variance.
         tie_tolerance: gaps up to this are ties, in units of the span; as in `nearest_cliff`.
         policy: a learner, (mdp, rewards [B, S, A], key) → policies [B, S, A], measured on the same mixtures.
         progress: show a progress bar.
@@ -77,16 +79,15 @@ def aggregation_stability(
             f"{list(rewards.shape)}"
         )
     number = len(rewards)
-    temperature = None if temperature is None else checks.number(temperature, "temperature")
+    strength = None if strength is None else checks.number(strength, "strength")
     penalty = checks.number(penalty, "penalty")
     rewards = placed(np.where(mdp.decisions, rewards, np.zeros((), mdp.dtype)))
-    weights = np.full(number, 1 / number) if weights is None else checks.numbers(weights, "weights")
-    if weights.shape not in ((number,), (number, mdp.num_states)):
-        raise ValueError(f"weights have shape [{number}] or [{number}, {mdp.num_states}], not {list(weights.shape)}")
+    given = np.full(number, 1 / number) if weights is None else checks.numbers(weights, "weights")
+    own = checks.weights(given, number, mdp.num_states)
     labels = [f"reward {k}" for k in range(number)] if names is None else [str(name) for name in Labels(names).states]
     if len(labels) != number:
         raise ValueError(f"there are {number} rewards and {len(labels)} names")
-    table = aggregate.per_state(np.broadcast_to(weights.reshape(number, -1), (number, mdp.num_states)))
+    table = aggregate.per_state(np.broadcast_to(own, (number, mdp.num_states)))
     table = cast(table, mdp.dtype)
     mixed = aggregate.linear(rewards, table)
     base = solve(mdp, mixed)
@@ -99,7 +100,7 @@ def aggregation_stability(
     nearest = functools.partial(nearest_cliff, mdp, mixed, tie_tolerance=tolerance)
     joint = nearest(family=family.components(whole, actions))
     radius = [float(nearest(family=family.component(whole, k, actions)).radius) for k in range(number)]
-    towards = cliffs_along(mdp, mixed, np.asarray(rewards - mixed), stop=1.0, tie_tolerance=tolerance)
+    towards = cliffs_along_each(mdp, mixed, np.asarray(rewards - mixed), stop=1.0, tie_tolerance=tolerance)
     span = float(base.span) or 1.0
     if sizes is None:
         low = min([r for r in radius if 0 < r < np.inf] + [span / 10])
@@ -111,7 +112,7 @@ def aggregation_stability(
     aggregators: dict[str, Callable[[Any], Any]] = {
         "linear": lambda r: aggregate.linear(r, table),
         "worst case": aggregate.worst_case,
-        "soft minimum": functools.partial(aggregate.soft_min, temperature=temperature or span / 10),
+        "soft minimum": functools.partial(aggregate.soft_min, strength=strength or span / 10),
         "mean − variance": functools.partial(aggregate.mean_minus_variance, penalty=penalty),
     }
     share = np.linspace(0, 1, STEPS)
@@ -121,14 +122,14 @@ def aggregation_stability(
     other, learned = [], []
     for i, size in enumerate(tqdm(sizes, "sizes", disable=not progress)):
         ball_key, which_key = jax.random.split(jax.random.fold_in(key, i))
-        ball = perturb.ball(ball_key, mdp, size, count, reward=np.zeros(mixed.shape, mdp.dtype))
+        ball = perturb.ball(ball_key, mdp, size=size, count=count, reward=np.zeros(mixed.shape, mdp.dtype))
         mixtures, moved = _neighbours(mdp, rewards, table, mixed, ball.rewards, which_key)
         moved_acts = policies.optimal_actions(solve(mdp, mixtures), np.full(mixtures.shape[:-2], tolerance))
         for column, found in zip((flips, unsure, tv), _moves(mdp, acts, moved_acts), strict=True):
             column.append(np.asarray(found))
         if policy is not None:
-            own = learn(policy, mdp, mixed, np.asarray(mixtures).reshape(-1, *mixed.shape), which_key)
-            learned.append(own.tv.reshape(len(mixtures), count).mean(axis=1))
+            moves = learn(policy, mdp, mixed, np.asarray(mixtures).reshape(-1, *mixed.shape), which_key)
+            learned.append(moves.tv.reshape(len(mixtures), count).mean(axis=1))
         other.append([_flips(mdp, f(rewards), f(moved), tolerance) for f in aggregators.values()])
     steepest = [float(np.max(aggregate.lipschitz(f, rewards))) for f in aggregators.values()]
     ds = xr.Dataset(
@@ -153,19 +154,18 @@ def aggregation_stability(
         },
         {
             "study": "aggregation stability",
-            "problem": repr(mdp),
-            "discount": float(mdp.discount),
             "count": count,
             "span": span,
             "joint_radius": float(joint.radius),
             "tie_tolerance": tolerance,
             "base_undecided": int(np.asarray(policies.ambiguous(acts)).sum()),
             "cliff": joint.summary(),
-        },
+        }
+        | Made(mdp, key, {"rewards": rewards, "weights": own}, count=count, sizes=sizes, policy=policy).attributes(),
     )
     if learned:
         ds["learned_tv"] = (("size", "sort"), np.stack(learned), {"long_name": "mean total variation of the learner"})
-    if weights.ndim == 1:
+    if own.shape[1] == 1:
         moving = nearest(family=family.weights(np.asarray(rewards)))
         ds.attrs |= {"weight_radius": float(moving.radius), "weight_cliff": moving.summary()}
     return ds

@@ -12,10 +12,13 @@ from jaxcliff.cliffs.radius import nearest_cliff
 from jaxcliff.cliffs.walls import Walls
 from jaxcliff.cliffs.weights import weight_map
 from jaxcliff.core import checks, devices
+from jaxcliff.core.devices import float64
+from jaxcliff.core.types import Key, Number, NumbersLike, RewardLike, RewardsLike, Rule, Whole
 from jaxcliff.geometry import family, jumps
 from jaxcliff.geometry.beside import Ties
-from jaxcliff.geometry.cones import Array, Cones, float64
+from jaxcliff.geometry.cones import Array, Cones
 from jaxcliff.model.mdp import MDP
+from jaxcliff.model.provenance import Made
 from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.studies.learner import Policy, learn
 
@@ -25,19 +28,19 @@ LEARNED_PIXELS = 32
 @checks.host_study
 def phase_diagram(
     mdp: MDP,
-    reward: Any = None,
-    x: Any = None,
-    y: Any = None,
-    extent: Any = (-1.0, 1.0, -1.0, 1.0),
+    reward: RewardLike | None = None,
+    x: RewardLike | None = None,
+    y: RewardLike | None = None,
+    extent: NumbersLike = (-1.0, 1.0, -1.0, 1.0),
     *,
-    weights_of: Any = None,
-    pixels: Any = 256,
-    true_reward: Any = None,
-    rule: Any = policies.uniform,
-    tie_tolerance: Any = None,
+    weights_of: RewardsLike | None = None,
+    resolution: Whole = 256,
+    true_reward: RewardLike | None = None,
+    rule: Rule = policies.uniform,
+    tie_tolerance: Number | None = None,
     policy: Policy | None = None,
-    key: Any = None,
-    max_regions: Any = 100_000,
+    key: Key | None = None,
+    max_regions: Whole = 100_000,
     progress: bool = False,
 ) -> xr.Dataset:
     """Exact regions and edges of R + xX + yY, and what they say on a grid of pixels.
@@ -49,7 +52,7 @@ def phase_diagram(
         extent: (lowest x, highest x, lowest y, highest y).
         weights_of: instead of x and y, three rewards [3, S, A]: the plane is that of their weights, (w₂, w₃), and the
             base is equal weights.
-        pixels: in each direction.
+        resolution: pixels in each direction.
         true_reward: another reward, [S, A], whose return is reported.
         rule: how ties are broken where policies are compared: `jc.policies.uniform`, `first`, or a function of action
             sets.
@@ -72,9 +75,9 @@ def phase_diagram(
     cones = Cones.of(mdp)
     if (weights_of is None) == (x is None or y is None):
         raise ValueError("say either x=… and y=…, two rewards, or weights_of=…, three")
-    pixels = checks.whole(pixels, "pixels", 1)
-    needed = 64.0 * pixels**2  # the points, and what is said about each
-    devices.require(needed, f"a raster of {pixels:,} × {pixels:,} pixels", "take fewer")
+    resolution = checks.whole(resolution, "resolution", 1)
+    needed = 64.0 * resolution**2  # the points, and what is said about each
+    devices.require(needed, f"a raster of {resolution:,} × {resolution:,} pixels", "take fewer")
     ties = Ties(cones, tie_tolerance_of(cones.dtype, tie_tolerance, reward if weights_of is None else weights_of))
     if weights_of is not None:
         weights_of = checks.numbers(weights_of, "weights_of")
@@ -97,15 +100,15 @@ def phase_diagram(
         base = np.full(2, 1 / 3)
     ds = plan.to_dataset()
     low, high = plan.corners.min(axis=0), plan.corners.max(axis=0)
-    xs, ys = (low + (high - low) * (np.arange(pixels)[:, None] + 0.5) / pixels).T
-    region = plan.rasterize(pixels)
-    here = np.concatenate([np.ones((pixels**2, 1)), np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)], axis=1)
+    xs, ys = (low + (high - low) * (np.arange(resolution)[:, None] + 0.5) / resolution).T
+    region = plan.rasterize(resolution)
+    here = np.concatenate([np.ones((resolution**2, 1)), np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)], axis=1)
     gap, radius, certain = _from_gaps(cones, plan, plane, region.ravel(), here)
     inside = region.ravel() >= 0
     value = np.where(inside, (here * plan.optimal_return[region.ravel()]).sum(axis=1), np.nan)
 
     def image(values: Array, **attributes: str) -> Any:
-        return ("y", "x"), values.reshape(pixels, pixels), attributes
+        return ("y", "x"), values.reshape(resolution, resolution), attributes
 
     unit = "reward"
     ds = ds.assign_coords(x=("x", xs), y=("y", ys)).assign(
@@ -122,8 +125,6 @@ def phase_diagram(
     ds.attrs |= {
         "study": "phase diagram",
         "plane": "rewards" if weights_of is None else "weights",
-        "problem": repr(mdp),
-        "discount": float(mdp.discount),
         "base_x": float(base[0]),
         "base_y": float(base[1]),
         "base_region": int(plan.locate(base[None])[0]),
@@ -132,6 +133,9 @@ def phase_diagram(
         "plane_radius": float(flat.radius),
         "rule": getattr(rule, "__name__", "a rule"),
     }
+    names = ("reward", "x", "y") if weights_of is None else ("reward_0", "reward_1", "reward_2")
+    arrays = dict(zip(names, plane if weights_of is None else each, strict=True))
+    ds.attrs |= Made(mdp, key, arrays, extent=extent, resolution=resolution, policy=policy).attributes()
     return ds if policy is None else ds.assign(_learned(cones, plane, base, low, high, policy, key))
 
 

@@ -8,10 +8,12 @@ import xarray as xr
 from jaxcliff import policies
 from jaxcliff.cliffs.ray import cliffs_along
 from jaxcliff.core import checks
+from jaxcliff.core.types import Key, Number, RewardLike, Rule
 from jaxcliff.geometry import jumps
 from jaxcliff.geometry.beside import Ties
 from jaxcliff.geometry.cones import Cones
 from jaxcliff.model.mdp import MDP
+from jaxcliff.model.provenance import Made
 from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.studies.learner import Policy, learn
 
@@ -21,16 +23,16 @@ LEARNED = 65  # rewards on the ray at which a learner is asked
 @checks.host_study
 def ray(
     mdp: MDP,
-    reward: Any,
-    direction: Any,
+    reward: RewardLike | None = None,
+    direction: RewardLike | None = None,
     *,
-    start: Any = 0.0,
-    stop: Any = 1.0,
-    true_reward: Any = None,
-    rule: Any = policies.uniform,
-    tie_tolerance: Any = None,
+    start: Number = 0.0,
+    stop: Number = 1.0,
+    true_reward: RewardLike | None = None,
+    rule: Rule = policies.uniform,
+    tie_tolerance: Number | None = None,
     policy: Policy | None = None,
-    key: Any = None,
+    key: Key | None = None,
 ) -> xr.Dataset:
     """The path of `cliffs_along` as a dataset, with what a picture of it needs.
 
@@ -62,5 +64,6 @@ def ray(
         t = np.linspace(start, stop, LEARNED)
         learned = learn(policy, mdp, base + start * along, base + t[:, None, None] * along, key)
         ds = ds.assign(learned_t=("learned", t), learned_tv=("learned", learned.tv))
-    ds.attrs |= {"study": "ray", "problem": repr(mdp), "discount": float(mdp.discount)}
+    arrays = {"reward": base, "direction": along}
+    ds.attrs |= {"study": "ray"} | Made(mdp, key, arrays, start=start, stop=stop, rule=rule, policy=policy).attributes()
     return ds

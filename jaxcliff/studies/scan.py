@@ -1,7 +1,8 @@
-"""A direction of rewards against the discount or the temperature: where gaps are not linear, borders are searched for.
+"""A direction of rewards against the discount or the strength of a regulariser.
 
-Grid points are solved; every edge of the grid whose ends differ is bisected. What happens twice inside an edge is not
-seen, so along the direction, where all cliffs of a discount are known exactly, the missed ones are counted.
+There gaps are not linear, and borders are searched for. Grid points are solved; every edge of the grid whose ends
+differ is bisected. What happens twice inside an edge is not seen, so along the direction, where all cliffs of a
+discount are known exactly, the missed ones are counted.
 """
 
 from collections.abc import Callable
@@ -17,11 +18,15 @@ from jaxcliff import metrics, policies
 from jaxcliff.cliffs.ray import cliffs_along
 from jaxcliff.cliffs.walls import solved
 from jaxcliff.core import checks
-from jaxcliff.geometry.cones import Array, Cones, float64
+from jaxcliff.core.devices import float64
+from jaxcliff.core.types import Key, Number, NumbersLike, RewardLike
+from jaxcliff.geometry.cones import Array, Cones
 from jaxcliff.model.mdp import MDP
+from jaxcliff.model.provenance import Made
 from jaxcliff.operators.regularizers import Entropy
-from jaxcliff.policies import ActionSets, optimal_actions
-from jaxcliff.solvers.solution import Solution, tie_tolerance_of
+from jaxcliff.policies import optimal_actions
+from jaxcliff.policies.sets import most_probable
+from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.solvers.solve import solve
 from jaxcliff.studies.learner import Policy, learn
 
@@ -31,41 +36,41 @@ Decide = Callable[[Array, Array], tuple[Array, Array, Array]]  # t, value -> opt
 @checks.host_study
 def phase_scan(
     mdp: MDP,
-    reward: Any,
-    direction: Any,
-    ts: Any,
+    reward: RewardLike | None = None,
+    direction: RewardLike | None = None,
+    positions: NumbersLike | None = None,
     *,
-    discounts: Any = None,
-    temperatures: Any = None,
-    tolerance: Any = 1e-6,
-    tie_tolerance: Any = None,
+    discount: NumbersLike | None = None,
+    strength: NumbersLike | None = None,
+    tolerance: Number = 1e-6,
+    tie_tolerance: Number | None = None,
     policy: Policy | None = None,
-    key: Any = None,
+    key: Key | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
-    """The best actions of R + tD over a grid of t and of discounts or temperatures, and the borders between them.
+    """The best actions of R + tD over a grid of t and of discounts or strengths, and the borders between them.
 
-    With temperatures (the strength of entropy regularisation) the best actions are the most probable ones of the soft
+    With strengths (of entropy regularisation) the best actions are the most probable ones of the soft
     policy, by the same three-way rule as ties; the policy itself changes smoothly, which `tv` shows.
 
     Args:
         mdp: the problem.
         reward: R, [S, A]; the problem's own if None.
         direction: D, [S, A].
-        ts: increasing numbers, at least two.
-        discounts: increasing numbers in [0, 1), at least two; or
-        temperatures: increasing numbers, at least two, the first not negative.
+        positions: t, increasing numbers, at least two.
+        discount: increasing numbers in [0, 1), at least two; or
+        strength: increasing numbers, at least two, the first not negative.
         tolerance: borders are found to this share of a step of the grid.
         tie_tolerance: gaps up to this are ties, in units of the span; as in `nearest_cliff`.
         policy: a learner, (mdp, rewards [B, S, A], key) → policies [B, S, A]; `learned_tv` is how far it moves from
-            what it learns for R, over `t` (and over the discounts, as a learner knows no temperature of ours).
+            what it learns for R, over `t` (and over the discounts, as a learner knows no strength of ours).
         key: for the learner, a JAX random key.
         progress: show a progress bar.
 
     Returns:
-        A dataset over `t` and `discount` or `temperature`: `region` (equal sets of best actions), `certain`,
+        A dataset over `t` and `discount` or `strength`: `region` (equal sets of best actions), `certain`,
         `states_changed` (against the optimal actions of R at the problem's own discount), and the total variation to
-        that optimal policy (with temperatures: to the soft policy of R at the same one), largest over states (`tv`) and
+        that optimal policy (with strengths: to the soft policy of R at the same one), largest over states (`tv`) and
         mean over those that it visits (`visited_tv`). Per `border` point: `border_t`, `border_value`, and the edge of
         the grid it lies on, `edge_row`, `edge_column`, `edge_along` ("t" or the other axis). With discounts, per
         discount: `exact`, the number of cliffs on that row by `cliffs_along`, and `missed`, how many of them no border
@@ -73,19 +78,19 @@ def phase_scan(
         cliff.
     """
     key = None if key is None else checks.random_key(key)
-    over, values, cones = _checked(mdp, discounts, temperatures)
-    ts = _increasing(ts, "ts")
+    over, values, cones = _checked(mdp, discount, strength)
+    positions = _increasing(positions, "positions")
     tolerance = checks.number(tolerance, "tolerance")
     if not 0 < tolerance < 1:
         raise ValueError(f"tolerance is a share of a step of the grid, between 0 and 1, not {tolerance}")
     base, along = cones.reward(reward), cones.reward(direction, "the direction")
-    tie_tolerance = tie_tolerance_of(cones.dtype, tie_tolerance, reward)
-    decide = _decider(cones, base, along, over, tie_tolerance)
-    shape = (len(values), len(ts))
+    tie = float(tie_tolerance_of(cones.dtype, tie_tolerance, reward))
+    decide = _decider(cones, base, along, over, tie)
+    shape = (len(values), len(positions))
 
     def blocks(t: Array, value: Array, text: str) -> tuple[Array, ...]:
         """All points, as many at a time as a row of the grid has."""
-        size = len(ts) + 1
+        size = len(positions) + 1
         parts = []
         for i in tqdm(range(0, len(t), size), text, disable=not progress):
             own = t[i : i + size], value[i : i + size]
@@ -94,21 +99,21 @@ def phase_scan(
         return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
     optimal, suboptimal, chosen = (
-        x.reshape(len(values), len(ts) + 1, *cones.counts.shape)
-        for x in blocks(np.tile(np.append(ts, 0.0), len(values)), np.repeat(values, len(ts) + 1), over)
+        x.reshape(len(values), len(positions) + 1, *cones.counts.shape)
+        for x in blocks(np.tile(np.append(positions, 0.0), len(values)), np.repeat(values, len(positions) + 1), over)
     )
-    _, acts = solved(cones, base, tie_tolerance)
+    _, acts = solved(cones, base, tie)
     with float64():
         best = np.asarray(policies.uniform(acts))
-        own = chosen[:, -1] if over == "temperature" else np.broadcast_to(best, chosen[:, -1].shape)
+        own = chosen[:, -1] if over == "strength" else np.broadcast_to(best, chosen[:, -1].shape)
         share = np.asarray(metrics.occupancy(cones.mdp, jnp.asarray(own), normalized=True)).sum(axis=-1)
     distance = np.abs(chosen[:, :-1] - own[:, None]).sum(axis=-1) / 2
     possible = cones.legal & ~suboptimal
     changed = (possible[:, :-1] != (best > 0)).any(axis=-1).sum(axis=-1)
     certain = (optimal | suboptimal | ~cones.legal)[:, :-1].all(axis=(-2, -1))
-    names = np.packbits(possible[:, :-1].reshape(len(values) * len(ts), -1), axis=1)
+    names = np.packbits(possible[:, :-1].reshape(len(values) * len(positions), -1), axis=1)
     region = np.unique(names, axis=0, return_inverse=True)[1].reshape(shape)
-    border = _borders(ts, values, optimal[:, :-1], suboptimal[:, :-1], tolerance, blocks)
+    border = _borders(positions, values, optimal[:, :-1], suboptimal[:, :-1], tolerance, blocks)
     ds = xr.Dataset(
         {
             "region": ((over, "t"), region, {"long_name": "equal sets of best actions"}),
@@ -119,41 +124,41 @@ def phase_scan(
         }
         | {name: ("border", column) for name, column in border.items()},
         {
-            "t": ("t", ts, {"long_name": "reward added, in units of D"}),
+            "t": ("t", positions, {"long_name": "reward added, in units of D"}),
             over: (over, values, {"units": "" if over == "discount" else "reward"}),
         },
         {
             "study": "phase scan",
             "over": over,
-            "problem": repr(mdp),
             "tolerance": tolerance,
-            "tie_tolerance": tie_tolerance,
-        },
+            "tie_tolerance": tie,
+        }
+        | Made(mdp, key, {"reward": base, "direction": along}, policy=policy).attributes(),
     )
     ds["edge_along"] = ("border", np.where(border["edge_along"], "t", over).astype(object))
     if policy is not None:
         with float64():
             rows = [cones.mdp.replace(discount=float(v)) for v in values] if over == "discount" else [cones.mdp]
-            tv = np.stack([learn(policy, row, base, base + ts[:, None, None] * along, key).tv for row in rows])
+            tv = np.stack([learn(policy, row, base, base + positions[:, None, None] * along, key).tv for row in rows])
         ds["learned_tv"] = ((over, "t"), tv) if over == "discount" else ("t", tv[0])
     if over == "discount":
-        exact, missed, farthest = _compared(cones, base, along, ds, tie_tolerance)
+        exact, missed, farthest = _compared(cones, base, along, ds, tie)
         ds = ds.assign(exact=(over, exact), missed=(over, missed))
-        ds.attrs |= {"farthest": farthest, "step_t": float(np.diff(ts).max())}
+        ds.attrs |= {"farthest": farthest, "step_t": float(np.diff(positions).max())}
     return ds
 
 
-def _checked(mdp: MDP, discounts: Any, temperatures: Any) -> tuple[str, Array, Cones]:
-    if (discounts is None) == (temperatures is None):
-        raise ValueError("say either discounts=… or temperatures=…")
-    if discounts is None:
-        values = _increasing(temperatures, "temperatures")
+def _checked(mdp: MDP, discount: Any, strength: Any) -> tuple[str, Array, Cones]:
+    if (discount is None) == (strength is None):
+        raise ValueError("say either discount=… or strength=…, increasing numbers")
+    if discount is None:
+        values = _increasing(strength, "strength")
         if values[0] < 0:
-            raise ValueError(f"temperatures are not negative; the first is {values[0]}")
-        return "temperature", values, Cones.of(mdp)
-    values = _increasing(discounts, "discounts")
+            raise ValueError(f"a strength is not negative; the first is {values[0]}")
+        return "strength", values, Cones.of(mdp)
+    values = _increasing(discount, "discount")
     if not (values[0] >= 0 and values[-1] < 1):
-        raise ValueError(f"discounts lie in [0, 1), not {values[0]} to {values[-1]}")
+        raise ValueError(f"a discount lies in [0, 1), not {values[0]} to {values[-1]}")
     if mdp.transitions is None:
         raise ValueError("a bandit has no discount: there is nothing to map")
     return "discount", values, Cones.of(mdp)
@@ -187,15 +192,6 @@ def _decider(cones: Cones, base: Array, along: Array, over: str, tie_tolerance: 
             return jax.device_get(decide(jnp.asarray(t), jnp.asarray(value), jnp.asarray(base), jnp.asarray(along)))
 
     return on_host
-
-
-def most_probable(soft: Solution, tie_tolerance: Any = None) -> ActionSets:
-    """The most probable actions of an entropy-regularised optimum, which are those of the largest Q."""
-    best = jnp.max(soft.centred_q, axis=-1)
-    return optimal_actions(
-        soft.replace(kind="optimum", centred_values=best, gap_error=2 * soft.gap_error, origin=None),  # type: ignore[attr-defined]
-        tie_tolerance,
-    )
 
 
 def _borders(

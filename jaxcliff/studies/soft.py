@@ -1,14 +1,14 @@
 """Soft against hard: what a regulariser makes of one decision."""
 
-from typing import Any
-
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
 from jaxcliff import policies
 from jaxcliff.core import checks
+from jaxcliff.core.types import Number, NumbersLike, RewardLike, Whole
 from jaxcliff.model.mdp import MDP, check_one
+from jaxcliff.model.provenance import Made
 from jaxcliff.operators.regularizers import Entropy
 from jaxcliff.solvers.solve import solve
 
@@ -16,19 +16,19 @@ from jaxcliff.solvers.solve import solve
 @checks.host_study
 def soft_against_hard(
     mdp: MDP,
-    reward: Any = None,
-    strengths: Any = (0.5,),
+    reward: RewardLike | None = None,
+    strength: NumbersLike = (0.5,),
     *,
-    state: Any = 0,
-    positions: Any = None,
-    tie_tolerance: Any = None,
+    state: Whole = 0,
+    positions: NumbersLike | None = None,
+    tie_tolerance: Number | None = None,
 ) -> xr.Dataset:
     """The hard policy (uniform over optimal actions) and entropy-regularised ones, in one state.
 
     Args:
         mdp: the problem.
         reward: R, [S, A]; the problem's own if None.
-        strengths: of the regularisation, positive.
+        strength: numbers, of the regularisation, positive.
         state: which.
         positions: where actions that are points of a line lie, [A]; a picture then shows densities.
         tie_tolerance: gaps up to this are ties, in units of the span; as in `nearest_cliff`.
@@ -38,9 +38,9 @@ def soft_against_hard(
         `undecided` if it is optimal; `position`.
     """
     check_one(mdp)
-    strengths = checks.numbers(strengths, "strengths")
-    if strengths.ndim != 1 or not len(strengths) or not (np.isfinite(strengths) & (strengths > 0)).all():
-        raise ValueError(f"strengths must be a list of positive numbers, not {strengths.tolist()}")
+    strength = checks.numbers(strength, "strength")
+    if strength.ndim != 1 or not len(strength) or not (np.isfinite(strength) & (strength > 0)).all():
+        raise ValueError(f"strength must be a list of positive numbers, not {strength.tolist()}")
     state = checks.whole(state, "state", 0, mdp.num_states - 1)
     positions = None if positions is None else checks.numbers(positions, "positions")
     if positions is not None and np.shape(positions) != (mdp.num_actions,):
@@ -49,7 +49,7 @@ def soft_against_hard(
     if reward.shape != mdp.reward.shape:
         raise ValueError(f"the reward must have shape {list(mdp.reward.shape)}, not {list(reward.shape)}")
     sol = solve(mdp, reward)
-    soft = solve(mdp, reward, regularizer=Entropy(jnp.asarray(strengths).astype(mdp.dtype)[:, None]))
+    soft = solve(mdp, reward, regularizer=Entropy(jnp.asarray(strength).astype(mdp.dtype)[:, None]))
     if not (bool(sol.ok) and bool(soft.ok.all())):
         raise ValueError(f"the reward could not be solved: {sol.summary()}; {soft.summary()}")
     acts = policies.optimal_actions(sol, tie_tolerance)
@@ -65,8 +65,9 @@ def soft_against_hard(
         {
             "action": legal,
             "action_name": ("action", np.array(names, object)),
-            "strength": ("strength", strengths, {"units": "reward"}),
+            "strength": ("strength", strength, {"units": "reward"}),
         },
-        {"study": "soft against hard", "problem": repr(mdp), "state": mdp.labels.state(state)},
+        {"study": "soft against hard", "state": mdp.labels.state(state)}
+        | Made(mdp, None, {"reward": reward}, strength=strength, state=state).attributes(),
     )
     return ds if positions is None else ds.assign_coords(position=("action", np.asarray(positions, float)[legal]))

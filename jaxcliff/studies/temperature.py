@@ -13,7 +13,9 @@ from jaxcliff import metrics, policies, theory
 from jaxcliff.cliffs.radius import NearestCliff, nearest_cliff
 from jaxcliff.core import checks
 from jaxcliff.core.numerics import cast, placed
+from jaxcliff.core.types import Key, Number, NumbersLike, PolicyLike, RewardLike, Whole, Word
 from jaxcliff.model.mdp import MDP, check_one
+from jaxcliff.model.provenance import Made
 from jaxcliff.operators.regularizers import KL, Entropy, Sparsemax
 from jaxcliff.rewards import perturb
 from jaxcliff.solvers.evaluate import evaluate
@@ -30,15 +32,15 @@ BISECTIONS = 32
 @checks.host_study
 def temperature_curve(
     mdp: MDP,
-    reward: Any = None,
-    kind: Any = "entropy",
+    reward: RewardLike | None = None,
+    kind: Word = "entropy",
     *,
-    strengths: Any = None,
-    base: Any = None,
-    key: Any,
-    radius: Any = None,
-    count: Any = 256,
-    tie_tolerance: Any = None,
+    strength: NumbersLike | None = None,
+    base: PolicyLike | None = None,
+    key: Key,
+    size: Number | None = None,
+    count: Whole = 256,
+    tie_tolerance: Number | None = None,
     policy: Policy | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
@@ -48,10 +50,10 @@ def temperature_curve(
         mdp: the problem.
         reward: R, [S, A]; the problem's own if None.
         kind: "entropy", "kl" or "sparsemax".
-        strengths: positive, in units of reward; 25 from .001 to 10 spans of the reward if not given.
+        strength: positive numbers, in units of reward; 25 from .001 to 10 spans of the reward if not given.
         base: the base policy of "kl", [S, A]; uniform over legal actions if not given.
         key: a JAX random key.
-        radius: of the sup-norm ball from which rewards are drawn; twice the distance to the nearest cliff if not given,
+        size: of the sup-norm ball from which rewards are drawn; twice the distance to the nearest cliff if not given,
             and a twentieth of the span on a cliff or where there is none.
         count: how many rewards are drawn; the way to the nearest cliff is added.
         tie_tolerance: gaps up to this are ties, in units of the span; as in `nearest_cliff`.
@@ -80,11 +82,11 @@ def temperature_curve(
     acts = policies.optimal_actions(hard, tie_tolerance)
     span = float(hard.span) or 1.0
     near = nearest_cliff(mdp, reward, tie_tolerance=tie_tolerance)
-    if radius is None:
-        radius = 2 * float(near.radius) if 0 < near.radius < np.inf else span / 20
-    ladder = np.geomspace(1e-3, 10, RUNGS) * span if strengths is None else checks.numbers(strengths, "strengths")
+    if size is None:
+        size = 2 * float(near.radius) if 0 < near.radius < np.inf else span / 20
+    ladder = np.geomspace(1e-3, 10, RUNGS) * span if strength is None else checks.numbers(strength, "strength")
     if ladder.ndim != 1 or not len(ladder) or not (np.isfinite(ladder) & (ladder > 0)).all():
-        raise ValueError(f"strengths must be a list of positive numbers, not {strengths}")
+        raise ValueError(f"strength must be a list of positive numbers, not {strength}")
     ladder = np.sort(ladder)
     if base is None:
         legal = np.ones(mdp.reward.shape, bool) if mdp.legal is None else np.asarray(mdp.legal)
@@ -92,9 +94,9 @@ def temperature_curve(
     base = cast(checks.array(base, "the base policy"), mdp.dtype)
 
     ball_key, learner_key = jax.random.split(key)
-    ball = perturb.ball(ball_key, mdp, radius, count, reward=reward)
+    ball = perturb.ball(ball_key, mdp, size=size, count=count, reward=reward)
     across = perturb.along(
-        mdp, near.direction, radius * np.linspace(-1, 1, 17)[[*range(8), *range(9, 17)]], reward=reward
+        mdp, direction=near.direction, sizes=size * np.linspace(-1, 1, 17)[[*range(8), *range(9, 17)]], reward=reward
     )
     rewards, norms = jax.tree.map(
         lambda *both: placed(np.concatenate(both)), (ball.rewards, ball.norms), (across.rewards, across.norms)
@@ -105,8 +107,7 @@ def temperature_curve(
     values = hard.values
     rows = []
     for strength in tqdm(ladder[::-1], "strengths", disable=not progress):
-        alpha = cast(strength, mdp.dtype)
-        row, values = rung(mdp, reward, alpha, base, values, rewards, norms, acts, uniform, limit)
+        row, values = rung(mdp, reward, cast(strength, mdp.dtype), base, values, rewards, norms, acts, uniform, limit)
         rows.append(jax.device_get(row))
     columns = {name: np.stack([row[name] for row in rows[::-1]]) for name in rows[0]}
     steps, actions = float(mdp.steps), mdp.num_actions
@@ -129,16 +130,15 @@ def temperature_curve(
         {
             "study": "temperature curve",
             "kind": kind,
-            "problem": repr(mdp),
-            "discount": float(mdp.discount),
             "span": span,
-            "radius": float(radius),
+            "size": float(size),
             "count": count,
             "best_return": best,
             "cliff": near.summary(),
             "tie_tolerance": tie_tolerance,
             "base_undecided": int(np.asarray(policies.ambiguous(acts)).sum()),
-        },
+        }
+        | Made(mdp, key, {"reward": reward}, kind=kind, size=size, count=count, policy=policy).attributes(),
     )
     if policy is not None:
         learned = learn(policy, mdp, reward, rewards, learner_key)

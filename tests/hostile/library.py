@@ -62,7 +62,7 @@ def acts(states=S):
 
 @functools.cache
 def census():
-    return jc.census(mdp(), jc.perturb.gaussian(KEY, mdp(), 0.3, 8).rewards)
+    return jc.census(mdp(), jc.perturb.gaussian(KEY, mdp(), sigma=0.3, count=8).rewards)
 
 
 def three(*more):
@@ -93,12 +93,12 @@ NO_KEY = says("key must be a JAX random key, such as jax.random.key(0), not")
 KEYS = named(
     "key",
     [
-        ("ball", lambda: jc.perturb.ball(0, mdp(), 0.1, 2), NO_KEY),
-        ("sphere", lambda: jc.perturb.sphere("seed", mdp(), 0.1, 2), NO_KEY),
-        ("gaussian", lambda: jc.perturb.gaussian(None, mdp(), 0.1, 2), NO_KEY),
-        ("signs", lambda: jc.perturb.signs(np.random.default_rng(0), mdp(), 0.1, 2), NO_KEY),
-        ("sparse", lambda: jc.perturb.sparse([0, 1], mdp(), 0.1, 2, 1), NO_KEY),
-        ("redistributed", lambda: jc.perturb.redistributed(1.5, mdp(), half() > 0, 0.1, 2), NO_KEY),
+        ("ball", lambda: jc.perturb.ball(0, mdp(), size=0.1, count=2), NO_KEY),
+        ("sphere", lambda: jc.perturb.sphere("seed", mdp(), size=0.1, count=2), NO_KEY),
+        ("gaussian", lambda: jc.perturb.gaussian(None, mdp(), sigma=0.1, count=2), NO_KEY),
+        ("signs", lambda: jc.perturb.signs(np.random.default_rng(0), mdp(), size=0.1, count=2), NO_KEY),
+        ("sparse", lambda: jc.perturb.sparse([0, 1], mdp(), size=0.1, count=2, entries=1), NO_KEY),
+        ("redistributed", lambda: jc.perturb.redistributed(1.5, mdp(), tied=half() > 0, size=0.1, count=2), NO_KEY),
         ("garnet", lambda: jc.problems.garnet(0), NO_KEY),
         ("tree", lambda: jc.problems.token_tree(0), NO_KEY),
         ("planted", lambda: jc.problems.tie_planted(0), NO_KEY),
@@ -109,11 +109,15 @@ KEYS = named(
         ("temperature", lambda: jc.studies.temperature_curve(mdp(), key=0), NO_KEY),
         ("aggregation", lambda: jc.studies.aggregation_stability(mdp(), three(), key=0), NO_KEY),
         ("phase", lambda: jc.studies.phase_diagram(mdp(), None, x(), y(), key=0), NO_KEY),
-        ("many", lambda: jc.perturb.ball(jax.random.split(KEY, 3), mdp(), 0.1, 2), says("one JAX random key, not [3]")),
+        (
+            "many",
+            lambda: jc.perturb.ball(jax.random.split(KEY, 3), mdp(), size=0.1, count=2),
+            says("one JAX random key, not [3]"),
+        ),
         (
             "of the old kind",
-            lambda: jc.perturb.ball(jax.random.PRNGKey(0), mdp(), 0.1, 2),
-            {"finds": lambda found: same(found.rewards, jc.perturb.ball(KEY, mdp(), 0.1, 2).rewards)},
+            lambda: jc.perturb.ball(jax.random.PRNGKey(0), mdp(), size=0.1, count=2),
+            {"finds": lambda found: same(found.rewards, jc.perturb.ball(KEY, mdp(), size=0.1, count=2).rewards)},
         ),
     ],
 )
@@ -135,8 +139,7 @@ RECORDS = named(
         ("mixed names", lambda: jc.Labels(actions=["a", ["b"]]), says("not some of each")),
         ("positions", lambda: jc.Labels(positions=[1, 2]), says("positions are pairs (row, column), not 1")),
         ("regularizer", lambda: jc.solve(mdp(), regularizer="entropy"), says("regularizer must be jc.Entropy")),
-        ("base", lambda: jc.solve(mdp(), base=jc.solve(mdp())), says("base must be jc.factorize(mdp), not Solution")),
-        ("near", lambda: jc.perturb.adversarial(mdp(), x()), says("near is what jc.nearest_cliff returns")),
+        ("base", lambda: jc.solve(mdp(), around=jc.solve(mdp())), says("base must be jc.factorize(mdp), not Solution")),
         (
             "labels of another",
             lambda: [jc.factorize(mdp().replace(labels=jc.Labels([f"{n}{s}" for s in range(S)]))) for n in "ab"],
@@ -156,7 +159,11 @@ FAMILIES = named(
         ("text", lambda: jc.nearest_cliff(mdp(), family="all"), says("family must be one of jc.family, such as")),
         ("array", lambda: jc.flip_probability(mdp(), family=np.ones((S, A))), says("family must be one of jc.family")),
         ("module", lambda: jc.repair(mdp(), [1] * S, gap=0.1, family=jc.family), says("family must be one of")),
-        ("tiebreaker", lambda: jc.best_tiebreaker(mdp(), 0, 1, 0.1, family=3), says("family must be one of")),
+        (
+            "tiebreaker",
+            lambda: jc.best_tiebreaker(mdp(), state=0, action=1, budget=0.1, family=3),
+            says("family must be one of"),
+        ),
         ("other size", lambda: jc.walls(mdp(), family=jc.family.mask(np.ones((3, 2)))), says("has entries [3, 2]")),
         ("mask of counts", lambda: jc.family.mask([[2, 0]] * S), says("entries that move are a boolean")),
         ("traced", lambda: traced(jc.family.mask, half()), says("a family is host geometry")),
@@ -164,7 +171,7 @@ FAMILIES = named(
         ("norm", lambda: jc.nearest_cliff(mdp(), norm=2), says("norm must be one of 'inf', '2', '1', not 2")),
         ("rule", lambda: jc.nearest_cliff(mdp(), rule="first"), says("rule must be a selection such as")),
         ("rule returns", lambda: jc.nearest_cliff(mdp(), rule=lambda a: 1), says("rule must return policies of shape")),
-        ("states", lambda: jc.walls(mdp(), states=[0, 1]), says("states must be one of 'all', 'reachable', 'visited'")),
+        ("states", lambda: jc.walls(mdp(), where=[0, 1]), says("where must be one of 'all', 'reachable', 'visited'")),
         (
             "huge",
             lambda: jc.nearest_cliff(mdp(), norm="2", family=jc.family.component(np.full((1, S), 1e200), 0, A)),
@@ -189,8 +196,12 @@ TRACED = named(
         ("a problem", lambda: traced(jc.nearest_cliff, mdp()), HOST),
         ("walls", lambda: traced(lambda r: jc.walls(mdp(), r), x()), HOST),
         ("repair", lambda: traced(lambda r: jc.repair(mdp(), [1] * S, r, gap=0.1), x()), HOST),
-        ("best_tiebreaker", lambda: traced(lambda b: jc.best_tiebreaker(mdp(), 0, 1, b), 0.1), HOST),
-        ("single_entries", lambda: traced(lambda m: jc.perturb.single_entries(m, 0.1), mdp()), HOST),
+        (
+            "best_tiebreaker",
+            lambda: traced(lambda b: jc.best_tiebreaker(mdp(), state=0, action=1, budget=b), 0.1),
+            HOST,
+        ),
+        ("single_entries", lambda: traced(lambda m: jc.perturb.single_entries(m, size=0.1), mdp()), HOST),
         ("cliffs_along", lambda: traced(lambda d: jc.cliffs_along(mdp(), None, d), x()), HOST),
         ("policy_map", lambda: traced(lambda r: jc.policy_map(mdp(), None, r, y()), x()), HOST),
         ("census", lambda: traced(lambda r: jc.census(mdp(), r), jnp.zeros((8, S, A))), HOST),
@@ -233,8 +244,8 @@ WHOLE = named(
         ("far before the first", lambda: plan().neighbours(-99), says("there is no region -99")),
         ("no edge", lambda: plan().switches(99), says("there is no edge 99")),
         ("ranking", lambda: near().ranking(-1), says("count must be a whole number of at least 0, not -1")),
-        ("raster", lambda: plan().rasterize(4.5), says("the number of pixels must be a whole number of at least 1")),
-        ("no raster", lambda: plan().rasterize(0), says("the number of pixels must be a whole number of at least 1")),
+        ("raster", lambda: plan().rasterize(4.5), says("resolution must be a whole number of at least 1")),
+        ("no raster", lambda: plan().rasterize(0), says("resolution must be a whole number of at least 1")),
         (
             "numpy's",
             lambda: jc.solve(mdp(), max_iterations=np.int64(10)),
@@ -243,20 +254,24 @@ WHOLE = named(
         ("true", lambda: jc.solve(mdp(), max_iterations=True), says("max_iterations must be a whole number")),
         (
             "count",
-            lambda: jc.perturb.gaussian(KEY, mdp(), 0.1, 2.0),
+            lambda: jc.perturb.gaussian(KEY, mdp(), sigma=0.1, count=2.0),
             says("count must be a whole number of at least 1"),
         ),
         (
             "entries",
-            lambda: jc.perturb.sparse(KEY, mdp(), 0.1, 2, 99),
+            lambda: jc.perturb.sparse(KEY, mdp(), size=0.1, count=2, entries=99),
             says("entries must be a whole number from 1 to"),
         ),
-        ("draws", lambda: jc.flip_probability(mdp(), draws=10**12), says("draws must be a whole number from 0 to")),
+        ("draws", lambda: jc.flip_probability(mdp(), count=10**12), says("count must be a whole number from 1 to")),
         ("capacity", lambda: jc.factorize(mdp(), capacity="32"), says("capacity must be a whole number")),
         ("states", lambda: jc.problems.chain(4.0), says("states must be a whole number of at least 2, not 4.0")),
         ("branching", lambda: jc.problems.garnet(KEY, branching="5"), says("branching must be a whole number")),
         ("a state of bumps", lambda: jc.perturb.bump(mdp(), x(), -1, 0, 0.1), says("the state must be a whole number")),
-        ("no state of it", lambda: jc.best_tiebreaker(mdp(), 0.5, 1, 0.1), says("the state must be a whole number")),
+        (
+            "no state of it",
+            lambda: jc.best_tiebreaker(mdp(), state=0.5, action=1, budget=0.1),
+            says("the state must be a whole number"),
+        ),
         ("normals", lambda: jc.factorize(mdp()).normals(99, 0), says("there is no state 99: there are 4")),
         (
             "last normal of walls",
@@ -291,12 +306,12 @@ NUMBERS = named(
         ("no policy", lambda: jc.evaluate(mdp(), half() * NAN), {"status": Status.INVALID_REWARD}),
         ("empty", lambda: jc.solve(mdp(), jnp.zeros((0, S, A))), {"finds": lambda found: len(found) == 0}),
         ("empty cliffs", lambda: jc.nearest_cliff(mdp(), np.zeros((0, S, A))), says("there are no rewards to look at")),
-        ("strength", lambda: jc.Entropy("hot"), says("alpha must be real numbers, not 'hot'")),
-        ("negative strength", lambda: jc.KL(-1.0, half()), says("beta must be finite and not negative")),
+        ("strength", lambda: jc.Entropy("hot"), says("strength must be real numbers, not 'hot'")),
+        ("negative strength", lambda: jc.KL(-1.0, half()), says("strength must be finite and not negative")),
         (
             "strength per state or lane",
             lambda: jc.solve(mdp(), jnp.stack([x()] * S), regularizer=jc.Entropy(jnp.ones(S))),
-            says("alpha of shape [4] could be one per state or one per lane, as there are 4 of both: write [1, 4]"),
+            says("strength of shape [4] could be one per state or one per lane, as there are 4 of both: write [1, 4]"),
         ),
         (
             "strength per state",
@@ -318,7 +333,11 @@ NUMBERS = named(
         ("share within NaN", lambda: census().share_within(NAN), says("distance is NaN")),
         ("census of one", lambda: jc.census(mdp(), x()), says("a census needs at least 8 rewards")),
         ("sigma", lambda: jc.flip_probability(mdp(), sigma=[0.1]), says("sigma must be one number, not an array")),
-        ("radius", lambda: jc.perturb.ball(KEY, mdp(), NAN, 2), says("the radius must be one finite number")),
+        (
+            "radius",
+            lambda: jc.perturb.ball(KEY, mdp(), size=NAN, count=2),
+            says("the radius must be one finite number"),
+        ),
         ("beyond", lambda: near().beyond(np.inf), says("factor must be finite, not inf")),
         ("discount", lambda: mdp().replace(discount="0.9"), says("the discount must be an array of numbers")),
         ("reward", lambda: jc.MDP(None, [["high"]]), says("the reward must be an array of numbers")),
@@ -344,9 +363,17 @@ NUMBERS = named(
             lambda: jc.policies.closest_to(acts(), half() * NAN),
             {"finds": lambda found: bool(jnp.isnan(found).all())},
         ),
-        ("plane of two", lambda: jc.perturb.plane(mdp(), x(), y(), 1.0, [0.0]), says("xs and ys are lists of numbers")),
-        ("direction", lambda: jc.perturb.along(mdp(), x()[0], [1.0]), says("the direction must have shape [4, 2]")),
-        ("dtype", lambda: jc.perturb.quantized(mdp(), jnp.int8), says("dtype must be 'float16'")),
+        (
+            "plane of two",
+            lambda: jc.perturb.plane(mdp(), x=x(), y=y(), xs=1.0, ys=[0.0]),
+            says("xs and ys are lists of numbers"),
+        ),
+        (
+            "direction",
+            lambda: jc.perturb.along(mdp(), direction=x()[0], sizes=[1.0]),
+            says("the direction must have shape [4, 2]"),
+        ),
+        ("dtype", lambda: jc.perturb.quantized(mdp(), dtype=jnp.int8), says("dtype must be 'float16'")),
         (
             "change",
             lambda: jc.soft_jacobian(mdp(), soft()).apply("up"),
@@ -372,7 +399,7 @@ HUGE = named(
         ),
         (
             "budget",
-            lambda: jc.best_tiebreaker(mdp(), 0, 1, 1e300),
+            lambda: jc.best_tiebreaker(mdp(), state=0, action=1, budget=1e300),
             {"finds": lambda found: same(found.gap, found.upper, rtol=1e-6) and found.gap > 1e300},
         ),
         (
@@ -388,7 +415,7 @@ HUGE = named(
         ("norm of another", lambda: jc.perturb.realised_norm(mdp(), x(), "3"), says("norm must be one of")),
         (
             "sphere",
-            lambda: jc.perturb.sphere(KEY, mdp(), 1e200, 2, norm="2"),
+            lambda: jc.perturb.sphere(KEY, mdp(), size=1e200, count=2, norm="2"),
             {"finds": lambda found: same(found.norms, 1e200, rtol=1e-12)},
         ),
         (
@@ -520,7 +547,7 @@ DOORS = {
     "linear": lambda x: jc.aggregate.linear(x[None], jc.aggregate.constant([1.0])),
     "posterior": lambda x: jc.aggregate.posterior(x[:, :1].T, x[:1, 0]),
     "softmax_gate": lambda x: jc.aggregate.softmax_gate(x, 1.0),
-    "shaping": lambda x: jc.perturb.shaping(mdp(), x[:, 0]),
+    "shaping": lambda x: jc.perturb.shaping(mdp(), potentials=x[:, 0]),
     "regret": lambda x: jc.metrics.regret(mdp(), x),
     "total_variation": lambda x: jc.metrics.total_variation(x, x),
     "studies.ray": lambda x: jc.studies.ray(mdp(), None, x),

@@ -86,7 +86,7 @@ CERTIFICATES = (
         f"{ASKS_NOTHING}[dense]",
     ),
     Mutant(
-        f"{BOUNDS}.certify",
+        f"{BOUNDS}.enclosed",
         "what sweeps have not reached is left out of the error of a gap",
         "2 * rho + slack + width)",
         "2 * rho + slack)",

@@ -12,8 +12,8 @@ GAPS_AND_NORMS = (
     Mutant(
         f"{CONES}.Chains._certified",
         "host gaps are certain whatever the solve left",
-        "width = self.discount * self.steps * (highest - lowest + 2 * noise)",
-        "width = 0 * noise",
+        "return gaps, enclosed(U, self.discount * self.steps, lowest, highest, rho)[2]",
+        "return gaps, 2 * rho",
         "verdicts.py::test_gaps_of_two_rooms_with_a_narrow_door_say_how_wrong_they_are",
     ),
     Mutant(
@@ -82,8 +82,8 @@ GAPS_AND_NORMS = (
     Mutant(
         "jaxcliff.geometry.family.Entries.fit",
         "entries that do not count move as well",
-        "np.where(np.asarray(mdp.decisions), self.scale, 0.0)",
-        "1 * self.scale",
+        "np.where(np.asarray(mdp.decisions), scale, 0.0)",
+        "1 * scale",
         f"{NORMALS}[proper]",
     ),
     Mutant(
@@ -176,7 +176,7 @@ DISTANCES = (
     Mutant(
         f"{RADIUS}.nearest_cliff",
         "what is not visited cannot switch first",
-        'if states == "visited" else found.looked_at',
+        'if where == "visited" else found.looked_at',
         "if False else found.looked_at",
         "radius.py::test_what_is_not_visited_can_switch_first",
     ),

@@ -46,7 +46,7 @@ SELECTED = (
         "policies.py::test_undecided_actions_take_part_or_not",
     ),
     Mutant(
-        f"{POLICIES}._normalized",
+        f"{POLICIES}.selections._normalized",
         "where there is nothing to choose from a policy of zeros is returned",
         "weight / xp.where(total > 0, total, 1), xp.nan)",
         "weight / xp.where(total > 0, total, 1), 0)",
@@ -274,8 +274,8 @@ AGGREGATED = (
     Mutant(
         f"{AGGREGATE}._soft_min",
         "a soft minimum is a soft maximum",
-        "exponent = -(rewards - centre) / temperature",
-        "exponent = (rewards - centre) / temperature",
+        "exponent = -(rewards - centre) / strength",
+        "exponent = (rewards - centre) / strength",
         "aggregate.py::test_soft_minimum_and_lexicographic_order",
     ),
     Mutant(
@@ -323,8 +323,8 @@ AGGREGATED = (
     Mutant(
         "jaxcliff.theory.soft_jump_linear",
         "the bound on a soft jump is twice as small",
-        "distance * steps / (2 * strength)",
-        "distance * steps / (4 * strength)",
+        "size * steps / (2 * strength)",
+        "size * steps / (4 * strength)",
         "regularizers.py::test_the_fork_attains_the_tanh_bound[entropy]",
     ),
     Mutant(

@@ -96,10 +96,10 @@ STUDIES = (
         "small_studies.py::test_how_far_a_coarse_border_is_from_the_exact_one",
     ),
     Mutant(
-        f"{SCAN}.most_probable",
+        "jaxcliff.policies.sets.most_probable",
         "the difference of two action values is as exact as each of them",
-        "gap_error=2 * soft.gap_error",
-        "gap_error=soft.gap_error",
+        "bound = 2 * soft.gap_error",
+        "bound = soft.gap_error",
         "small_studies.py::test_gaps_of_the_most_probable_actions_are_twice_as_uncertain",
     ),
     Mutant(
@@ -291,7 +291,7 @@ WORDS = (
         f"{MISTAKE}[arguments0-there is no built-in problem 'no-such'; choose one of grid]",
     ),
     Mutant(
-        "jaxcliff.cli.main._atlas",
+        "jaxcliff.cli.atlas.run",
         "any number of rewards will do",
         "if not 1 <= options.count <= MOST:",
         "if False:",

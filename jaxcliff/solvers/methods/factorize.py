@@ -25,7 +25,7 @@ import jax.numpy as jnp
 from jaxcliff.core import checks, devices
 from jaxcliff.core.numerics import contract
 from jaxcliff.core.records import is_concrete, record, static
-from jaxcliff.core.types import LaneFlags, Policies, Rewards, Values
+from jaxcliff.core.types import LaneFlags, NumbersLike, Policies, Rewards, RewardsLike, Values
 from jaxcliff.model.mdp import MDP
 from jaxcliff.model.transitions import Dense, Successors
 from jaxcliff.solvers.batch import Batch
@@ -58,15 +58,15 @@ class Factorization:
         """π₀ as one action per state, [S]."""
         return jnp.argmax(self.policy, axis=-1).astype(jnp.int32)
 
-    def values(self, rewards: Any) -> Values:
+    def values(self, rewards: RewardsLike) -> Values:
         """V of π₀ for rewards [..., S, A]; up to a constant per reward where no level is pinned."""
         return _values(self, self._rewards(rewards))
 
-    def advantages(self, rewards: Any) -> Rewards:
+    def advantages(self, rewards: RewardsLike) -> Rewards:
         """How much better than π₀ each action is, for rewards [..., S, A]: linear in the reward, 0 for π₀ itself."""
         return _advantages(self, self._rewards(rewards))
 
-    def normals(self, states: Any, actions: Any) -> Rewards:
+    def normals(self, states: NumbersLike, actions: NumbersLike) -> Rewards:
         """The gradients of the advantages of these (state, action) pairs with respect to the reward, [..., S, A].
 
         `advantages(R)[s, a] = Σ normals(s, a)·R`. Every pair has as many numbers as the reward: ask for those you need.
@@ -76,7 +76,7 @@ class Factorization:
             actions = checks.places(actions, self.mdp.num_actions, "action")
         return _normals(self, states, actions)
 
-    def received(self, rewards: Any) -> Values:
+    def received(self, rewards: RewardsLike) -> Values:
         """d(s) = R(s, π₀(s)), for rewards [..., S, A]."""
         rewards = jnp.where(self.mdp.decisions, self._rewards(rewards), 0)
         return contract("sa,...sa->...s", self.policy, rewards)
@@ -134,11 +134,11 @@ def check_factorable(mdp: MDP) -> None:
     if entries > LARGEST:
         raise ValueError(
             f"the factorisation of {mdp.num_states} states and {mdp.num_actions} actions holds {entries:.2g} numbers, "
-            f"more than {LARGEST:.2g}; solve without base= (value iteration needs none)"
+            f"more than {LARGEST:.2g}; solve without around= (value iteration needs none)"
         )
     if is_concrete(mdp):
         what = f"the factorisation of {mdp.num_states} states and {mdp.num_actions} actions"
-        devices.require(entries * mdp.dtype.itemsize, what, "solve without base= (value iteration needs none)")
+        devices.require(entries * mdp.dtype.itemsize, what, "solve without around= (value iteration needs none)")
 
 
 def base_values(base: Factorization, batch: Batch) -> Values:

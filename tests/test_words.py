@@ -1,0 +1,223 @@
+"""One language: the words of docs/house.md in every signature, and where an argument stands."""
+
+import inspect
+import json
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxcliff as jc
+
+# What has one name, and the names that it does not have: an argument called so is called otherwise.
+OTHERWISE = {
+    "temperature": "strength",
+    "temperatures": "strength",
+    "strengths": "strength",
+    "alpha": "strength",
+    "beta": "strength",
+    "discounts": "discount",
+    "draws": "count",
+    "samples": "count",
+    "n": "count, or resolution",
+    "num": "count",
+    "pixels": "resolution",
+    "ts": "positions",
+    "radii": "sizes",
+    "lengths": "sizes",
+    "distance_norm": "norm",
+    "ord": "norm",
+    "rng": "key",
+    "seed": "key",
+    "lanes": "rewards",
+    "tol": "tolerance",
+    "atol": "tolerance",
+    "where_states": "where",
+}
+ROOMS = ("aggregate", "family", "figures", "metrics", "models", "perturb", "policies", "problems", "studies", "theory")
+COUNTS = {"states", "actions"}  # in builders and shapes, numbers of them
+ABOUT_A_POLICY = {"evaluate", "repair", "regret", "expected_return"}
+
+
+def functions():
+    for name in jc.__all__:
+        thing = getattr(jc, name)
+        if inspect.isfunction(thing):
+            yield name, thing
+        elif inspect.isclass(thing):
+            yield from ((f"{name}.{n}", f) for n, f in vars(thing).items() if inspect.isfunction(f) and n[0] != "_")
+            if "__init__" in vars(thing):
+                yield name, thing.__init__
+        elif name in ROOMS:
+            yield from ((f"{name}.{n}", getattr(thing, n)) for n in thing.__all__ if callable(getattr(thing, n)))
+
+
+FUNCTIONS = dict(functions())
+
+
+def names_of(function):
+    return list(inspect.signature(function).parameters)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_arguments_are_called_by_their_names(name):
+    for argument in names_of(FUNCTIONS[name]):
+        assert argument not in OTHERWISE, f"{name}({argument}): it is called {OTHERWISE.get(argument)}"
+
+
+def test_every_public_room_says_what_is_in_it():
+    assert {name for name in jc.__all__ if inspect.ismodule(getattr(jc, name))} == set(ROOMS)
+    for room in ROOMS:
+        assert set(dir(getattr(jc, room))) == set(getattr(jc, room).__all__), room
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_key_comes_first_or_by_its_name(name):
+    parameters = inspect.signature(FUNCTIONS[name]).parameters
+    if "key" in parameters:
+        first = names_of(FUNCTIONS[name])[0] == "key"
+        assert first or parameters["key"].kind is inspect.Parameter.KEYWORD_ONLY, name
+
+
+@pytest.mark.parametrize("name", [n for n, f in FUNCTIONS.items() if "mdp" in inspect.signature(f).parameters])
+def test_rewards_follow_the_problem(name):
+    """Directly, or after the policy that is asked about; and where they may be left out, they are the problem's own."""
+    names = names_of(FUNCTIONS[name])
+    own = next((n for n in ("reward", "rewards") if n in names), None)
+    if own is None:
+        return
+    before = names[: names.index(own)]
+    allowed = [["mdp"], ["key", "mdp"], ["mdp", "policy"], ["policy", "mdp"]]
+    assert before in allowed, f"{name}: {before} before {own}"
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_norm_and_tie_tolerance_have_one_default_each(name):
+    parameters = inspect.signature(FUNCTIONS[name]).parameters
+    for argument, default in (("norm", "inf"), ("tie_tolerance", None), ("where", ("all", None)), ("family", None)):
+        if argument in parameters and parameters[argument].default is not inspect.Parameter.empty:
+            allowed = default if isinstance(default, tuple) else (default,)
+            assert parameters[argument].default in allowed, f"{name}({argument}={parameters[argument].default!r})"
+
+
+PUBLIC = {name: f for name, f in FUNCTIONS.items() if not name.split(".")[-1].startswith("_")}
+# What goes through as it came: dtypes, and the parts of operators that only solvers call.
+ANYTHING = {"dtype", "legal", "cones", "coordinates", "s", "a"}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_types_say_what_goes_in(name):
+    """Each argument has a type, and it is not "anything": the names of core/types.py say what is meant."""
+    for argument, parameter in inspect.signature(inspect.unwrap(PUBLIC[name])).parameters.items():
+        if argument in ("self", "cls") or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        assert parameter.annotation is not inspect.Parameter.empty, f"{name}({argument})"
+        assert parameter.annotation is not Any or argument in ANYTHING, f"{name}({argument}: Any)"
+
+
+RESULTS = [
+    name
+    for name in jc.__all__
+    if name[0].isupper()
+    and hasattr(getattr(jc, name), "__dataclass_fields__")
+    and name not in {"MDP", "Dense", "Successors", "Tree", "Entropy", "KL", "Sparsemax", "FDivergence", "Factorization"}
+]
+
+
+def results():
+    """One of each, as simple as it gets."""
+    key, soft = jax.random.key(0), jc.Entropy(1.0)
+    mdp = jc.problems.fork(0.5)
+    x, y = jnp.eye(2)[jnp.asarray([0, 0, 0])], jnp.eye(2)[jnp.asarray([1, 1, 1])]
+    sol, near = jc.solve(mdp), jc.nearest_cliff(mdp)
+    slope = jc.soft_jacobian(mdp, jc.solve(mdp, regularizer=soft))
+    yield from (sol, jc.solve(mdp, [mdp.reward, 2 * mdp.reward], regularizer=soft), jc.optimal_actions(sol), near)
+    yield from (jc.nearest_cliff(mdp, [mdp.reward, x]), near.walls, jc.cliffs_along(mdp, None, x - y), slope)
+    yield from (jc.policy_map(mdp, None, x, y), slope.lipschitz(), jc.weight_map(mdp, [x, y]))
+    yield from (jc.weight_map(mdp, [x, y, x - y]), jc.weight_map(mdp, [x, y, x - y, 2 * y], key=key, count=8))
+    yield jc.census(mdp, jc.perturb.gaussian(key, mdp, sigma=1.0, count=16).rewards)
+    yield from (jc.flip_probability(mdp), jc.flip_probability(mdp, key=key, count=100))
+    yield from (jc.repair(mdp, near.walls.actions, gap=0.1), jc.best_tiebreaker(mdp, state=0, action=1, budget=9.0))
+    yield from (jc.perturb.ball(key, mdp, size=1.0, count=4), jc.perturb.bump(mdp, sol.q_values, 0, 0, 1.0))
+    yield jc.problems.from_scores({"context": ["q", "q"], "action": ["yes", "no"], "rm": [1.0, 0.5]})
+
+
+@pytest.fixture(scope="module")
+def every():
+    return list(results())
+
+
+def test_every_result_speaks_and_becomes_a_dataset(every, tmp_path):
+    seen = {type(result).__name__ for result in every}
+    assert set(RESULTS) <= seen
+    for i, result in enumerate(every):
+        text = result.summary()
+        assert text, result
+        assert "nan" not in text.lower()
+        ds = result.to_dataset()
+        assert ds.attrs["kind"] in (type(result).__name__, "Path", "PolicyMap")
+        ds.to_zarr(tmp_path / f"{i}.zarr", mode="w", consolidated=False)
+        if hasattr(result, "to_dataframe") and not np.ndim(getattr(result, "radius", 0)):
+            assert len(result.to_dataframe()) > 0
+
+
+def test_datasets_say_what_made_them(every):
+    mdp = jc.problems.fork(0.5)
+    other = jc.problems.fork(0.25)
+    one, two, third = (jc.nearest_cliff(m).to_dataset().attrs for m in (mdp, jc.problems.fork(0.5), other))
+    assert one["problem_hash"] == two["problem_hash"] != third["problem_hash"]
+    assert one["problem_name"] == "fork"
+    assert one["jaxcliff"] == jc.__version__
+    assert json.loads(one["settings"])["norm"] == "inf"
+    ball = {"key": jax.random.key(7), "count": 16}
+    ds = jc.studies.flip_frequency(mdp, sizes=[0.1], **ball)
+    assert ds.attrs["seed"] == [0, 7]
+    assert ds.attrs["problem_hash"] == one["problem_hash"]
+    assert ds.attrs["reward_hash"] == jc.cliffs_along(mdp, None, mdp.reward + 1).to_dataset().attrs["reward_hash"]
+    path = jc.cliffs_along(mdp, None, np.eye(2)[[0, 0, 0]], stop=1.0)
+    again = jc.Path.from_dataset(path.to_dataset())
+    assert again.to_dataset().attrs == path.to_dataset().attrs
+    studied = [jc.studies.ray(mdp, None, np.eye(2)[[0, 0, 0]]), jc.studies.soft_against_hard(mdp), ds]
+    for found in studied:
+        assert {"problem", "problem_hash", "problem_shape", "made", "settings", "dtype"} <= set(found.attrs)
+
+
+def test_one_key_gives_one_problem_in_both_dtypes():
+    makers = (
+        lambda key: jc.problems.garnet(key, states=30, actions=3, branching=4),
+        lambda key: jc.problems.tie_planted(key)[0],
+        lambda key: jc.problems.token_tree(key, vocabulary=3, depth=3),
+        lambda key: jc.problems.token_tree(key, vocabulary=3, depth=3, correct=0.5),
+    )
+    for make in makers:
+        found = []
+        for wide in (False, True):
+            with jax.enable_x64(wide):
+                found.append(jax.device_get(make(jax.random.key(3))))
+        narrow, wide = found
+        np.testing.assert_allclose(narrow.reward, wide.reward, atol=1e-6 * 20)
+        if hasattr(narrow.transitions, "states"):
+            np.testing.assert_array_equal(narrow.transitions.states, wide.transitions.states)
+            np.testing.assert_allclose(narrow.transitions.probabilities, wide.transitions.probabilities, atol=1e-6)
+    tree = jc.problems.token_tree(jax.random.key(0), vocabulary=2, depth=3)
+    assert tree.labels.state(5) == "1·0"
+    assert tree.labels.state(0) == "(empty)"
+
+
+def test_weights_come_in_every_shape():
+    rewards = jnp.asarray(np.random.default_rng(0).normal(size=(3, 5, 2)), jnp.float32)
+    mdp = jc.problems.contextual_bandit(rewards.mean(0))
+    one = np.array([0.2, 0.3, 0.5], np.float32)
+    shapes = (one, one[:, None], np.repeat(one[:, None], 5, axis=1))
+    mixed = [np.asarray(jc.aggregate.linear(rewards, w)) for w in shapes]
+    left = [np.asarray(jc.perturb.without(mdp, rewards, w).rewards) for w in shapes]
+    near = [jc.nearest_cliff(mdp, mixed[0], family=jc.family.component(w, 1, 2)).radius for w in shapes]
+    joint = [jc.nearest_cliff(mdp, mixed[0], family=jc.family.components(w, 2)).radius for w in shapes]
+    for same in (mixed, left, near, joint):
+        np.testing.assert_array_equal(same[0], same[1])
+        np.testing.assert_allclose(same[0], same[2], rtol=1e-6)
+    for bad in (one[:2], np.ones((3, 4)), np.ones(())):
+        with pytest.raises(ValueError, match=r"weights of 3 rewards must have shape \[3\], \[3, 1\] or \[3, 5\]"):
+            jc.aggregate.linear(rewards, bad)
