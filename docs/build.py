@@ -128,6 +128,8 @@ def _moved(link: str, source: pathlib.Path) -> str:
     own = str(target.relative_to(ROOT))
     if own in GUIDES:
         return "index.html" if own == "README.md" else f"{pathlib.Path(own).stem.lower()}.html"
+    if target.is_dir():  # of scripts, which are one page
+        return f"{target.name}.html"
     copy = SITE / own
     copy.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(target, copy)

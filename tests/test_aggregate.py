@@ -196,21 +196,24 @@ def test_soft_minimum_and_lexicographic_order(rng):
     ("call", "sentence"),
     [
         (lambda r: jc.aggregate.linear(r[0], jc.aggregate.constant([1.0])), "several rewards have shape"),
-        (lambda r: jc.aggregate.linear(r, jnp.ones((2, 1))), r"weights of 3 rewards must have shape \[..., 3, 8\]"),
+        (
+            lambda r: jc.aggregate.linear(r, jnp.ones((2, 1))),
+            r"weights of 3 rewards must have shape \[3\], \[3, 1\] or \[3, 8\]",
+        ),
         (lambda r: jc.aggregate.constant([0.5, 0.6]), "sum to between 1.1 and 1.1"),
         (lambda r: jc.aggregate.constant([1.5, -0.5]), "the smallest is -0.5"),
         (lambda r: jc.aggregate.per_state([0.5, 0.5]), r"must have shape \[..., N, S\]"),
         (lambda r: jc.aggregate.softmax_gate([1.0, 2.0]), r"scores of components have shape \[..., N, S\]"),
         (lambda r: jc.aggregate.posterior([0.5, 0.5], np.ones((3, 5))), "visits of 2 classes"),
         (lambda r: jc.aggregate.posterior([0.5, 0.5], -np.ones((2, 5))), "must not be negative"),
-        (lambda r: jc.aggregate.soft_min(r, 0.0), "temperature must be one positive number"),
+        (lambda r: jc.aggregate.soft_min(r, 0.0), "strength must be one positive number"),
         (lambda r: jc.aggregate.lexicographic(r, -1.0), "epsilon must be one positive number"),
         (lambda r: jc.aggregate.prompts(jc.problems.fork(), [1.0], jnp.ones((1, 3))), "only on a Tree"),
         (
             lambda r: jc.aggregate.prompts(
                 jc.problems.token_tree(jax.random.key(0), vocabulary=2, depth=2), [1.0], jnp.asarray([[0.5, 0.5, 0.0]])
             ),
-            "state 1 is a prompt and continues another",
+            "prefix 0 is a prompt and continues another",
         ),
     ],
 )

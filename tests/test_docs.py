@@ -38,7 +38,7 @@ SAID = {
     "gate": r"the loss falls from .*\n.*undecided 0\n.*nearest cliff at",
     "learner": r"errors up to 1\.00: \d+% flip the optimum",
     "own_problem": r"nearest cliff at .*: \w[\w ]* goes from (safe|fast) to (safe|fast)",
-    "own_style": r"\d policies, drawn on 2 axes",
+    "own_style": r"\d policies, in serif",
     "propositions": r"2\.10: 1000 jumps, all 0\.666667 .*\n4\.7: the bound holds in all 1000",
     "reward_distance": r"correlation of the two: 0\.\d\d",
     "soft_sweep": r"10\.000000",

@@ -36,7 +36,7 @@ def test_a_ball_can_have_another_centre_and_refuses_other_norms():
     np.testing.assert_array_equal(ball.rewards, np.broadcast_to([[5.0, 6.0]], (3, 1, 2)))
     with pytest.raises(ValueError, match="norm must be one of"):
         jc.perturb.ball(jax.random.key(0), mdp, size=0.1, count=3, norm="3")
-    with pytest.raises(ValueError, match="radius"):
+    with pytest.raises(ValueError, match="size must be"):
         jc.perturb.ball(jax.random.key(0), mdp, size=-0.1, count=3)
     with pytest.raises(ValueError, match="count"):
         jc.perturb.ball(jax.random.key(0), mdp, size=0.1, count=0)
@@ -162,7 +162,7 @@ def test_a_mixture_without_one_of_its_components(rng):
         expected = np.tensordot(weights[rest, 0], rewards[rest], axes=1)
         np.testing.assert_allclose(np.asarray(found.rewards)[k][counts], expected[counts], atol=1e-6)
         assert found.norms[k] == pytest.approx(np.abs(weights[k] * rewards[k])[counts].max(), rel=1e-5)
-    with pytest.raises(ValueError, match="components have shape"):
+    with pytest.raises(ValueError, match="weights of 3 rewards must have shape"):
         jc.perturb.without(mdp, rewards, weights[:2])
 
 

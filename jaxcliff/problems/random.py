@@ -52,7 +52,8 @@ def garnet(
         devices.require(needed, f"a Garnet of {states} states and {actions} actions", hint)
     nxt, weight_key, reward = _garnet(key, states, actions, branching)
     # A program of its own: as a part of another its last bits would be others.
-    weights = jax.random.dirichlet(weight_key, np.ones(branching, np.float32), (states, actions)).astype(reward.dtype)
+    weights = jax.random.dirichlet(weight_key, np.ones(branching, np.float32), (states, actions), np.float32)
+    weights = weights.astype(reward.dtype)
     transitions = Dense(_dense(nxt, weights)) if dense else Successors(nxt, weights)
     return MDP(transitions, reward, discount, labels=Labels(name="Garnet"))
 

@@ -42,14 +42,14 @@ def token_tree(
 
 
 def _prefixes(tree: Tree) -> Labels:
-    """A state is called by the tokens that lead to it, `2·0·1`, and actions by their token."""
+    """A state is called by the tokens that lead to it, `prefix 2·0·1`, and actions by their token."""
     actions = [f"token {a}" for a in range(tree.vocabulary)] + ["end"] * tree.end_token
     if tree.num_states > NAMED:
         return Labels(actions=actions, name="token tree")
-    level, names = [""], ["(empty)"]
+    level, names = [""], ["empty prefix"]
     for _ in range(tree.depth - 1):
         level = [f"{prefix}·{token}" if prefix else f"{token}" for prefix in level for token in range(tree.vocabulary)]
-        names += level
+        names += [f"prefix {tokens}" for tokens in level]
     return Labels(names, actions, name="token tree")
 
 
