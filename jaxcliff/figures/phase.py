@@ -177,7 +177,7 @@ def _legend(panel: Axes, ds: xr.Dataset, colours: list[Any], labels: Any) -> Non
     """The base policy first, then the regions in their order."""
     base = ds.attrs["base_region"]
     order = sorted(range(ds.sizes["region"]), key=lambda i: (i != base, i))
-    box = {"edgecolors": "black", "linewidths": 0.4}
+    box: Any = {"edgecolors": "black", "linewidths": 0.4}
     handles = [PolyCollection([], facecolors=[colours[i]], **box) for i in order]
     said = _said(ds, base) if labels is None else [str(text) for text in _one_each(ds, labels, "labels")]
     outside(panel, handles, [said[i] for i in order])

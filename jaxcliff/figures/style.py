@@ -58,7 +58,8 @@ def style() -> Iterator[None]:
 def _set_by_the_user(key: str, value: Any) -> bool:
     if key in OURS or key.startswith(("backend", "interactive", "toolbar", "_internal", "date.epoch")):
         return False
-    return key in mpl.rcParamsDefault and repr(value) != repr(mpl.rcParamsDefault[key])
+    defaults: dict[str, Any] = mpl.rcParamsDefault  # type: ignore[assignment]
+    return key in defaults and repr(value) != repr(defaults[key])
 
 
 @functools.cache
@@ -178,5 +179,5 @@ def dressed(panels: Sequence[Axes], colors: Any, labels: Any) -> None:
         if labels is not None:
             text.set_text(str(labels[i]))
         for one in (artist, proxy) if colors is not None else ():
-            for each in getattr(one, "get_children", list)() or [one]:
+            for each in cast("list[Any]", getattr(one, "get_children", list)() or [one]):
                 each.set_color(colors[i])

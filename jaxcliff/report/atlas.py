@@ -18,19 +18,17 @@ from matplotlib.figure import Figure
 from jaxcliff import figures, studies
 from jaxcliff.cliffs.census import census
 from jaxcliff.cliffs.radius import NearestCliff, nearest_cliff
-from jaxcliff.core.labels import Labels, brief
+from jaxcliff.core.labels import brief
 from jaxcliff.geometry import family
 from jaxcliff.model.mdp import MDP
 from jaxcliff.model.transitions import Dense, Successors
-from jaxcliff.problems.bandits import contextual_bandit
 from jaxcliff.report import folder, verdict
 from jaxcliff.rewards import perturb
 from jaxcliff.solvers.solve import solve
+from jaxcliff.studies import brittle
 
-BRITTLE = 8  # states whose margins set the scale of the maps
 NOISE = 0.1  # of the span, between rewards that are compared
 BUDGET = 0.1  # of total variation, for which a temperature is named
-CONTEXTS = 24  # of a table of scores that the map of weights shows
 CENSUS_WORK = 2 * 10**10  # multiplications; fewer rewards are compared in larger problems
 
 
@@ -120,31 +118,9 @@ def chapters(subject: Subject, near: NearestCliff, key: Any, count: int, quick: 
     yield _temperature(mdp, keys[2], quick, tie)
 
 
-def _scale(near: NearestCliff) -> float:
-    """A change of reward at which several states have flipped."""
-    walls = near.walls
-    margins = np.sort(np.where(walls.tied | walls.undecided, np.inf, walls.margin).min(axis=-1))
-    return float(margins[np.isfinite(margins)][:BRITTLE].max())
-
-
-def _directions(near: NearestCliff) -> tuple[Any, Any]:
-    """The steepest changes towards the two nearest walls that are no ties and do not share a state."""
-    margin = np.where(near.walls.tied | near.walls.undecided, np.inf, near.walls.margin)
-    found: list[tuple[int, int]] = []
-    for flat in np.argsort(margin, axis=None):
-        s, a = np.unravel_index(flat, margin.shape)
-        if len(found) < 2 and np.isfinite(margin[s, a]) and s not in [state for state, _ in found]:
-            found.append((int(s), int(a)))
-    if len(found) < 2:  # one state decides: a second action, or the same once more
-        state, action = found[0]
-        others = [int(a) for a in np.argsort(margin[state]) if a != action and np.isfinite(margin[state, a])]
-        found.append((state, others[0] if others else action))
-    return tuple(-np.sign(np.round(near.walls.normals(s, a), 12)) for s, a in found)  # type: ignore[return-value]
-
-
 def _phase(mdp: MDP, near: NearestCliff, quick: bool) -> Chapter:
-    x, y = _directions(near)
-    reach = 5 * _scale(near)
+    x, y = brittle.directions(near)
+    reach = 5 * brittle.scale(near)
     pixels, regions = (96, 500) if quick else (256, 4000)
     extent = (-reach, reach, -reach, reach)
     options: dict[str, Any] = {"resolution": pixels, "max_regions": regions, "tie_tolerance": near.walls.tie_tolerance}
@@ -180,8 +156,8 @@ def _lacking(ds: xr.Dataset) -> str:
 
 
 def _ray(mdp: MDP, near: NearestCliff) -> Chapter:
-    x, _ = _directions(near)
-    ds = studies.ray(mdp, None, x, stop=3 * _scale(near), tie_tolerance=near.walls.tie_tolerance)
+    x, _ = brittle.directions(near)
+    ds = studies.ray(mdp, None, x, stop=3 * brittle.scale(near), tie_tolerance=near.walls.tie_tolerance)
     kinks = int((ds.visited_tv > 1e-9).sum())
     text = (
         f"The same along one direction, that towards the nearest cliff: {ds.sizes['breakpoint']} cliffs, "
@@ -202,7 +178,7 @@ def _weights(subject: Subject, tie: Any) -> Chapter:
             f"On the way {int(ds.states_changed.max())} contexts change their answer.{_unsure(ds)}"
         )
         return Chapter("weights", ds, figures.ray(ds), text)
-    mdp, rewards = _most_brittle(mdp, rewards[:3], tie)
+    mdp, rewards = brittle.contexts(mdp, rewards[:3], tie)
     near = nearest_cliff(mdp, rewards.mean(axis=0), family=family.weights(rewards), tie_tolerance=tie)
     ds = studies.phase_diagram(mdp, weights_of=rewards, max_regions=20_000, tie_tolerance=tie, progress=True)
     rest = f" ({', '.join(called[3:])} left out of the picture)" if len(names) > 3 else ""
@@ -211,17 +187,7 @@ def _weights(subject: Subject, tie: Any) -> Chapter:
         f"that are nearest to a change: {ds.sizes['region']:,} policies, exactly. The cross is equal weights; from "
         f"there the nearest change is {float(near.radius):.3g} away (the most that any weight moves).{_lacking(ds)}"
     )
-    return Chapter("weights", ds, figures.weight_triangle(ds, names=names[:3]), text)  # type: ignore[arg-type]
-
-
-def _most_brittle(mdp: MDP, rewards: np.ndarray, tie: Any) -> tuple[MDP, np.ndarray]:
-    """The contexts whose answers change first when the weights leave equality: a picture of all would be black."""
-    middle = rewards.mean(axis=0)
-    near = nearest_cliff(mdp, middle, family=family.weights(rewards), tie_tolerance=tie)
-    chosen = sorted(m.state for m in near.ranking(CONTEXTS)) or [0]
-    labels = Labels([mdp.labels.states[s] for s in chosen], [mdp.labels.actions[s] for s in chosen])
-    legal = None if mdp.legal is None else mdp.legal[np.array(chosen)]
-    return contextual_bandit(middle[chosen], legal=legal).replace(labels=labels), rewards[:, chosen]
+    return Chapter("weights", ds, figures.weight_triangle(ds, names=names[:3]), text)
 
 
 def _aggregation(subject: Subject, key: Any, count: int, quick: bool, tie: Any) -> Chapter:
