@@ -32,9 +32,11 @@ def problem(states: int = STATES) -> Any:
 
 def atlas() -> None:
     """The default atlas, from the command line."""
+    from jaxcliff.cli.main import main
+
     quiet = io.StringIO()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
-        if cli.main(["atlas", "--out", str(Path(folder) / "atlas")]):
+        if main(["atlas", "--out", str(Path(folder) / "atlas")]):
             raise RuntimeError(quiet.getvalue())
 
 

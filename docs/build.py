@@ -14,28 +14,23 @@ import time
 import warnings
 
 import jax
+import markdown2
 import pdoc
 import pdoc.render
-from pdoc import markdown2
 
 import jaxcliff as jc
 
 DOCS = pathlib.Path(__file__).parent
 ROOT = DOCS.parent
 SITE = DOCS / "site"
-ROOMS = {
-    "aggregate": "jaxcliff.rewards.aggregate",
-    "family": "jaxcliff.geometry.family",
-    "figures": "jaxcliff.figures",
-    "metrics": "jaxcliff.metrics",
-    "models": "jaxcliff.rewards.models",
-    "perturb": "jaxcliff.rewards.perturb",
-    "policies": "jaxcliff.policies",
-    "problems": "jaxcliff.problems",
-    "studies": "jaxcliff.studies",
-    "theory": "jaxcliff.theory",
-    "types": "jaxcliff.core.types",
-}
+# Public rooms that live in another room; those of the package itself are found with it.
+ROOMS = (
+    "jaxcliff.rewards.aggregate",
+    "jaxcliff.rewards.models",
+    "jaxcliff.rewards.perturb",
+    "jaxcliff.geometry.family",
+    "jaxcliff.core.types",
+)
 GUIDES = {
     "README.md": "jaxcliff",
     "docs/theory.md": "What is true",
@@ -81,7 +76,7 @@ def reference() -> None:
     warnings.simplefilter("error")
     logging.getLogger("pdoc").addHandler(_Strict())
     pdoc.render.configure(docformat="google", math=False, search=True, show_source=False)
-    pdoc.pdoc("jaxcliff", *ROOMS.values(), output_directory=SITE / "reference")
+    pdoc.pdoc("jaxcliff", *ROOMS, output_directory=SITE / "reference")
     warnings.simplefilter("default")
 
 
@@ -106,8 +101,11 @@ def guides() -> None:
         text = re.sub(r"\]\((?!https?:|#)([^)]+)\)", place, (ROOT / source).read_text(encoding="utf-8"))
         name = "index.html" if source == "README.md" else f"{pathlib.Path(source).stem.lower()}.html"
         _write(name, title, markdown2.markdown(text, extras=EXTRAS))
-    tasks = [_script(script) for script in sorted((DOCS / "tasks").glob("*.py"))]
-    _write("tasks.html", "Tasks", "<h1>Ten tasks</h1>" + "\n".join(f"<h2>{title}</h2>{code}" for title, code in tasks))
+    scripts = [(path.stem, *_script(path)) for path in sorted((DOCS / "tasks").glob("*.py"))]
+    text = (DOCS / "tasks.md").read_text(encoding="utf-8")
+    text = re.sub(r"\(tasks/(\w+)\.py\)", r"(#\1)", text)
+    code = "\n".join(f'<h2 id="{name}">{title}</h2>{code}' for name, title, code in scripts)
+    _write("tasks.html", "Tasks", markdown2.markdown(text, extras=EXTRAS) + code)
 
 
 def _script(path: pathlib.Path) -> tuple[str, str]:
@@ -126,6 +124,8 @@ def _moved(link: str, source: pathlib.Path) -> str:
     if not target.exists():
         raise SystemExit(f"{source.name} links to {link}, which is not there")
     own = str(target.relative_to(ROOT))
+    if own == "docs/tasks.md":
+        return "tasks.html"
     if own in GUIDES:
         return "index.html" if own == "README.md" else f"{pathlib.Path(own).stem.lower()}.html"
     if target.is_dir():  # of scripts, which are one page
@@ -149,7 +149,7 @@ def dead_links() -> list[str]:
     pages = {page: page.read_text(encoding="utf-8") for page in SITE.rglob("*.html")}
     for page, text in pages.items():
         for link in re.findall(r"""(?:href|src)=['"]([^'"]+)['"]""", text):
-            if re.match(r"(https?|data|mailto|javascript):", link) or link == "#":
+            if re.match(r"(https?|data|mailto|javascript):|.*\$\{", link) or link == "#":
                 continue
             path, _, place = html.unescape(link).partition("#")
             target = (page.parent / path).resolve() if path else page

@@ -103,7 +103,7 @@ def test_a_hard_gate_jumps_even_under_entropy():
     [
         ({"rewards": np.zeros((1, 8, 3))}, "with N at least 2"),
         ({"weights": [0.5, 0.6]}, "must be a distribution"),
-        ({"weights": [1.0]}, r"weights have shape \[2\]"),
+        ({"weights": [1.0]}, r"weights of 2 rewards must have shape \[2\], \[2, 1\]"),
         ({"names": ["only one"]}, "2 rewards and 1 names"),
         ({"sizes": [-1.0]}, "sizes must be a list of positive numbers"),
         ({"count": 0}, "count must be a whole number of at least 1"),

@@ -8,7 +8,7 @@ import pytest
 
 import jaxcliff as jc
 from jaxcliff.core import slices
-from jaxcliff.solvers import blocks, lanes
+from jaxcliff.solvers import blocks, lanes, plans
 from jaxcliff.solvers import solve as solving
 from jaxcliff.solvers.methods import value_iteration
 from tests.conftest import as_users_run, needs_x64
@@ -27,7 +27,7 @@ def at_scale(monkeypatch, fresh_programs):
     monkeypatch.setattr(blocks, "SMALL", 0)
     monkeypatch.setattr(value_iteration, "SEARCH_WORK", 1)
     monkeypatch.setattr(solving, "LANES_FOR_A_BASE", 64)
-    monkeypatch.setattr(methods, "sweeps_before_a_base", lambda kind, mdp: 40)
+    monkeypatch.setattr(plans, "sweeps_before_a_base", lambda kind, mdp: 40)
 
 
 def batch(rng, discount=0.95):
@@ -55,7 +55,7 @@ WAYS = {
 @pytest.mark.parametrize("name", WAYS)
 def test_the_bits_of_a_lane_depend_on_nobody(name, rng, at_scale, monkeypatch):
     """Nor on where it stands, nor on how many cores there are."""
-    monkeypatch.setattr(methods, "sweeps_first", lambda states: 40)
+    monkeypatch.setattr(plans, "sweeps_first", lambda states: 40)
     mdp, rewards = batch(rng)
     whole = jc.solve(mdp, rewards, **WAYS[name])
     assert whole.ok.all()
@@ -124,7 +124,7 @@ def test_a_limit_of_a_few_sweeps_is_one_in_any_company(rng, at_scale):
 
 
 def test_sweeps_that_prepare_for_a_method_are_not_among_its_steps(rng, at_scale, monkeypatch):
-    monkeypatch.setattr(methods, "sweeps_first", lambda states: 40)
+    monkeypatch.setattr(plans, "sweeps_first", lambda states: 40)
     mdp, rewards = batch(rng)
     assert 0 < jc.solve(mdp, rewards, method="policy_iteration").iterations.max() < 40
 

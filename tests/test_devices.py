@@ -97,7 +97,7 @@ PROGRAM = """
     from jax.sharding import AxisType, PartitionSpec
 
     mdp = jc.problems.garnet(jax.random.key(0), states=16, branching=4)
-    rewards = jc.perturb.gaussian(jax.random.key(1), mdp, 0.3, 200).rewards
+    rewards = jc.perturb.gaussian(jax.random.key(1), mdp, sigma=0.3, count=200).rewards
     soft = jc.Entropy(0.1)
     policies = jc.solve(mdp, rewards, regularizer=soft).policy
     direct = {"method": "policy_iteration"}

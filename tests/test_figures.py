@@ -5,6 +5,7 @@ import warnings
 
 import jax
 import jax.numpy as jnp
+import matplotlib
 import numpy as np
 import pytest
 from matplotlib.cbook import is_math_text
@@ -153,3 +154,61 @@ def test_a_character_is_drawn_by_a_font_that_has_it_or_marked(monkeypatch):
     monkeypatch.undo()
     style.fonts.cache_clear()
     style._glyphs.cache_clear()
+
+
+def test_colours_and_words_of_ones_own():
+    three = bandit(0.3, 0.0, 0.1)
+    ds = jc.studies.phase_diagram(three, None, *np.eye(3)[1:, None], resolution=5)
+    assert ds.sizes["region"] == 3
+    named = jc.figures.phase_diagram(ds, colors=["#111111", "#222222", "#333333"], labels=["none", "left", "right"])
+    legend = named.axes[0].get_legend()
+    base = ds.attrs["base_region"]
+    others = [i for i in range(3) if i != base]
+    assert [text.get_text() for text in legend.get_texts()] == [("none", "left", "right")[i] for i in (base, *others)]
+    faces = named.axes[0].collections[0].get_facecolors()
+    np.testing.assert_allclose(faces[:, 0], np.array([0x11, 0x22, 0x33]) / 255)
+    soft = jc.studies.soft_against_hard(three, strength=[0.1, 1.0])
+    drawn = jc.figures.soft_against_hard(soft, colors=["k", "r", "b"], labels=["hard", "cold", "hot"])
+    panel = drawn.axes[0]
+    assert [text.get_text() for text in panel.get_legend().get_texts()] == ["hard", "cold", "hot"]
+    assert panel.containers[2][0].get_facecolor() == (0, 0, 1, 1)
+    curve = jc.studies.temperature_curve(three, key=KEY, strength=[0.1, 1.0], count=8)
+    lines = jc.figures.temperature_curve(curve, colors=["C1"] * 8, labels=list("abcdefgh"))
+    assert lines.axes[0].get_lines()[0].get_color() == "C1"
+    with pytest.raises(ValueError, match=r"labels are one per entry of the legends, 8 \(linear bound.*\), not 1"):
+        jc.figures.temperature_curve(curve, labels=["a"])
+    with pytest.raises(ValueError, match="colors are one per region, 3, not 2"):
+        jc.figures.phase_diagram(ds, colors=["k", "w"])
+
+
+def test_a_legend_names_the_states_that_change_where_few_do():
+    mdp = jc.problems.contextual_bandit(jnp.asarray([[1.0, 0.9], [0.5, 0.45]], F64))
+    mdp = mdp.replace(labels=jc.Labels(["home", "work"], ["walk", "ride"]))
+    x, y = np.eye(2)[[1, 0]] * np.eye(2)[0][:, None], np.eye(2)[[0, 1]] * np.eye(2)[1][:, None]
+    ds = jc.studies.phase_diagram(mdp, None, x, y, resolution=5)
+    legend = jc.figures.phase_diagram(ds).axes[0].get_legend()
+    assert sorted(text.get_text() for text in legend.get_texts()) == ["base policy", "home", "home + work", "work"]
+
+
+def test_settings_of_the_user_count_and_stay():
+    ds = jc.studies.ray(bandit(1.0, 0.5), None, np.array([[0.0, 1.0]]))
+    with matplotlib.rc_context({"font.family": ["serif"], "axes.grid": True, "lines.linewidth": 3.0}):
+        before = dict(matplotlib.rcParams)
+        figure = jc.figures.ray(ds)
+        assert dict(matplotlib.rcParams) == before
+        assert figure.axes[0].xaxis.get_gridlines()[0].get_visible()
+        assert figure.axes[0].yaxis.label.get_fontfamily()[0] == "serif"
+        assert figure.axes[0].get_lines()[0].get_linewidth() == 3.0
+    assert jc.figures.ray(ds).axes[0].yaxis.label.get_fontfamily()[0] == style.FONT
+
+
+def test_on_axes_of_ones_own_nothing_hangs_over():
+    ds = jc.studies.phase_diagram(bandit(0.3, 0.0, 0.1), None, *np.eye(3)[1:, None], resolution=5)
+    figure = Figure(figsize=(4, 3))
+    axes = figure.subplots()
+    assert jc.figures.phase_diagram(ds, axes=axes) is figure
+    figure.canvas.draw()
+    inside = axes.get_window_extent().get_points()
+    legend = axes.get_legend().get_window_extent().get_points()
+    assert (legend[0] >= inside[0] - 1).all()
+    assert (legend[1] <= inside[1] + 1).all()

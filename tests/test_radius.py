@@ -192,7 +192,7 @@ def test_states_that_are_looked_at(rng):
     assert radii["visited"].state == 0
     assert "of a reachable state" in radii["reachable"].summary()
     assert "at most" in radii["visited"].summary()
-    with pytest.raises(ValueError, match="states must be one of 'all', 'reachable', 'visited'"):
+    with pytest.raises(ValueError, match="where must be one of 'all', 'reachable', 'visited'"):
         jc.nearest_cliff(mdp, where="seen")
 
 
@@ -260,7 +260,7 @@ def test_a_change_that_moves_nothing_never_flips():
         (lambda m: jc.nearest_cliff(m, np.zeros((3, 3))), "rewards must have shape"),
         (lambda m: jc.nearest_cliff(m, np.full((2, 8, 3), np.nan)), r"reward \(0,\) could not be solved"),
         (lambda m: jc.nearest_cliff(m, family=jc.family.features(np.zeros((1, 2, 3)))), "the family has entries"),
-        (lambda m: jc.family.component(np.ones((2, 8)), 2, 3), "component 2 of weights"),
+        (lambda m: jc.family.component(np.ones((2, 8)), 2, 3), "there is no component 2: there are weights of 2"),
         (lambda m: jc.family.features(np.zeros((8, 3))), r"shape \[D, S, A\]"),
         (lambda m: jc.flip_probability(m, sigma=0.0), "sigma must be one positive number"),
         (lambda m: jc.flip_probability(m, where="visited"), "do not bound the probability"),

@@ -72,7 +72,7 @@ def check_path(mdp, direction, path):
 def test_breakpoints_are_where_solve_flips(name, rng):
     mdp = draw(name, rng, 0.9 if name in ("garnet", "masked", "stopping") else None)
     directions = np.where(mdp.decisions, rng.normal(size=(2, *mdp.reward.shape)), 0)
-    paths = jc.cliffs_along(mdp, None, directions, stop=2.0)
+    paths = jc.cliffs_along_each(mdp, None, directions, stop=2.0)
     assert any(len(path.breakpoints) for path in paths)
     for direction, path in zip(directions, paths, strict=True):
         check_path(mdp, direction, path)
@@ -85,7 +85,7 @@ def test_breakpoints_widely(name, rng):
     for _ in range(12):
         mdp = draw(name, rng)
         directions = np.where(mdp.decisions, rng.normal(size=(6, *mdp.reward.shape)), 0)
-        for direction, path in zip(directions, jc.cliffs_along(mdp, None, directions, stop=2.0), strict=True):
+        for direction, path in zip(directions, jc.cliffs_along_each(mdp, None, directions, stop=2.0), strict=True):
             check_path(mdp, direction, path)
 
 
@@ -147,7 +147,7 @@ def test_switches_in_several_states_at_one_place(rng):
 def test_a_true_reward_jumps_where_the_value_does_not(rng):
     mdp = draw("garnet", rng, 0.9)
     direction, true = rng.normal(size=(2, *mdp.reward.shape))
-    path = jc.cliffs_along(mdp, None, direction, stop=1.0, true_reward=true)
+    path = jc.cliffs_along(mdp, None, direction, stop=3.0, true_reward=true)
     assert len(path.breakpoints) > 1
     policies = legal_sets(mdp, path.actions).astype(float)
     returns = np.asarray(jc.metrics.expected_return(mdp, jnp.asarray(policies), jnp.asarray(true)))

@@ -7,6 +7,7 @@ import pytest
 
 import jaxcliff as jc
 from jaxcliff.operators.selection import Greedy
+from jaxcliff.solvers import plans
 from jaxcliff.solvers.batch import prepare
 from jaxcliff.solvers.methods import policy_iteration as solves
 from jaxcliff.solvers.methods.factorize import evaluate_nearby
@@ -132,14 +133,14 @@ def test_a_base_is_made_where_none_is_given(rng):
 @pytest.mark.parametrize("name", ["tied", "proper"])
 def test_linear_solves_alone_are_exact_too(name, dtype, rng, monkeypatch, fresh_programs):
     """Without the sweeps that spare most lanes a solve, and with fewer lanes at a time than there are."""
-    monkeypatch.setattr(methods, "sweeps_first", lambda states: 0)
+    monkeypatch.setattr(plans, "sweeps_first", lambda states: 0)
     monkeypatch.setattr(solves, "lanes_at_a_time", lambda states: 3)
     check_kind(name, dtype, rng, problems=1, methods=("policy_iteration",))
 
 
 def test_sweeps_that_do_not_suffice_are_followed_by_solves(rng, monkeypatch, fresh_programs):
     """Lanes of a slow chain beside one that is done at once."""
-    monkeypatch.setattr(methods, "sweeps_first", lambda states: 20)
+    monkeypatch.setattr(plans, "sweeps_first", lambda states: 20)
     mdp = jc.problems.river_swim(12, discount=0.999).astype(FLOAT)
     rewards = around(rng, mdp, 0.3).at[1].set(0)
     sol = jc.solve(mdp, rewards, method="policy_iteration")
@@ -163,12 +164,12 @@ def test_misuse_is_refused_with_a_sentence(rng):
         jc.solve(tree, method="shared")
     with pytest.raises(ValueError, match="capacity must be a whole number of at least 1, not 0"):
         jc.factorize(mdp, capacity=0)
-    with pytest.raises(TypeError, match=r"base must be jc.factorize\(mdp\), not MDP"):
+    with pytest.raises(TypeError, match=r"around must be jc.factorize\(mdp\), not MDP"):
         jc.solve(mdp, around=mdp)
     base = jc.factorize(mdp)
-    with pytest.raises(ValueError, match="base belongs to another problem"):
+    with pytest.raises(ValueError, match="around belongs to another problem"):
         jc.solve(draw("river", rng), around=base)
-    with pytest.raises(ValueError, match="'bandit' has no use for a base"):
+    with pytest.raises(ValueError, match="'bandit' goes around no factorisation"):
         jc.solve(mdp, around=base, method="bandit")
     with pytest.raises(ValueError, match="searches for an optimum"):
         jc.evaluate(mdp, base.policy, method="shared")
@@ -179,7 +180,7 @@ def test_misuse_is_refused_with_a_sentence(rng):
 @pytest.mark.parametrize("size", [5, 16])
 def test_solving_a_few_lanes_at_a_time_keeps_every_bit(size, rng, monkeypatch, fresh_programs):
     """Lanes that sweeps did not finish are gathered: where a lane stands then depends on its neighbours."""
-    monkeypatch.setattr(methods, "sweeps_first", lambda states: 5)
+    monkeypatch.setattr(plans, "sweeps_first", lambda states: 5)
     monkeypatch.setattr(solves, "lanes_at_a_time", lambda states: size)
     p = rng.dirichlet(np.full(37, 0.05), size=(37, 3))
     mdp = jc.MDP(jc.Dense(jnp.asarray(p, FLOAT)), jnp.zeros((37, 3), FLOAT), 0.97)
@@ -197,7 +198,7 @@ def test_solving_a_few_lanes_at_a_time_keeps_every_bit(size, rng, monkeypatch, f
 
 def test_lanes_that_fill_up_a_group_do_not_count_as_finished(rng, monkeypatch, fresh_programs):
     """One improvement does not suffice; five lanes, four at a time: three are solved beside the fifth once more."""
-    monkeypatch.setattr(methods, "sweeps_first", lambda states: 0)
+    monkeypatch.setattr(plans, "sweeps_first", lambda states: 0)
     monkeypatch.setattr(solves, "lanes_at_a_time", lambda states: 4)
     mdp = jc.problems.river_swim(12, discount=0.999).astype(FLOAT)
     sol = jc.solve(mdp, around(rng, mdp, 0.3, lanes=5), method="policy_iteration", max_iterations=1, tolerance=0.0)

@@ -13,7 +13,7 @@ import pytest
 
 import jaxcliff as jc
 from jaxcliff.core import slices
-from jaxcliff.solvers import lanes
+from jaxcliff.solvers import lanes, plans
 from jaxcliff.solvers.methods import policy_iteration
 from tests.conftest import needs_x64
 
@@ -39,10 +39,10 @@ def test_bits_do_not_depend_on_how_long_a_slice_is(name, rng, monkeypatch, fresh
     """However often a solve is left and taken up again after its first slice, which is as long everywhere."""
     if name == "in groups":
         monkeypatch.setattr(policy_iteration, "MATRIX_ENTRIES", 5 * 12**2)
-        monkeypatch.setattr(methods, "sweeps_first", lambda states: 30)
+        monkeypatch.setattr(plans, "sweeps_first", lambda states: 30)
     noise = 0.3 * rng.normal(size=(80, *SWIM.reward.shape))
     rewards = SWIM.reward + jnp.asarray(noise, SWIM.dtype)
-    way = {"base": jc.factorize(SWIM, capacity=2)} if name == "around a base" else WAYS[name]
+    way = {"around": jc.factorize(SWIM, capacity=2)} if name == "around a base" else WAYS[name]
     calls = []
     plain = slices.Programs.__call__
 

@@ -53,7 +53,7 @@ def test_the_dataset_is_labelled_and_reproducible():
     mdp = jc.problems.gridworld()
     one, two = (jc.studies.flip_frequency(mdp, key=jax.random.key(7), sizes=[0.01, 0.1], count=32) for _ in range(2))
     assert one.identical(two)
-    assert one.flips.dims == ("radius", "state")
+    assert one.flips.dims == ("size", "state")
     assert str(one.state_name.values[0]) == "row 0, column 0"
     assert one.radius.attrs["units"] == "reward"
     for radii in ([], [-1.0], [float("nan")]):
@@ -75,7 +75,7 @@ def test_figures_of_finished_records(draw, tmp_path):
     labels = [axes.get_xlabel() for axes in figure.axes[:2]] + [figure.axes[1].get_ylabel()]
     assert all(labels), labels
     given = Figure().subplots(1, 2)
-    assert jc.figures.flip_frequency(ds, axes=tuple(given), radius=0.1) is given[0].figure
+    assert jc.figures.flip_frequency(ds, axes=tuple(given), size=0.1) is given[0].figure
 
 
 FILES = {"phase", "ray", "flips", "radius", "temperature"}

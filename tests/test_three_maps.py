@@ -87,12 +87,12 @@ def test_a_phase_diagram_of_weights_and_its_pictures(rng, tmp_path):
 
 
 def test_neighbours_never_share_a_colour(rng):
-    from jaxcliff.figures.phase import FEW, _colours
+    from jaxcliff.figures.phase import FEW, _numbers
 
     mdp = draw("garnet", rng, 0.9)
     for size in (0.3, 3.0):
         ds = jc.studies.phase_diagram(mdp, None, *axes(mdp, rng), (-size, size, -size, size), resolution=5)
-        colours = _colours(ds)
+        colours = _numbers(ds)
         before, after = ds.edges.values.T
         assert (colours[before] != colours[after]).all()
         assert colours[ds.attrs["base_region"]] == 0

@@ -3,6 +3,7 @@
 import functools
 import itertools
 
+import chex
 import jax
 import jax.extend
 import jax.numpy as jnp
@@ -169,6 +170,18 @@ def test_a_second_batch_of_the_same_shape_compiles_nothing(rng):
     assert len(blocks.PROGRAMS) == before + 1
 
 
+def test_a_jitted_function_of_problems_is_traced_once(rng):
+    """Labels, tolerances and numbers of another problem are no other structure."""
+    mdp, rewards = draw("masked", rng)
+    other, more = draw("masked", rng)
+    renamed = other.replace(labels=jc.Labels([f"s{i}" for i in range(STATES)], list("abc")))
+    solve = jax.jit(chex.assert_max_traces(lambda m, r, t: jc.solve(m, r, tolerance=t).values, n=1))
+    first = solve(mdp, rewards, 1e-3)
+    solve(other, more, 1e-4)
+    chex.assert_trees_all_equal(solve(other, more, 1e-3), solve(renamed, more, 1e-3))
+    chex.assert_trees_all_equal(first, solve(mdp, rewards, 1e-3))
+
+
 @pytest.mark.parametrize(("name", "method"), STRUCTURE_METHODS)
 def test_a_lane_never_depends_on_its_neighbours(name, method, rng):
     """Same shapes: the same bits, whatever the other lanes hold."""
@@ -176,8 +189,7 @@ def test_a_lane_never_depends_on_its_neighbours(name, method, rng):
     calm = jc.solve(mdp, jnp.stack([rewards[1]] * 4), method=method)[2]
     loud = [rewards[0] * jnp.nan, rewards[3] * 1e30, rewards[1], rewards[2] * 1e-30]
     mixed = jc.solve(mdp, jnp.stack(loud), method=method)
-    for a, b in zip(jax.tree.leaves(calm), jax.tree.leaves(mixed[2]), strict=True):
-        np.testing.assert_array_equal(a, b)
+    chex.assert_trees_all_equal(jax.device_get(calm), jax.device_get(mixed[2]))
     assert mixed.status[0] == jc.Status.INVALID_REWARD
     assert not bool(mixed.ok[0])
     assert mixed.ok[2]

@@ -35,7 +35,7 @@ class Census:
     norm: str
     made: Any = by_hand(default=None)
 
-    def share_within(self, distance: NumbersLike) -> np.ndarray:
+    def share_within(self, distance: NumbersLike) -> np.ndarray | float:
         """The share of rewards with a cliff nearer than each distance."""
         ordered, distance = np.sort(self.radius), checks.numbers(distance, "distance")
         if np.isnan(distance).any():

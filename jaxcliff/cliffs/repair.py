@@ -133,10 +133,12 @@ def repair(
             raise ValueError(f"the reward that has what is asked for, {wanted:g}, is larger than float64 can hold")
         own = gaps[0, 0][walls]
         short = margins + error[0, 0] - own
-        nearer = programme.smallest_change(asked + np.maximum(2 * short, 0))[0] if (short > 0).any() else None
+        # The sum R + Fθ is rounded too, anew for every answer: as much as that may cost every gap.
+        more = asked + np.maximum(2 * short, 0) + 2 * cones.steps * np.spacing(np.abs(mended).max())
+        nearer = programme.smallest_change(more)[0] if (short > 0).any() else None
         if nearer is None:
             break
-        theta, asked = nearer, asked + np.maximum(2 * short, 0)
+        theta, asked = nearer, more
     if (margins - own > 2 * error[0, 0]).any():
         raise ValueError(f"the arithmetic cannot tell gaps of {wanted:g} in a reward of this size: ask for more")
     size = np.abs(theta).max(initial=0) if norm == "inf" else np.abs(theta).sum()

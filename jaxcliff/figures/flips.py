@@ -90,7 +90,7 @@ def _draw_states(axes: Axes, ds: xr.Dataset) -> None:
     states = np.flatnonzero(ds.decision.values)
     if len(states) == 0:
         axes.text(0.5, 0.5, "no state has a choice", ha="center", va="center", transform=axes.transAxes)
-        axes.set(xlabel="state", ylabel="size of the change")
+        axes.set(xlabel="state", ylabel="size")
         return
     order = states[np.argsort(-ds.flips.values[:, states].mean(axis=0), kind="stable")]
     shown = axes.imshow(ds.flips.values[:, order], cmap=SEQUENTIAL, norm=Normalize(0, 1), aspect="auto", origin="lower")
@@ -101,7 +101,7 @@ def _draw_states(axes: Axes, ds: xr.Dataset) -> None:
         axes.set_xticks(range(len(order)), [words(names[s], 70) for s in order], rotation=90)
     axes.set(
         xlabel="states, most often flipped first",
-        ylabel="size of the change (units of reward)",
+        ylabel="size (units of reward)",
         title="where: share of rewards that flip each state",
     )
     axes.figure.colorbar(shown, ax=axes, label="share of rewards", shrink=0.9)
@@ -141,7 +141,7 @@ def _finish_curve(axes: Axes, ds: xr.Dataset) -> None:
     axes.set_ylim(0, 1.02)
     norm: Any = {"inf": "sup norm", "2": "2-norm", "1": "1-norm"}[ds.attrs["norm"]]
     axes.set(
-        xlabel=f"size of the change ({norm}, units of reward)",
+        xlabel=f"size ({norm}, units of reward)",
         ylabel="share of rewards",
         title=f"how often: {ds.attrs['count']:,} rewards per size",
     )

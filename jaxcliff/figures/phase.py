@@ -189,7 +189,7 @@ def _said(ds: xr.Dataset, base: int) -> list[str]:
     if "state_name" in ds.coords and changed.sum(axis=1).max() <= NAMED:
         names = [" + ".join(words(ds.state_name.values[s], ROOM) for s in np.flatnonzero(row)) for row in changed]
     else:
-        numbers = ds.states_changed.values
+        numbers = ds.states_changed.values.tolist()
         names = [f"{n} state{'s' * (n != 1)} changed" for n in numbers]
     return ["base policy" if i == base else name or "the same, other ties" for i, name in enumerate(names)]
 

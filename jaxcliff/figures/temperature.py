@@ -63,7 +63,7 @@ def _buys(panel: Axes, ds: xr.Dataset, strength: Any) -> None:
     panel.set_yscale("log")
     panel.set_ylim(bottom=max(panel.get_ylim()[0], panel.get_ylim()[1] * 1e-8))  # at 0 a policy is as good as hard
     panel.set(ylabel="TV per unit of reward", title="what regularisation buys")
-    panel.legend(loc="lower left")
+    panel.legend(loc="best")
 
 
 def _costs(panel: Axes, ds: xr.Dataset, strength: Any) -> None:

@@ -19,7 +19,21 @@ from jaxcliff.model.mdp import MDP
 DIGITS = 12
 
 
-class Made:
+class Written:
+    """What can be written out; two are the same if that is."""
+
+    def attributes(self) -> dict[str, Any]:
+        """Everything, in types that any file format holds."""
+        return {}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Written) and self.attributes() == other.attributes()
+
+    def __hash__(self) -> int:
+        return hash(self.attributes().get("problem_hash"))
+
+
+class Made(Written):
     """How a result came about; `attributes` writes it out.
 
     Args:
@@ -34,7 +48,6 @@ class Made:
         self._time = datetime.datetime.now(datetime.UTC)
 
     def attributes(self) -> dict[str, Any]:
-        """Everything, in types that any file format holds."""
         mdp = self._mdp
         found: dict[str, Any] = {
             "jaxcliff": __version__,
@@ -57,7 +70,7 @@ class Made:
         return found
 
 
-class Read:
+class Read(Written):
     """What a dataset that was read from a file says of how it was made."""
 
     def __init__(self, attributes: dict[str, Any]):

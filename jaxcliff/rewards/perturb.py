@@ -6,7 +6,6 @@ and `sparse` are random; `single_entries`, `along`, `plane` and `quantized` are 
 tied actions; `without` leaves out one component of a mixture.
 """
 
-import functools
 from typing import Any
 
 import jax
@@ -31,6 +30,7 @@ from jaxcliff.core.types import (
     Word,
 )
 from jaxcliff.model.mdp import MDP
+from jaxcliff.rewards import steps
 from jaxcliff.rewards.inverse import Bump as Bump
 from jaxcliff.rewards.inverse import bump as bump
 from jaxcliff.rewards.inverse import single
@@ -98,7 +98,7 @@ def ball(
         norm: "inf", "2" or "1", over the entries that count.
     """
     key, shape = checks.random_key(key), _shape(mdp, count)
-    step = _inside(NORMS[_checked(norm)], shape, key, mdp)
+    step = steps.inside(NORMS[_checked(norm)], shape, key, mdp)
     return _added(mdp, reward, step, norm, _size("size", size, mdp))
 
 
@@ -111,7 +111,7 @@ def sphere(
     (In the sup norm that is uniform on the faces of the cube; in the others the cone measure.)
     """
     key, shape = checks.random_key(key), _shape(mdp, count)
-    step = _directions(NORMS[_checked(norm)], shape, key, mdp)
+    step = steps.directions(NORMS[_checked(norm)], shape, key, mdp)
     return _added(mdp, reward, step, norm, _size("size", size, mdp))
 
 
@@ -137,15 +137,7 @@ def sparse(
     total = int(np.sum(np.asarray(mdp.decisions)))
     entries = checks.whole(entries, "entries", 1, total)
     key, shape = checks.random_key(key), _shape(mdp, count)
-    return _added(mdp, reward, _scattered(shape, key, mdp, entries), "inf", _size("size", size, mdp))
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _scattered(shape: tuple[int, ...], key: jax.Array, mdp: MDP, entries: Any) -> Rewards:
-    which, sign = jax.random.split(key)
-    order = jnp.where(mdp.decisions, jax.random.uniform(which, shape, mdp.dtype), jnp.inf).reshape(shape[0], -1)
-    rank = jnp.argsort(jnp.argsort(order, axis=-1), axis=-1).reshape(shape)
-    return jnp.where(rank < entries, jax.random.rademacher(sign, shape, mdp.dtype), 0)
+    return _added(mdp, reward, steps.scattered(shape, key, mdp, entries), "inf", _size("size", size, mdp))
 
 
 @checks.host_geometry
@@ -198,18 +190,8 @@ def redistributed(
         raise ValueError(
             f"tied must be a boolean {list(mdp.reward.shape)}, not {tied.dtype} of shape {list(tied.shape)}"
         )
-    step = _among(_shape(mdp, count), key, mdp, tied)
+    step = steps.among(_shape(mdp, count), key, mdp, tied)
     return _added(mdp, reward, step, "inf", _size("size", size, mdp))
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _among(shape: tuple[int, ...], key: jax.Array, mdp: MDP, tied: jax.Array) -> Rewards:
-    tied = tied & mdp.decisions
-    noise = jnp.where(tied, jax.random.uniform(key, shape, mdp.dtype, -1, 1), 0)
-    number = jnp.maximum(jnp.sum(tied, axis=-1, keepdims=True), 1).astype(mdp.dtype)
-    noise = jnp.where(tied, noise - jnp.sum(noise, axis=-1, keepdims=True) / number, 0)
-    largest = jnp.max(jnp.abs(noise), axis=(-2, -1), keepdims=True)
-    return noise / jnp.where(largest > 0, largest, 1)
 
 
 @checks.public
@@ -308,29 +290,6 @@ def _size(name: str, size: Any, mdp: MDP) -> jax.Array:
     if found.ndim or (is_concrete(size) and not 0 <= checks.number(size, f"the {name}") < np.inf):
         raise ValueError(f"the {name} must be one finite number, not negative; it is {checks.shown(size)}")
     return cast(found, mdp.dtype)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _inside(p: float, shape: tuple[int, ...], key: jax.Array, mdp: MDP) -> Rewards:
-    """Steps from all of the unit ball of the norm p."""
-    direction_key, length_key = jax.random.split(key)
-    if p == np.inf:
-        return jax.random.uniform(direction_key, shape, mdp.dtype, -1, 1)
-    # U^{1/n} of a uniform direction fills the ball.
-    entries = jnp.sum(mdp.decisions).astype(mdp.dtype)
-    length = jax.random.uniform(length_key, (shape[0], 1, 1), mdp.dtype) ** (1 / entries)
-    return _directions(p, shape, direction_key, mdp) * length
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _directions(p: float, shape: tuple[int, ...], key: jax.Array, mdp: MDP) -> Rewards:
-    """Steps of norm 1 in random directions."""
-    if p == np.inf:
-        step = jax.random.uniform(key, shape, mdp.dtype, -1, 1)
-    else:
-        # |x| with density ∝ exp(−|x|^p) has a uniform direction.
-        step = jax.random.generalized_normal(key, p, shape, mdp.dtype)
-    return jnp.where(mdp.decisions, step, 0) / norm_of(p, mdp.decisions, step)[:, None, None]
 
 
 def _checked(norm: Any) -> str:

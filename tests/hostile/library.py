@@ -139,7 +139,11 @@ RECORDS = named(
         ("mixed names", lambda: jc.Labels(actions=["a", ["b"]]), says("not some of each")),
         ("positions", lambda: jc.Labels(positions=[1, 2]), says("positions are pairs (row, column), not 1")),
         ("regularizer", lambda: jc.solve(mdp(), regularizer="entropy"), says("regularizer must be jc.Entropy")),
-        ("base", lambda: jc.solve(mdp(), around=jc.solve(mdp())), says("base must be jc.factorize(mdp), not Solution")),
+        (
+            "base",
+            lambda: jc.solve(mdp(), around=jc.solve(mdp())),
+            says("around must be jc.factorize(mdp), not Solution"),
+        ),
         (
             "labels of another",
             lambda: [jc.factorize(mdp().replace(labels=jc.Labels([f"{n}{s}" for s in range(S)]))) for n in "ab"],
@@ -336,7 +340,7 @@ NUMBERS = named(
         (
             "radius",
             lambda: jc.perturb.ball(KEY, mdp(), size=NAN, count=2),
-            says("the radius must be one finite number"),
+            says("the size must be one finite number"),
         ),
         ("beyond", lambda: near().beyond(np.inf), says("factor must be finite, not inf")),
         ("discount", lambda: mdp().replace(discount="0.9"), says("the discount must be an array of numbers")),
@@ -436,7 +440,7 @@ HUGE = named(
         (
             "too hot for float32",
             lambda: jc.aggregate.soft_min(three().astype(jnp.float32), 1e300),
-            says("the temperature must be one positive number that float32 can hold"),
+            says("the strength must be one positive number that float32 can hold"),
         ),
         (
             "slopes of the soft minimum",

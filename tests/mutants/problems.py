@@ -168,8 +168,8 @@ MUTANTS = (
     Mutant(
         "jaxcliff.problems.random._planted",
         "planted rivals are nearer than the margin",
-        "below = margin + jax.random.exponential(",
-        "below = 0 * margin + jax.random.exponential(",
+        "below = margin + in_both_dtypes(jax.random.exponential,",
+        "below = 0 * margin + in_both_dtypes(jax.random.exponential,",
         "problems.py::test_planted_rivals_are_behind_by_the_margin",
     ),
 )

@@ -3,7 +3,7 @@
 from tests.mutants import Mutant
 
 METRICS, POLICIES = "jaxcliff.metrics", "jaxcliff.policies"
-PERTURB, AGGREGATE = "jaxcliff.rewards.perturb", "jaxcliff.rewards.aggregate"
+PERTURB, STEPS, AGGREGATE = "jaxcliff.rewards.perturb", "jaxcliff.rewards.steps", "jaxcliff.rewards.aggregate"
 DISTANCES = "metrics.py::test_distances_between_policies_are_what_they_say"
 SELECTIONS = "policies.py::test_selections_differ_where_actions_tie"
 LIPSCHITZ = "aggregate.py::test_lipschitz_constants_hold_and_are_attained"
@@ -150,7 +150,7 @@ MEASURED = (
 
 PERTURBED = (
     Mutant(
-        f"{PERTURB}._inside",
+        f"{STEPS}.inside",
         "draws from a ball crowd around its centre",
         "** (1 / entries)",
         "** 1",
@@ -178,7 +178,7 @@ PERTURBED = (
         "perturb.py::test_a_ball_is_filled_uniformly_and_reports_its_norms[inf]",
     ),
     Mutant(
-        f"{PERTURB}._scattered",
+        f"{STEPS}.scattered",
         "entries that do not count are among those drawn",
         "jnp.where(mdp.decisions, jax.random.uniform(which, shape, mdp.dtype), jnp.inf)",
         "jax.random.uniform(which, shape, mdp.dtype)",
@@ -192,7 +192,7 @@ PERTURBED = (
         "perturb.py::test_shaping_and_constants_are_null_where_they_should_be[proper]",
     ),
     Mutant(
-        f"{PERTURB}._among",
+        f"{STEPS}.among",
         "reward is not only moved but made",
         "jnp.where(tied, noise - jnp.sum(noise, axis=-1, keepdims=True) / number, 0)",
         "jnp.where(tied, noise, 0)",

@@ -204,7 +204,7 @@ FIGURES = (
         "figures.py::test_cliffs_that_a_scan_missed_are_counted_in_its_title",
     ),
     Mutant(
-        "jaxcliff.figures.phase._colours",
+        "jaxcliff.figures.phase._numbers",
         "neighbours have one colour",
         "taken = {int(found[j]) for j in neighbours[i]}",
         "taken = set()",

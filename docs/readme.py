@@ -1,0 +1,41 @@
+"""Runs the examples of README.md, writes down what they print, and draws its two pictures: `python docs/readme.py`."""
+
+import contextlib
+import io
+import pathlib
+import re
+
+import jax
+import numpy as np
+
+import jaxcliff as jc
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def main() -> None:
+    """The examples share one namespace, in which the pictures are drawn."""
+    jax.config.update("jax_enable_x64", True)
+    readme = ROOT / "README.md"
+    names: dict[str, object] = {}
+
+    def run(example: re.Match[str]) -> str:
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            exec(compile(example[1], "README.md", "exec"), names)
+        return f"```python\n{example[1]}```\n\n```text\n{out.getvalue()}```"
+
+    text = readme.read_text(encoding="utf-8")
+    text = re.sub(r"```python\n(.*?)```\s*```text\n.*?```", run, text, flags=re.S)
+    readme.write_text(text, encoding="utf-8")
+
+    mdp, x, y, extent = (names[name] for name in ("mdp", "x", "y", "extent"))
+    ds = jc.studies.phase_diagram(mdp, None, x, y, extent)
+    jc.figures.phase_diagram(ds).savefig(ROOT / "docs/phase.png", dpi=150)
+    t, strength = np.linspace(-0.15, 0.15, 101), np.geomspace(3e-3, 3, 61)
+    ds = jc.studies.phase_scan(mdp, None, x, t, strength=strength)
+    jc.figures.phase_scan(ds).savefig(ROOT / "docs/slope.png", dpi=150)
+
+
+if __name__ == "__main__":
+    main()
