@@ -55,7 +55,7 @@ def test_the_dataset_is_labelled_and_reproducible():
     assert one.identical(two)
     assert one.flips.dims == ("size", "state")
     assert str(one.state_name.values[0]) == "row 0, column 0"
-    assert one.radius.attrs["units"] == "reward"
+    assert one["size"].attrs["units"] == "reward"
     for radii in ([], [-1.0], [float("nan")]):
         with pytest.raises(ValueError, match="sizes must be"):
             jc.studies.flip_frequency(mdp, key=jax.random.key(7), sizes=radii)
