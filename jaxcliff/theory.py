@@ -96,7 +96,9 @@ def gate_constant(sharpness: Numbers, gate_lipschitz: Numbers, span: Numbers) ->
 def mixture_bound(weights: Numbers, other: Numbers, span: Numbers) -> Numbers:
     """½‖w − w'‖₁·span: how far R_eff can move with the weights of a mixture; span is the largest max_k − min_k R_k.
 
-    Weights are [N], or [..., N, S] as in `jc.aggregate`; then the bound is per state, [..., S].
+    Weights are [N]; or, one or both, [..., N, S] or [..., N, 1], as in `jc.aggregate`: then the bound is per state.
     """
-    change = jnp.abs(jnp.asarray(weights) - jnp.asarray(other))
-    return jnp.sum(change, axis=-2 if change.ndim > 1 else -1) * span / 2
+    one, two = jnp.asarray(weights), jnp.asarray(other)
+    if one.ndim != two.ndim:
+        one, two = (x[:, None] if x.ndim == 1 else x for x in (one, two))
+    return jnp.sum(jnp.abs(one - two), axis=-2 if one.ndim > 1 else -1) * span / 2

@@ -47,9 +47,9 @@ def test_the_same_problem_writes_over_its_atlas_and_another_one_does_not(atlas, 
 
 def test_other_columns_or_other_numbers_under_the_same_name_are_another_problem(atlas, tmp_path):
     assert atlas("t.csv") == (0, "")
-    assert atlas("t.csv", "--rewards", "b,a")[0] == 2
-    assert atlas("t.csv", "--rewards", "a")[0] == 2
-    assert atlas("t.csv", "--rewards", "a,b", "--context", "context") == (0, "")
+    assert atlas("t.csv", "--models", "b,a")[0] == 2
+    assert atlas("t.csv", "--models", "a")[0] == 2
+    assert atlas("t.csv", "--models", "a,b", "--context", "context") == (0, "")
     (tmp_path / "t.csv").write_text(TABLE.replace("3,0", "3,1"))
     assert atlas("t.csv")[0] == 2
     assert atlas("t.csv", "--replace") == (0, "")
@@ -59,10 +59,10 @@ def test_the_atlas_says_which_columns_were_taken(atlas, tmp_path):
     atlas("t.csv", "--out", "first")
     text = (tmp_path / "first/README.txt").read_text()
     assert "Reward models: a, b. Columns left out: 'id' (its name says that it numbers things)." in text
-    atlas("t.csv", "--out", "second", "--rewards", "id")
+    atlas("t.csv", "--out", "second", "--models", "id")
     assert "Reward models: id. The base is the mean" in (tmp_path / "second/README.txt").read_text()
     (tmp_path / "t.csv").write_text('prompt,answer,"a,b"\nq,x,1\nq,y,3\n')
-    names = ("--context", "prompt", "--action", "answer", "--rewards", '"a,b"')
+    names = ("--context", "prompt", "--action", "answer", "--models", '"a,b"')
     assert atlas("t.csv", "--out", "third", *names) == (0, "")
 
 

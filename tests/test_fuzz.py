@@ -57,7 +57,7 @@ def problems(folder):
     grid = jc.problems.gridworld(("S.G", ".#."), discount=0.9)
     dense = jc.problems.from_arrays([[[0.5, 0.5]], [[0.0, 1.0]]], [[1.0], [0.0]], discount=0.5)
     kinds = (chain, grid, dense, jc.problems.token_tree(jax.random.key(0), vocabulary=2, depth=2))
-    for mdp in (*kinds, jc.problems.from_scores(ROWS, rewards="rm").mdp):
+    for mdp in (*kinds, jc.problems.from_scores(ROWS, models="rm").mdp):
         jc.problems.save(mdp, folder / "sound.npz")
         yield dict(np.load(folder / "sound.npz"))
 

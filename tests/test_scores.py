@@ -81,7 +81,7 @@ def test_a_message_names_the_action_as_its_context_does():
 
 def test_columns_can_be_chosen():
     renamed = [{"prompt": r["context"], "answer": r["action"], "rm": r["helpful"], "note": "x"} for r in ROWS]
-    scores = jc.problems.from_scores(renamed, context="prompt", action="answer", rewards=["rm"])
+    scores = jc.problems.from_scores(renamed, context="prompt", action="answer", models=["rm"])
     assert scores.rewards.shape == (1, 2, 3)
     assert scores.base is None
 
@@ -148,7 +148,7 @@ def test_cells_with_line_breaks_stay_whole_and_columns_are_unique(tmp_path):
         jc.problems.from_scores(path)
     lines = tmp_path / "scores.jsonl"
     lines.write_text('{"context": "a\u2028b", "action": "x", "rm": 1}\n\n{"context": "c", "action": "x", "rm": 1}\n')
-    assert jc.problems.from_scores(lines, rewards="rm").mdp.labels.states == ("a\u2028b", "c")
+    assert jc.problems.from_scores(lines, models="rm").mdp.labels.states == ("a\u2028b", "c")
 
 
 def test_a_data_frame_and_its_csv_are_the_same_table(tmp_path):
@@ -180,7 +180,7 @@ def test_no_answer_of_a_table_loses_its_mass():
     """As log-probabilities exact, whatever JAX's switch is; as a policy at least what the dtype can hold."""
     logs = {"a": [-900.0], "b": [-1.0, -95.0, -120.0], "c": [-900.0, -901.0], "d": [-0.5, -900.0]}
     rows = [{"context": c, "action": i, "rm": i, "base_logprob": x} for c in logs for i, x in enumerate(logs[c])]
-    scores = jc.problems.from_scores(rows, rewards="rm")
+    scores = jc.problems.from_scores(rows, models="rm")
     base, legal = np.asarray(scores.base, float), np.ones((4, 3), bool)
     legal[0, 1:], legal[2:, 2] = False, False
     assert scores.base.dtype == scores.mdp.dtype
@@ -243,5 +243,5 @@ def test_ties_of_the_mean_stay_ties():
     """A mean of tenths of each, instead of a tenth of the sum, would break this one."""
     tied = {"a": [3, 1, 2] + [0] * 7, "b": [6] + [0] * 9}
     rows = [{"context": "q", "action": a} | {f"m{i}": x for i, x in enumerate(scores)} for a, scores in tied.items()]
-    scores = jc.problems.from_scores(rows, rewards=[f"m{i}" for i in range(10)])
+    scores = jc.problems.from_scores(rows, models=[f"m{i}" for i in range(10)])
     assert scores.mdp.reward[0, 0] == scores.mdp.reward[0, 1]

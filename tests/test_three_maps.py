@@ -124,32 +124,32 @@ def policy_gradient(mdp, rewards, key):
 def test_a_learner_of_your_own_is_measured_beside(rng):
     mdp = jc.problems.contextual_bandit(jnp.asarray(rng.normal(size=(3, 2)), F64))
     x, y = axes(mdp, rng)
-    ds = jc.studies.phase_diagram(mdp, None, x, y, resolution=10, policy=policy_gradient)
+    ds = jc.studies.phase_diagram(mdp, None, x, y, resolution=10, learner=policy_gradient)
     assert ds.learned_tv.shape == (32, 32)
     assert 0 <= ds.learned_tv.min() < 0.2
     assert ds.learned_tv.max() > 0.9
     assert ds.learned_regret.min() >= -1e-9
     jc.figures.phase_diagram(ds)
-    ray = jc.studies.ray(mdp, None, x, policy=policy_gradient)
+    ray = jc.studies.ray(mdp, None, x, learner=policy_gradient)
     assert ray.learned_tv.values[0] == 0
     assert ray.learned_tv.values[-1] > 0.3
     jc.figures.ray(ray)
-    flips = jc.studies.flip_frequency(mdp, key=jax.random.key(1), sizes=[1e-6, 3.0], count=16, policy=policy_gradient)
+    flips = jc.studies.flip_frequency(mdp, key=jax.random.key(1), sizes=[1e-6, 3.0], count=16, learner=policy_gradient)
     assert flips.learned_tv.values[0] < 1e-3 < 0.3 < flips.learned_tv.values[1]
     assert (flips.learned_regret >= 0).all()
     jc.figures.flip_frequency(flips)
     mixed = jc.studies.aggregation_stability(
-        mdp, [x, y], key=jax.random.key(1), count=16, sizes=[1e-6, 3.0], policy=policy_gradient
+        mdp, [x, y], key=jax.random.key(1), count=16, sizes=[1e-6, 3.0], learner=policy_gradient
     )
     assert (mixed.learned_tv.values[0] < 1e-3).all()
     assert (mixed.learned_tv.values[1] > 0.1).all()
     jc.figures.aggregation_stability(mixed)
     with pytest.raises(ValueError, match="must return policies of the same shape"):
-        jc.studies.ray(mdp, None, x, policy=lambda mdp, rewards, key: rewards[0])
+        jc.studies.ray(mdp, None, x, learner=lambda mdp, rewards, key: rewards[0])
     with pytest.raises(ValueError, match="must return distributions over legal actions; for reward 0, state 0"):
-        jc.studies.ray(mdp, None, x, policy=lambda mdp, rewards, key: rewards)
+        jc.studies.ray(mdp, None, x, learner=lambda mdp, rewards, key: rewards)
     curve = jc.studies.temperature_curve(
-        mdp, key=jax.random.key(1), count=16, strength=[0.1, 1.0], policy=policy_gradient
+        mdp, key=jax.random.key(1), count=16, strength=[0.1, 1.0], learner=policy_gradient
     )
     assert curve.attrs["learner_sensitivity"] > 0
     assert curve.attrs["learner_lost"] >= 0

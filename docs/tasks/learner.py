@@ -24,7 +24,7 @@ def gradient_ascent(mdp, rewards, key):
 
 
 mdp = jc.problems.garnet(jax.random.key(0), states=8, actions=3, branching=3, discount=0.9)
-ds = jc.studies.flip_frequency(mdp, key=jax.random.key(1), sizes=[0.01, 0.1, 1.0], count=64, policy=gradient_ascent)
+ds = jc.studies.flip_frequency(mdp, key=jax.random.key(1), sizes=[0.01, 0.1, 1.0], count=64, learner=gradient_ascent)
 for size, flips, tv, regret in zip(ds["size"], ds.any_flip, ds.learned_tv, ds.learned_regret, strict=True):
     print(f"errors up to {size:.2f}: {flips:.0%} flip the optimum, the learner moves {tv:.3f} and loses {regret:.3f}")
 figure = jc.figures.flip_frequency(ds)

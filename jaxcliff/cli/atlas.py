@@ -42,7 +42,7 @@ def add(commands: Any) -> None:
     atlas.add_argument("--problem", dest="named", help="the same")
     atlas.add_argument("--out", default="atlas", help="folder to write (default: atlas)")
     atlas.add_argument("--replace", action="store_true", help="remove the atlas of another problem from that folder")
-    atlas.add_argument("--rewards", help="of a table: the columns that are reward models, such as helpful,harmless")
+    atlas.add_argument("--models", help="of a table: the columns that are reward models, such as helpful,harmless")
     atlas.add_argument("--context", help="of a table: the column with the contexts (default: context)")
     atlas.add_argument("--action", help="of a table: the column with the actions (default: action)")
     atlas.add_argument(
@@ -69,8 +69,8 @@ def run(options: Any, say: Callable[[str], None]) -> None:
     if given and not given[0].strip():
         raise ValueError(f"the problem must not be empty; choose one of {', '.join(_problems())}, or name a file")
     columns = {name: getattr(options, name) for name in ("context", "action") if getattr(options, name) is not None}
-    if options.rewards is not None:
-        columns["rewards"] = next(csv.reader([options.rewards]), [])  # a name with a comma in it is quoted
+    if options.models is not None:
+        columns["models"] = next(csv.reader([options.models]), [])  # a name with a comma in it is quoted
     from jaxcliff.report import atlas
 
     subject = _subject(given[0] if given else "grid", options.seed, columns)

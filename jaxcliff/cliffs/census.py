@@ -10,7 +10,7 @@ from jaxcliff.core.records import by_hand, record
 from jaxcliff.core.types import DataFrame, Dataset, FamilyLike, Norm, Number, NumbersLike, RewardsLike, Where
 from jaxcliff.geometry.cones import Array
 from jaxcliff.model.mdp import MDP
-from jaxcliff.model.provenance import Made, Read
+from jaxcliff.model.provenance import Read, recorded
 
 DIMS: dict[str, tuple[str, ...]] = {"radius": ("reward",), "guarantee": ("reward",)}
 
@@ -68,6 +68,7 @@ class Census:
 
 
 @checks.host_geometry
+@recorded
 def census(
     mdp: MDP,
     rewards: RewardsLike,
@@ -100,5 +101,4 @@ def census(
         constant=float(constant),
         standard_error=float(constant / np.sqrt(k)),
         norm=norm,
-        made=Made(mdp, None, {"rewards": rewards}, where=where, tie_tolerance=near.walls.tie_tolerance),
     )

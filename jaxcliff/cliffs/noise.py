@@ -9,10 +9,10 @@ from jaxcliff.cliffs.walls import walls
 from jaxcliff.core import checks, datasets
 from jaxcliff.core.labels import Labels, labelled
 from jaxcliff.core.records import by_hand, record
-from jaxcliff.core.types import Dataset, FamilyLike, Key, Number, RewardLike, Where, Whole
+from jaxcliff.core.types import DataFrame, Dataset, FamilyLike, Key, Number, RewardLike, Where, Whole
 from jaxcliff.geometry.cones import Array
 from jaxcliff.model.mdp import MDP
-from jaxcliff.model.provenance import Made
+from jaxcliff.model.provenance import recorded
 
 MOST_DRAWS = 10**9
 DRAWS_AT_A_TIME = 2**21  # entries of the rewards that are drawn at a time
@@ -56,8 +56,14 @@ class FlipProbability:
         """The same as a labelled xarray dataset."""
         return datasets.to_dataset(self, {"per_wall": ("state", "action")}, size=self.per_wall.shape)
 
+    def to_dataframe(self) -> DataFrame:
+        """The walls by how probably each is crossed, as a pandas table."""
+        table = self.to_dataset().per_wall.to_dataframe().reset_index()
+        return table[table["per_wall"] > 0].sort_values("per_wall", ascending=False, ignore_index=True)
+
 
 @checks.host_geometry
+@recorded
 def flip_probability(
     mdp: MDP,
     reward: RewardLike | None = None,
@@ -117,7 +123,6 @@ def flip_probability(
         count=count,
         undecided=int((found.undecided.any(axis=-1) & found.looked_at).sum()),
         labels=mdp.labels,
-        made=Made(mdp, key, {"reward": reward}, sigma=sigma, where=where, tie_tolerance=found.tie_tolerance),
     )
 
 

@@ -16,7 +16,7 @@ from jaxcliff.geometry.beside import Ties
 from jaxcliff.geometry.cones import Array, Cones
 from jaxcliff.geometry.walk import walk
 from jaxcliff.model.mdp import MDP
-from jaxcliff.model.provenance import Made, Read
+from jaxcliff.model.provenance import Read, recorded
 from jaxcliff.solvers.solution import tie_tolerance_of
 
 DIMS: dict[str, tuple[str, ...]] = {
@@ -187,6 +187,7 @@ class PolicyMap:
 
 
 @checks.host_geometry
+@recorded
 def policy_map(
     mdp: MDP,
     reward: RewardLike | None = None,
@@ -228,11 +229,7 @@ def policy_map(
     plane = np.stack([cones.reward(reward), cones.reward(x, "x"), cones.reward(y, "y")])
     true = None if true_reward is None else cones.reward(true_reward, "the true reward")
     ties = Ties(cones, tie_tolerance_of(cones.dtype, tie_tolerance, reward))
-    found = map_plane(ties, plane, corners, true, rule, max_regions, progress)
-    arrays = {"reward": reward, "x": x, "y": y} | ({} if true_reward is None else {"true_reward": true_reward})
-    return found.replace(  # type: ignore[attr-defined]
-        made=Made(mdp, None, arrays, extent=extent, rule=rule, tie_tolerance=ties.tolerance, max_regions=max_regions)
-    )
+    return map_plane(ties, plane, corners, true, rule, max_regions, progress)
 
 
 def map_plane(

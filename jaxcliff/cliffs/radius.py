@@ -1,6 +1,6 @@
 """The nearest cliff: the distance at which the optimal policy first jumps, what jumps there, and how to get there."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from jaxcliff import policies, theory
 from jaxcliff.cliffs.walls import Walls, looked_at, walls
 from jaxcliff.core import checks, datasets
 from jaxcliff.core.labels import Labels, labelled
-from jaxcliff.core.records import record
+from jaxcliff.core.records import by_hand, record
 from jaxcliff.core.types import (
     DataFrame,
     Dataset,
@@ -22,6 +22,7 @@ from jaxcliff.core.types import (
     Whole,
 )
 from jaxcliff.model.mdp import MDP
+from jaxcliff.model.provenance import recorded
 
 BEYOND = 1e-6
 SHOWN = 5  # ties that a summary lists
@@ -77,6 +78,7 @@ class NearestCliff:
     guarantee: np.ndarray
     walls: Walls
     labels: Labels = labelled()
+    made: Any = by_hand(default=None)
 
     def beyond(self, factor: NumbersLike = 1 + BEYOND) -> np.ndarray:
         """The rewards just beyond: R + factor·ρ·direction, [..., S, A]; several factors come first, [F, ..., S, A].
@@ -120,9 +122,11 @@ class NearestCliff:
         ]
 
     def to_dataframe(self) -> DataFrame:
-        """The ranking of one reward as a pandas table: what each state leaves and enters, and how far that is."""
+        """A pandas table: of one reward its states by their margins, of many a row per reward."""
         import pandas as pd
 
+        if self.radius.ndim:
+            return self.to_dataset().drop_vars("direction").drop_dims(["state", "action"]).to_dataframe()
         names = self.labels
         rows = [
             {
@@ -145,7 +149,7 @@ class NearestCliff:
         walls, size = self.walls, self.direction.shape[-2:]
         settings = {"norm": walls.norm_name, "where": walls.where, "tie_tolerance": walls.tie_tolerance}
         variables |= {"direction": (table, self.direction)}
-        return datasets.build("NearestCliff", variables, settings, labels=self.labels, size=size, made=walls.made)
+        return datasets.build("NearestCliff", variables, settings, labels=self.labels, size=size, made=self.made)
 
     def summary(self) -> str:
         """One sentence about one reward, or about how many of them are near."""
@@ -179,6 +183,7 @@ def _some(things: list[str]) -> str:
 
 
 @checks.host_geometry
+@recorded
 def nearest_cliff(
     mdp: MDP,
     rewards: RewardsLike | None = None,

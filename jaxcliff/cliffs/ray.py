@@ -18,7 +18,7 @@ from jaxcliff.geometry.beside import Ties
 from jaxcliff.geometry.cones import Array, Cones
 from jaxcliff.geometry.trails import follow, middles
 from jaxcliff.model.mdp import MDP
-from jaxcliff.model.provenance import Made, Read
+from jaxcliff.model.provenance import Read, recorded
 from jaxcliff.solvers.solution import tie_tolerance_of
 
 DIMS: dict[str, tuple[str, ...]] = {
@@ -144,6 +144,7 @@ class Path:
 
 
 @checks.host_geometry
+@recorded
 def cliffs_along(
     mdp: MDP,
     reward: RewardLike | None = None,
@@ -184,6 +185,7 @@ def cliffs_along(
 
 
 @checks.host_geometry
+@recorded
 def cliffs_along_each(
     mdp: MDP,
     reward: RewardLike | None = None,
@@ -247,11 +249,6 @@ def _paths(
     height = jumps.heights(cones.in_blocks(cones.visits, chosen), chosen, before, before + 1, true)
     ends = np.cumsum([0, *(len(f.breakpoints) for f in found)])
 
-    def made(ray: int) -> Made:
-        arrays = {"reward": reward, "direction": directions[ray], "true_reward": true_reward}
-        arrays = {name: x for name, x in arrays.items() if name == "reward" or x is not None}
-        return Made(mdp, None, arrays, start=start, stop=stop, rule=rule, tie_tolerance=ties.tolerance)
-
     paths = []
     for i, own in enumerate(found):
         jump = slice(ends[i], ends[i + 1])
@@ -274,7 +271,6 @@ def _paths(
                 tie_tolerance=ties.tolerance,
                 complete=own.complete,
                 labels=mdp.labels,
-                made=made(i),
             )
         )
     return paths

@@ -14,7 +14,7 @@ from jaxcliff.geometry.beside import Ties
 from jaxcliff.geometry.cones import Array, Cones
 from jaxcliff.geometry.programme import Programme
 from jaxcliff.model.mdp import MDP
-from jaxcliff.model.provenance import Made
+from jaxcliff.model.provenance import recorded
 from jaxcliff.solvers.solution import tie_tolerance_of
 
 TABLE = ("state", "action")
@@ -51,7 +51,7 @@ class Repair:
         """The same as a labelled xarray dataset."""
         variables = {name: (TABLE, getattr(self, name)) for name in ("reward", "change")}
         names = ("feasible", "size", "smallest_gap", "smallest_radius", "tied")
-        settings = {name: getattr(self, name) for name in names}
+        settings = {name: getattr(self, name) for name in names} | {"conflict": str([list(c) for c in self.conflict])}
         size = self.reward.shape
         return datasets.build("Repair", variables, settings, labels=self.labels, size=size, made=self.made)
 
@@ -68,6 +68,7 @@ class Repair:
 
 
 @checks.host_geometry
+@recorded
 def repair(
     mdp: MDP,
     policy: PolicyLike,
@@ -118,12 +119,10 @@ def repair(
     margins = np.full(len(programme.walls), wanted) * (1 if radius is None else norms[walls])
     if not np.isfinite(margins).all():
         raise ValueError(f"a radius of {wanted:g} asks for gaps larger than float64 can hold")
-    settings = {"gap": gap, "radius": radius, "norm": norm, "where": where, "tie_tolerance": ties.tolerance}
-    made = Made(mdp, None, {"reward": reward}, policy=actions, **settings)
     theta, conflict = programme.smallest_change(margins)
     if theta is None:
         nan, none = np.full(base.shape, np.nan), np.full(family.shape, np.nan)
-        return Repair(False, nan, nan, none, np.inf, np.nan, np.nan, False, tuple(conflict), mdp.labels, made)
+        return Repair(False, nan, nan, none, np.inf, np.nan, np.nan, False, tuple(conflict), mdp.labels)
     asked = margins
     for _ in range(ROUNDS):
         mended = base + family.apply(theta)
@@ -153,7 +152,6 @@ def repair(
         tied=bool((own <= ties.limits(mended[None, None], np.ones((1, 1)), error)).any()),
         smallest_radius=float((own[met] / norms[walls][met]).min(initial=np.inf)),
         labels=mdp.labels,
-        made=made,
     )
 
 
@@ -199,6 +197,7 @@ class TieBreaker:
 
 
 @checks.host_geometry
+@recorded
 def best_tiebreaker(
     mdp: MDP,
     reward: RewardLike | None = None,
@@ -254,7 +253,6 @@ def best_tiebreaker(
         gap=float(gaps[0, 0][tuple(rivals.T)].min()),
         upper=float(upper),
         labels=mdp.labels,
-        made=Made(mdp, None, {"reward": reward}, state=state, action=action, budget=budget, norm=norm),
     )
 
 

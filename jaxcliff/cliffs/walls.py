@@ -13,12 +13,12 @@ from jaxcliff import policies
 from jaxcliff.core import checks, datasets, devices
 from jaxcliff.core.devices import float64
 from jaxcliff.core.records import by_hand, record, static
-from jaxcliff.core.types import Dataset, FamilyLike, Norm, Number, NumbersLike, RewardsLike, Rule, Where
+from jaxcliff.core.types import DataFrame, Dataset, FamilyLike, Norm, Number, NumbersLike, RewardsLike, Rule, Where
 from jaxcliff.geometry import family as families
 from jaxcliff.geometry.cones import Cones
 from jaxcliff.geometry.optimum import optimal_sets
 from jaxcliff.model.mdp import MDP
-from jaxcliff.model.provenance import Made
+from jaxcliff.model.provenance import recorded
 from jaxcliff.policies import ActionSets
 from jaxcliff.solvers.solution import tie_tolerance_of
 
@@ -96,6 +96,11 @@ class Walls:
         labels, size = self.cones.mdp.labels, self.cones.counts.shape
         return datasets.build("Walls", variables, settings, labels=labels, size=size, made=self.made)
 
+    def to_dataframe(self) -> DataFrame:
+        """The walls that can be met as a pandas table, the nearest first."""
+        table = self.to_dataset()[["margin", "gap", "norm", "tied", "undecided"]].to_dataframe().reset_index()
+        return table[np.isfinite(table["margin"])].sort_values("margin", ignore_index=True)
+
     def normals(self, states: NumbersLike, actions: NumbersLike) -> np.ndarray:
         """n_{s,a} for one pair per reward, or for several pairs of one reward, [..., S, A]."""
         states = checks.places(states, self.actions.shape[-1], "state")
@@ -107,6 +112,7 @@ class Walls:
 
 
 @checks.host_geometry
+@recorded
 def walls(
     mdp: MDP,
     rewards: RewardsLike | None = None,
@@ -122,7 +128,7 @@ def walls(
     cones = Cones.of(mdp)
     family = families.fitted(mdp, family)
     tie_tolerance = tie_tolerance_of(cones.dtype, tie_tolerance, rewards)
-    given, (rewards, acts) = rewards, solved(cones, rewards, tie_tolerance)
+    rewards, acts = solved(cones, rewards, tie_tolerance)
     lead = rewards.shape[:-2]
     actions = selected(acts, rule)
     flat = actions.reshape(-1, cones.num_states)
@@ -145,7 +151,6 @@ def walls(
         undecided=is_wall & acts.undecided,
         looked_at=seen.reshape(*lead, cones.num_states),
         tie_tolerance=tie_tolerance,
-        made=Made(mdp, None, {"rewards": given}, norm=norm, where=where, rule=rule, tie_tolerance=tie_tolerance),
     )
 
 

@@ -18,7 +18,7 @@ from jaxcliff.geometry import family, jumps
 from jaxcliff.geometry.beside import Ties
 from jaxcliff.geometry.cones import Array, Cones
 from jaxcliff.model.mdp import MDP
-from jaxcliff.model.provenance import Made
+from jaxcliff.model.provenance import recorded
 from jaxcliff.solvers.solution import tie_tolerance_of
 
 
@@ -78,7 +78,8 @@ class WeightMap:
             variables |= {"actions": ((*piece, "state"), self.actions), "radius": (piece, self.radius)}
             return datasets.build("WeightMap", variables, {"exact": self.exact}, made=self.made)
         piece = ("segment",) if isinstance(self.map, Path) else ("region",)
-        return self.map.to_dataset().assign(returns=((*piece, "component"), self.returns))
+        ds = self.map.to_dataset().assign(returns=((*piece, "component"), self.returns))
+        return ds if self.made is None else ds.assign_attrs(self.made.attributes())
 
     def to_dataframe(self) -> DataFrame:
         """What switches, as a pandas table: where two or three rewards are mapped, of the map; else along each line."""
@@ -91,6 +92,7 @@ class WeightMap:
 
 
 @checks.host_geometry
+@recorded
 def weight_map(
     mdp: MDP,
     rewards: RewardsLike,
@@ -127,8 +129,6 @@ def weight_map(
     ties = Ties(cones, tie_tolerance_of(cones.dtype, tie_tolerance, rewards))
     options: dict[str, Any] = {"true_reward": true_reward, "rule": rule, "tie_tolerance": ties.tolerance}
 
-    made = Made(mdp, key, {"rewards": rewards}, count=count, rule=rule, tie_tolerance=ties.tolerance)
-
     def returns(actions: Array, sets: Array, weights: Array) -> Array:
         chosen = jumps.policies_of(ties.verdict(actions, sets, each[None], weights), rule)
         visits = cones.in_blocks(cones.visits, chosen)
@@ -141,7 +141,7 @@ def weight_map(
         path = line(0, 1)
         second = path.middles[:, None]
         earned = returns(path.actions, path.optimal, np.concatenate([1 - second, second], axis=1))
-        return WeightMap(exact=path.complete, map=path, returns=earned, made=made)
+        return WeightMap(exact=path.complete, map=path, returns=earned)
     if number == 3:
         plane = np.stack([each[0], each[1] - each[0], each[2] - each[0]])
         triangle = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
@@ -149,7 +149,7 @@ def weight_map(
         plan = map_plane(ties, plane, triangle, true, rule, max_regions, progress)
         rest = plan.centres
         earned = returns(plan.actions, plan.optimal, np.insert(rest, 0, 1 - rest.sum(axis=1), axis=1))
-        return WeightMap(exact=plan.complete, map=plan.replace(made=made), returns=earned, made=made)  # type: ignore[attr-defined]
+        return WeightMap(exact=plan.complete, map=plan, returns=earned)
     needed = 8.0 * count * (number + cones.counts.size)
     devices.require(needed, f"{count:,} weights and their rewards", "take a smaller count")
     with float64():
@@ -167,5 +167,4 @@ def weight_map(
         weights=drawn,
         actions=actions,
         radius=near.radius,
-        made=made,
     )

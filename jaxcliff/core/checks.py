@@ -149,13 +149,15 @@ def _plain(value: Any) -> bool:
     return all(map(_plain, value)) if isinstance(value, list | tuple) else isinstance(value, bool | int | float)
 
 
-def weights(given: Any, number: int, states: int) -> Any:
-    """Weights of so many rewards as [..., N, 1] or [..., N, S]: an array [N] is the same in every state."""
+def weights(given: Any, number: int, states: int, lanes: bool = False) -> Any:
+    """Weights of so many rewards as [N, 1] or [N, S], after any lane axes: an array [N] is the same in every state."""
     found = given[:, None] if given.ndim == 1 else given
-    if found.ndim < 2 or found.shape[-2] != number or found.shape[-1] not in (1, states):
+    right = found.ndim == 2 or (lanes and found.ndim > 2)
+    if not right or found.shape[-2] != number or found.shape[-1] not in (1, states):
+        after = " (after any lane axes)" if lanes else ""
         raise ValueError(
-            f"weights of {number} rewards must have shape [{number}], [{number}, 1] or [{number}, {states}] (after any "
-            f"lane axes), not {list(given.shape)}"
+            f"weights of {number} rewards must have shape [{number}], [{number}, 1] or [{number}, {states}]{after}, "
+            f"not {list(given.shape)}"
         )
     return found
 

@@ -53,7 +53,7 @@ class Labels:
     ):
         self.name = str(_written(name))
         self.states = tuple(map(_written, checks.listed(states, "states of labels")))
-        self._repeated = {name for name, times in collections.Counter(self.states).items() if times > 1}
+        self._repeated = {name for name, times in collections.Counter(map(brief, self.states)).items() if times > 1}
         actions = checks.listed(actions, "actions of labels")
         self.per_state = any(_is_list(names) for names in actions)
         if self.per_state and not all(_is_list(names) for names in actions):
@@ -80,15 +80,16 @@ class Labels:
         """
         if not self.states:
             return f"state {s}"
-        name = self.states[s]
-        return f"{brief(name)} (state {s})" if name in self._repeated else brief(name)
+        name = brief(self.states[s])
+        return f"{name} (state {s})" if name in self._repeated else name
 
     def action(self, a: Any, state: Whole) -> str:
         """What an action is called in that state: `left`, or `action 1`."""
         names = self.actions[state] if self.per_state else self.actions
         if not a < len(names):
             return f"action {a}"
-        return f"{brief(names[a])} (action {a})" if names.count(names[a]) > 1 else brief(names[a])
+        name = brief(names[a])
+        return f"{name} (action {a})" if sum(brief(other) == name for other in names) > 1 else name
 
     def action_names(self, states: int, actions: int) -> np.ndarray:
         """The names as an array, [A], or [S, A] with '' where a state has fewer; of strings, as objects."""

@@ -7,6 +7,35 @@ pass too: host geometry hands them to what computes with either.
 What users type has names of its own, such as `RewardLike`: whatever makes such an array. A type checker holds callers
 to them; at run time they say what is meant and check nothing, as every function answers what it cannot use with a
 sentence.
+
+| name | what it is |
+|---|---|
+| `NumbersLike` | numbers of any shape |
+| `RewardLike` | one reward, [S, A] |
+| `RewardsLike` | rewards, [..., S, A] |
+| `PolicyLike` | policies, [..., S, A]: rows are distributions over actions |
+| `WeightsLike` | of N rewards: [N], [N, 1] or [N, S] |
+| `Number` | one real number |
+| `Whole` | one whole number |
+| `Flag` | True or False |
+| `Key` | a JAX random key |
+| `Norm` | "inf", "2" or "1" |
+| `Where` | "all", "reachable" or "visited" |
+| `Rule` | a selection: action sets → policies |
+| `FamilyLike` | of `jc.family` |
+| `RegularizerLike` | Entropy, KL, Sparsemax or FDivergence |
+| `Names` | one per thing |
+| `Word` | one of a few |
+| `GridLike` | rows of a map, a character per cell |
+| `LabelsLike` | jc.Labels |
+| `AroundLike` | jc.factorize(mdp) |
+| `Environment` | of Gymnasium |
+| `Numbers` | of the kind that went in |
+| `AxesLike` | axes of matplotlib |
+| `PathLike` | of a file |
+| `TableLike` | a file, rows, columns by name, or a data frame |
+| `Dataset` | of xarray |
+| `DataFrame` | of pandas |
 """
 
 from typing import TYPE_CHECKING, Any, NewType, TypeAlias
@@ -78,29 +107,29 @@ if TYPE_CHECKING:
     Dataset: TypeAlias = xr.Dataset
     DataFrame: TypeAlias = pd.DataFrame
 else:
-    NumbersLike = NewType("NumbersLike", object)  # numbers of any shape
-    RewardLike = NewType("RewardLike", object)  # one reward, [S, A]
-    RewardsLike = NewType("RewardsLike", object)  # rewards, [..., S, A]
-    PolicyLike = NewType("PolicyLike", object)  # policies, [..., S, A]: rows are distributions over actions
-    WeightsLike = NewType("WeightsLike", object)  # of N rewards: [N], [N, 1] or [N, S]
-    Number = NewType("Number", object)  # one real number
-    Whole = NewType("Whole", object)  # one whole number
-    Flag = NewType("Flag", object)  # True or False
-    Key = NewType("Key", object)  # a JAX random key
-    Norm = NewType("Norm", object)  # "inf", "2" or "1"
-    Where = NewType("Where", object)  # "all", "reachable" or "visited"
-    Rule = NewType("Rule", object)  # a selection: action sets → policies
-    FamilyLike = NewType("FamilyLike", object)  # of `jc.family`
-    RegularizerLike = NewType("RegularizerLike", object)  # Entropy, KL, Sparsemax or FDivergence
-    Names = NewType("Names", object)  # one per thing
-    Word = NewType("Word", object)  # one of a few
-    GridLike = NewType("GridLike", object)  # rows of a map, a character per cell
-    LabelsLike = NewType("LabelsLike", object)  # jc.Labels
-    AroundLike = NewType("AroundLike", object)  # jc.factorize(mdp)
-    Environment = NewType("Environment", object)  # of Gymnasium
-    Numbers = NewType("Numbers", object)  # of the kind that went in
-    AxesLike = NewType("AxesLike", object)  # axes of matplotlib
-    PathLike = NewType("PathLike", object)  # of a file
-    TableLike = NewType("TableLike", object)  # a file, rows, columns by name, or a data frame
-    Dataset = NewType("Dataset", object)  # of xarray
-    DataFrame = NewType("DataFrame", object)  # of pandas
+    NumbersLike = NewType("NumbersLike", object)
+    RewardLike = NewType("RewardLike", object)
+    RewardsLike = NewType("RewardsLike", object)
+    PolicyLike = NewType("PolicyLike", object)
+    WeightsLike = NewType("WeightsLike", object)
+    Number = NewType("Number", object)
+    Whole = NewType("Whole", object)
+    Flag = NewType("Flag", object)
+    Key = NewType("Key", object)
+    Norm = NewType("Norm", object)
+    Where = NewType("Where", object)
+    Rule = NewType("Rule", object)
+    FamilyLike = NewType("FamilyLike", object)
+    RegularizerLike = NewType("RegularizerLike", object)
+    Names = NewType("Names", object)
+    Word = NewType("Word", object)
+    GridLike = NewType("GridLike", object)
+    LabelsLike = NewType("LabelsLike", object)
+    AroundLike = NewType("AroundLike", object)
+    Environment = NewType("Environment", object)
+    Numbers = NewType("Numbers", object)
+    AxesLike = NewType("AxesLike", object)
+    PathLike = NewType("PathLike", object)
+    TableLike = NewType("TableLike", object)
+    Dataset = NewType("Dataset", object)
+    DataFrame = NewType("DataFrame", object)

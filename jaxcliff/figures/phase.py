@@ -48,6 +48,8 @@ def phase_diagram(
     """
     checks.study(ds, "phase diagram", "jc.studies.phase_diagram")
     many = ds.sizes["region"] > FEW
+    if many and labels is not None:
+        raise ValueError(f"labels are for the legend, and {ds.sizes['region']} policies have none: leave them out")
     with style():
         first, *others = panels(axes, PAGE if many else COLUMN, 3.1, 2 if many else 1)
         polygons = np.split(ds.vertices.values, ds.offsets.values[1:-1])
@@ -85,6 +87,8 @@ def weight_triangle(
     checks.study(ds, "phase diagram", "jc.studies.phase_diagram(mdp, weights_of=…)")
     if ds.attrs.get("plane") != "weights":
         raise ValueError("weight_triangle draws a phase diagram over weights: studies.phase_diagram(mdp, weights_of=…)")
+    if ds.sizes["region"] > FEW and labels is not None:
+        raise ValueError(f"labels are for the legend, and {ds.sizes['region']} policies have none: leave them out")
     corners = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(3) / 2]])
 
     def place(points: Any) -> Any:

@@ -46,6 +46,8 @@ def phase_scan(ds: Dataset, *, axes: AxesLike | None = None, colors: Names | Non
             colours = [(POLICIES if colors is None else colors)[r] for r in ds.region.values.ravel()[nodes]]
             left.add_collection(PolyCollection(polygons, facecolors=colours, edgecolors="face", lw=0.5))
         else:
+            if colors is not None:
+                raise ValueError("of more than eight sets of best actions the colour counts states: leave out colors")
             changed = ds.states_changed.values.ravel()[nodes]
             shown = PolyCollection(polygons, array=changed, edgecolors="face", lw=0.5, **counted(changed))
             left.add_collection(shown)

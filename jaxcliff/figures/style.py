@@ -11,9 +11,12 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
+from matplotlib.collections import Collection
+from matplotlib.colors import Normalize, to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import MaxNLocator
 
@@ -46,7 +49,8 @@ OURS = {"figure.figsize", "figure.constrained_layout.use", "figure.autolayout", 
 def style() -> Iterator[None]:
     """A context that draws in the package's style, with what the user has set otherwise, and leaves settings alone.
 
-    A user's settings count, but for sizes of pages, and for TeX, which cannot write every name.
+    A user's settings count (fonts, sizes, lines, grids, ticks), but for sizes of pages and for TeX, which cannot write
+    every name. Colours mean something in each figure: they are its arguments.
     """
     own = {key: x for key, x in mpl.rcParams.items() if _set_by_the_user(key, x)}
     family = own.pop("font.family", [])
@@ -164,20 +168,60 @@ def outside(panel: Axes, handles: Any = None, texts: Any = None, *, below: bool 
 
 
 def dressed(panels: Sequence[Axes], colors: Any, labels: Any) -> None:
-    """The user's own colours and words for what has an entry in a legend, panel after panel, in that order."""
+    """The user's own colours and words for what has an entry in a legend, panel after panel, in that order.
+
+    What is drawn in the colour of an entry without one of its own (a mark, a band) goes with it.
+    """
     entries = []
     for panel in panels:
         legend = panel.get_legend()
         artists, _ = panel.get_legend_handles_labels()
         if legend is not None and len(artists) == len(legend.get_texts()):
-            entries += list(zip(artists, legend.legend_handles, legend.get_texts(), strict=True))
+            entries += [(panel, *each) for each in zip(artists, legend.legend_handles, legend.get_texts(), strict=True)]
     for name, given in (("colors", colors), ("labels", labels)):
         if given is not None and len(given) != len(entries):
             shown = ", ".join(text.get_text() for *_, text in entries)
             raise ValueError(f"{name} are one per entry of the legends, {len(entries)} ({shown}), not {len(given)}")
-    for i, (artist, proxy, text) in enumerate(entries):
-        if labels is not None:
-            text.set_text(str(labels[i]))
-        for one in (artist, proxy) if colors is not None else ():
-            for each in cast("list[Any]", getattr(one, "get_children", list)() or [one]):
-                each.set_color(colors[i])
+    if labels is not None:
+        for said, (*_, text) in zip(labels, entries, strict=True):
+            text.set_text(str(said))
+    if colors is not None:
+        for panel in panels:
+            own = [
+                (_colour_of(artist), new) for new, (p, artist, *_) in zip(colors, entries, strict=True) if p is panel
+            ]
+            drawn = [each for artist in panel.get_children() for each in _parts(artist)]
+            for each, before in [(each, _colour_of(each)) for each in drawn]:
+                for old, new in own:
+                    if before is not None and old is not None and before[:3] == old[:3]:
+                        _paint(each, (*to_rgb(new), before[3]))
+                        break
+        for new, (_, _, proxy, _) in zip(colors, entries, strict=True):
+            for each in _parts(proxy):
+                _paint(each, new)
+
+
+def _parts(artist: Any) -> list[Any]:
+    """An artist, or those that it is made of (bars, lines with marks)."""
+    parts = [artist] if isinstance(artist, Line2D | Patch | Collection) else []
+    return parts or [each for part in getattr(artist, "get_children", list)() for each in _parts(part)]
+
+
+def _colour_of(artist: Any) -> tuple[float, ...] | None:
+    """As red, green, blue and opacity; None for what has many colours, or none."""
+    found = next(iter(_parts(artist)), artist)
+    if isinstance(found, Line2D):
+        return to_rgba(found.get_color())
+    if isinstance(found, Patch | Collection):
+        for given in (found.get_facecolor(), found.get_edgecolor()):
+            rows = np.atleast_2d(given)
+            if len(rows) == 1 and rows.shape[1] == 4 and rows[0, 3] > 0:
+                return tuple(map(float, rows[0]))
+    return None
+
+
+def _paint(artist: Any, color: Any) -> None:
+    if isinstance(artist, Patch) and not artist.get_fill():
+        artist.set_edgecolor(color)
+    else:
+        artist.set_color(color)

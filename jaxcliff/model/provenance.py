@@ -1,22 +1,59 @@
 """What made a result: version, problem, rewards, seed, settings and time, as attributes of its dataset.
 
-A problem is known by a hash of its numbers: two datasets with one `problem_hash` are of one problem. Hashing reads all
-numbers, so that it waits until a dataset is asked for.
+`recorded` marks a function whose answer remembers every argument. A problem is known by a hash of its numbers: two
+datasets with one `problem_hash` are of one problem, with one `reward_hash` of one reward. Hashing reads all numbers, so
+it waits until a dataset is asked for.
 """
 
 import datetime
+import functools
 import hashlib
+import inspect
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 
-from jaxcliff.core.records import is_concrete
+from jaxcliff.core import checks
+from jaxcliff.core.records import is_concrete, is_record
 from jaxcliff.core.version import __version__
 from jaxcliff.model.mdp import MDP
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 DIGITS = 12
+SHORT = 64  # numbers of a list that is written down and not hashed
+# Arguments that hold rewards, and what their hash is called.
+REWARDS = {name: name for name in ("true_reward", "direction", "directions", "x", "y", "weights_of", "q_values")}
+REWARDS |= {"reward": "reward", "rewards": "reward"}
+ASIDE = ("mdp", "key", "progress")
+
+
+def recorded(function: Function) -> Function:
+    """Marks a public function of a problem: a record that it returns has `made`, a dataset the same as attributes."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def remembered(*args: Any, **kwargs: Any) -> Any:
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError:  # which the function itself says better
+            return function(*args, **kwargs)
+        bound.apply_defaults()
+        mdp = bound.arguments.get("mdp")
+        if not isinstance(mdp, MDP) or not is_concrete(mdp, *bound.arguments.values()):
+            return function(*args, **kwargs)
+        made = Made(bound.arguments)
+        answer = function(*args, **kwargs)
+        if isinstance(answer, list):
+            return [each.replace(made=made) for each in answer]
+        if is_record(type(answer)):
+            return answer.replace(made=made)
+        answer.attrs |= made.attributes()
+        return answer
+
+    return remembered  # type: ignore[return-value]
 
 
 class Written:
@@ -34,21 +71,18 @@ class Written:
 
 
 class Made(Written):
-    """How a result came about; `attributes` writes it out.
+    """How a result came about: from which arguments, `mdp` and maybe `key` among them.
 
-    Args:
-        mdp: the problem.
-        key: the random key, if there was one.
-        arrays: rewards and directions by name, of which a hash is kept; None is the problem's own reward.
-        settings: whatever else was asked for, by the name of its argument.
+    Arrays that somebody else could change are copied.
     """
 
-    def __init__(self, mdp: MDP, key: Any = None, arrays: dict[str, Any] | None = None, **settings: Any):
-        self._mdp, self._key, self._arrays, self._settings = mdp, key, arrays or {}, settings
+    def __init__(self, arguments: dict[str, Any]):
+        self._arguments = {name: _kept(x) for name, x in arguments.items()}
         self._time = datetime.datetime.now(datetime.UTC)
 
     def attributes(self) -> dict[str, Any]:
-        mdp = self._mdp
+        given = self._arguments
+        mdp = given["mdp"]
         found: dict[str, Any] = {
             "jaxcliff": __version__,
             "jax": jax.__version__,
@@ -56,17 +90,21 @@ class Made(Written):
             "problem": repr(mdp),
             "problem_name": mdp.labels.name,
             "problem_shape": [mdp.num_states, mdp.num_actions],
+            "problem_hash": fingerprint(mdp),
             "discount": float(mdp.discount),
             "dtype": str(mdp.dtype),
         }
-        if is_concrete(mdp):
-            found["problem_hash"] = fingerprint(mdp)
-        own = {name: mdp.reward if x is None else x for name, x in self._arrays.items()}
-        found |= {f"{name}_hash": fingerprint(np.asarray(x, np.float64)) for name, x in own.items() if is_concrete(x)}
-        if self._key is not None and is_concrete(self._key):
-            typed = jax.dtypes.issubdtype(self._key.dtype, jax.dtypes.prng_key)
-            found["seed"] = np.asarray(jax.random.key_data(self._key) if typed else self._key).tolist()
-        found["settings"] = json.dumps({name: _plain(x) for name, x in self._settings.items()})
+        for name, called in REWARDS.items():
+            x = given.get(name)
+            if x is None and called == "reward" and name in given:
+                x = mdp.reward
+            if x is not None:
+                found[f"{called}_hash"] = _reward_hash(mdp, x)
+        if given.get("key") is not None:
+            key = given["key"]
+            found["seed"] = np.asarray(jax.random.key_data(key) if checks.is_key(key) else key).tolist()
+        rest = {name: _plain(x) for name, x in given.items() if name not in ASIDE and name not in REWARDS}
+        found["settings"] = json.dumps(rest)
         return found
 
 
@@ -80,14 +118,23 @@ class Read(Written):
         return dict(self._attributes)
 
 
-WRITTEN = frozenset(
-    "jaxcliff jax made problem problem_name problem_shape discount dtype seed settings".split()  # noqa: SIM905
-)
+WRITTEN = {
+    "jaxcliff",
+    "jax",
+    "made",
+    "problem",
+    "problem_name",
+    "problem_shape",
+    "discount",
+    "dtype",
+    "seed",
+    "settings",
+}
 
 
-def fingerprint(tree: Any) -> str:
-    """Twelve digits that belong to the numbers of a pytree of arrays, their shapes and their dtypes."""
-    found = hashlib.sha256()
+def fingerprint(tree: Any, words: str = "") -> str:
+    """Twelve digits that belong to the numbers of a pytree of arrays, their shapes and their dtypes; and to words."""
+    found = hashlib.sha256(words.encode("utf-8", "backslashreplace"))
     for leaf in jax.tree.leaves(tree):
         array = np.asarray(leaf)
         found.update(f"{array.dtype}{array.shape}".encode())
@@ -95,16 +142,45 @@ def fingerprint(tree: Any) -> str:
     return found.hexdigest()[:DIGITS]
 
 
+def _kept(x: Any) -> Any:
+    """What nobody changes any more."""
+    if not isinstance(x, np.ndarray | list | tuple):
+        return x
+    try:
+        found = np.array(x)
+    except (TypeError, ValueError):  # no array: what is wrong with it, the function says
+        return x
+    return found if found.dtype.kind in "biuf" else x
+
+
+def _reward_hash(mdp: MDP, x: Any) -> str:
+    """Of the entries that count, in float64: whatever array or list held them."""
+    array = np.asarray(x, np.float64)
+    fits = array.shape[-2:] == mdp.reward.shape
+    return fingerprint(np.where(np.asarray(mdp.decisions), array, 0.0) if fits else array)
+
+
 def _plain(x: Any) -> Any:
-    """What JSON can hold: numbers, words, short lists; of the rest, what it is."""
+    """What JSON can hold: numbers, words, short lists; records by their fields; of long arrays the hash."""
     if x is None or isinstance(x, bool | int | str):
         return x
-    if isinstance(x, float | np.floating):
-        return float(x) if np.isfinite(x) else str(float(x))
-    if isinstance(x, np.integer):
-        return int(x)
-    if callable(x):
-        return getattr(x, "__name__", type(x).__name__)
-    if isinstance(x, list | tuple | np.ndarray | jax.Array) and np.size(x) <= 64:
-        return [_plain(each) for each in np.asarray(x).ravel().tolist()]
-    return f"{type(x).__name__}{list(np.shape(x))}" if np.ndim(x) else type(x).__name__
+    if isinstance(x, np.bool_ | np.integer | np.floating):
+        return _plain(x.item())
+    if isinstance(x, float):
+        return x if np.isfinite(x) else str(x)
+    if isinstance(x, jax.Array | np.ndarray):
+        return _plain(np.asarray(x).tolist()) if x.size <= SHORT else f"{list(x.shape)} {fingerprint(x)}"
+    if isinstance(x, list | tuple):
+        return [_plain(each) for each in x]
+    if isinstance(x, functools.partial):
+        return {
+            "kind": _plain(x.func),
+            "arguments": _plain(list(x.args)),
+            **{k: _plain(v) for k, v in x.keywords.items()},
+        }
+    if type(x).__module__.startswith("jaxcliff."):
+        if isinstance(made := getattr(x, "made", None), Made):
+            return {"kind": type(x).__name__} | json.loads(made.attributes()["settings"])
+        fields = getattr(type(x), "__dataclass_fields__", None) or vars(x)
+        return {"kind": type(x).__name__} | {name: _plain(getattr(x, name)) for name in fields if name != "labels"}
+    return getattr(x, "__name__", type(x).__name__)

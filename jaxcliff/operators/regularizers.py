@@ -111,7 +111,7 @@ class _WithBase(Regularizer):
 
 @record
 class Entropy(Regularizer):
-    """Entropy regularisation of strength α, a temperature: V = α log Σ exp(q/α), π = softmax(q/α).
+    """Entropy regularisation of strength α: V = α log Σ exp(q/α), π = softmax(q/α).
 
     >>> import jaxcliff as jc
     >>> soft = jc.solve(jc.problems.bandit([1.0, 0.0]), regularizer=jc.Entropy(1.0))

@@ -18,8 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff.core import checks, datasets
+from jaxcliff.core.labels import Labels, labelled
 from jaxcliff.core.numerics import cast, namespace, one_program, placed, unit_roundoff
-from jaxcliff.core.records import is_concrete, record
+from jaxcliff.core.records import by_hand, is_concrete, record
 from jaxcliff.core.types import ActionFlags, Dataset, Flag, LaneScalars, NumbersLike, Rewards, StateFlags, Word
 from jaxcliff.model import exact
 from jaxcliff.model.mdp import MDP
@@ -39,6 +40,8 @@ class ActionSets:
     gap: Rewards
     gap_bound: Rewards
     threshold: LaneScalars
+    labels: Labels = labelled()
+    made: Any = by_hand(default=None)
 
     @property
     def legal(self) -> ActionFlags:
@@ -62,7 +65,9 @@ class ActionSets:
         """The same as a labelled xarray dataset."""
         names = ("optimal", "suboptimal", "undecided", "gap", "gap_bound")
         variables: Any = {name: (("...", "state", "action"), getattr(self, name)) for name in names}
-        return datasets.build("ActionSets", variables | {"threshold": (("...",), self.threshold)}, {})
+        variables |= {"threshold": (("...",), self.threshold)}
+        size = self.gap.shape[-2:]
+        return datasets.build("ActionSets", variables, {}, labels=self.labels, size=size, made=self.made)
 
     def candidates(self, undecided: Word) -> ActionFlags:
         """The actions a selection may take."""
@@ -103,7 +108,10 @@ def optimal_actions(
         raise ValueError(f"tie_tolerance is one number or one per lane, {lanes}, not {np.shape(tolerance)}")
     tolerance = cast(checks.array(tolerance, "tie_tolerance"), dtype)
     acts = _sort(solution, tolerance if namespace(solution) is jnp else np.asarray(tolerance), absolute)
-    return acts if solution.origin is None or not is_concrete(acts) else settled(acts, *solution.origin)
+    if solution.origin is None or not is_concrete(acts):
+        return acts
+    found = settled(acts, *solution.origin)
+    return found.replace(labels=solution.origin[0].labels, made=solution.made)  # type: ignore[attr-defined]
 
 
 def most_probable(soft: Solution, tie_tolerance: Any = None) -> ActionSets:

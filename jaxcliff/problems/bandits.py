@@ -2,7 +2,7 @@
 
 from jaxcliff.core import checks
 from jaxcliff.core.labels import Labels
-from jaxcliff.core.types import NumbersLike, RewardsLike
+from jaxcliff.core.types import NumbersLike, RewardLike
 from jaxcliff.model.mdp import MDP
 
 
@@ -20,7 +20,7 @@ def bandit(rewards: NumbersLike) -> MDP:
 
 
 def contextual_bandit(
-    rewards: RewardsLike, *, legal: NumbersLike | None = None, initial: NumbersLike | None = None
+    reward: RewardLike, *, legal: NumbersLike | None = None, initial: NumbersLike | None = None
 ) -> MDP:
-    """One decision per context, rewards [S, A]; `initial` is how often each context occurs. Q is the reward."""
-    return MDP(None, rewards, initial=initial, legal=legal, labels=Labels(name="contextual bandit"))
+    """One decision per context, its reward [S, A]; `initial` is how often each context occurs. Q is the reward."""
+    return MDP(None, reward, initial=initial, legal=legal, labels=Labels(name="contextual bandit"))

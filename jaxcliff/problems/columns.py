@@ -11,7 +11,7 @@ from jaxcliff.problems.tables import missing
 
 NAMELESS = re.compile(r"\s*|Unnamed: \d+(_level_\d+)?(\.\d+)?")  # as pandas writes an index, and reads it back
 NUMBERING = re.compile(r"(?i:id|idx|index|row|uuid|guid|level_\d+|.*[_\-. ](id|idx|uuid|guid))|.*[a-z0-9](Id|ID)", re.S)
-ASKED = "rewards=, or --rewards"
+ASKED = "models=, or --models"
 IN_ORDER = 3  # rows from which 0, 1, 2 … or 1, 2, 3 … are a count and no scores
 SHUFFLED = 8  # rows from which whole numbers without a gap are one in any order
 

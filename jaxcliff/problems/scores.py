@@ -10,7 +10,7 @@ import numpy as np
 from jaxcliff.core import datasets, devices
 from jaxcliff.core.labels import Labels, brief
 from jaxcliff.core.numerics import cast
-from jaxcliff.core.types import DataFrame, Dataset, Rewards, RewardsLike, TableLike
+from jaxcliff.core.types import DataFrame, Dataset, Names, Rewards, TableLike
 from jaxcliff.model.mdp import MDP
 from jaxcliff.model.provenance import Made
 from jaxcliff.problems import columns, tables
@@ -58,7 +58,7 @@ class Scores:
         if self.base is not None:
             table |= {"base": (("state", "action"), self.base)}
         names = {"model": self.names}
-        labels, made = self.mdp.labels, Made(self.mdp)
+        labels, made = self.mdp.labels, Made({"mdp": self.mdp, "names": list(self.names)})
         return datasets.build("Scores", table, {}, labels=labels, size=size, coordinates=names, made=made)
 
     def to_dataframe(self) -> DataFrame:
@@ -78,7 +78,7 @@ def from_scores(
     *,
     context: str = "context",
     action: str = "action",
-    rewards: RewardsLike | None = None,
+    models: Names | None = None,
     base_logprob: str = LOGPROB,
 ) -> Scores:
     """The contextual bandit of a table with one row per (context, action).
@@ -87,7 +87,7 @@ def from_scores(
         table: a `.csv`, `.jsonl` or `.json` file, a list of rows (mappings), or columns by name (a mapping of arrays, a
             data frame). Contexts may offer different numbers of actions.
         context, action: the columns that name them.
-        rewards: the columns of the reward models. If not given, every other column of numbers, but for those that have
+        models: the columns of the reward models. If not given, every other column of numbers, but for those that have
             no name, are called an index or an id, count rows, or are the same for all answers of every context; `names`
             says which were taken, `left_out` which were not and why. A column that is named here is always taken.
         base_logprob: the column with the log-probability of the answer under the base policy; `"base_logprob"` need not
@@ -104,7 +104,7 @@ def from_scores(
     >>> scores.summary()
     "Reward models: rm. Columns left out: '' (it has no name)."
     """
-    answers = _read(table, context, action, rewards, base_logprob)
+    answers = _read(table, context, action, models, base_logprob)
     states, width = len(answers.choices), max(map(len, answers.choices))
     needed = _bytes(len(answers.names), states, width)
     what = f"one table of {states:,} contexts with up to {width:,} answers, {len(answers.state):,} in all,"
@@ -120,7 +120,7 @@ def from_ragged_scores(
     *,
     context: str = "context",
     action: str = "action",
-    rewards: RewardsLike | None = None,
+    models: Names | None = None,
     base_logprob: str = LOGPROB,
 ) -> list[Scores]:
     """The same as several problems, of contexts with a similar number of answers: padding at most doubles any.
@@ -133,7 +133,7 @@ def from_ragged_scores(
     >>> [scores.mdp.reward.shape for scores in jc.problems.from_ragged_scores(table)]
     [(1, 1), (1, 3)]
     """
-    answers = _read(table, context, action, rewards, base_logprob)
+    answers = _read(table, context, action, models, base_logprob)
     size = np.array([len(names).bit_length() for names in answers.choices])
     groups = [np.flatnonzero(size == group) for group in np.unique(size)]
     cells = sum(len(group) * max(len(answers.choices[s]) for s in group) for group in groups)

@@ -28,7 +28,7 @@ from jaxcliff.solvers.solve import solve
 from jaxcliff.studies import brittle
 
 NOISE = 0.1  # of the span, between rewards that are compared
-BUDGET = 0.1  # of total variation, for which a temperature is named
+BUDGET = 0.1  # of total variation, for which a strength is named
 CENSUS_WORK = 2 * 10**10  # multiplications; fewer rewards are compared in larger problems
 
 
@@ -84,15 +84,16 @@ def write(
     folder.make_room(out, text[0], replace=replace)
     say(text[0])
     near = nearest_cliff(subject.mdp, tie_tolerance=tie_tolerance)
-    text.append(verdict.words(subject.mdp, near))
+    key, noise_key = jax.random.split(jax.random.key(seed))
+    text.append(verdict.words(subject.mdp, near, noise_key))
     say("\n" + text[1])
 
     def save() -> None:
         (out / folder.README).write_text("\n\n".join(text) + "\n", encoding="utf-8")
 
     save()
-    for chapter in chapters(subject, near, jax.random.key(seed), count, quick):
-        chapter.data.attrs |= {"name": subject.name, "seed": seed, "tie_tolerance": near.walls.tie_tolerance}
+    for chapter in chapters(subject, near, key, count, quick):
+        chapter.data.attrs |= {"name": subject.name, "atlas_seed": seed, "tie_tolerance": near.walls.tie_tolerance}
         chapter.data.to_zarr(out / f"{chapter.name}.zarr", mode="w", consolidated=False)
         for suffix, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
             chapter.figure.savefig(out / f"{chapter.name}.{suffix}", dpi=300, metadata=metadata)

@@ -1,15 +1,12 @@
 """The folder of an atlas: which problem it belongs to, and that nothing else gets mixed with it."""
 
-import hashlib
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
-
 from jaxcliff.core.labels import Labels
+from jaxcliff.model import provenance
 
 README = "README.txt"
 CHAPTERS = ("phase", "ray", "weights", "aggregation", "flips", "radius", "temperature")
@@ -19,11 +16,7 @@ FORMS = ("zarr", "png", "pdf")
 def fingerprint(labels: Labels, names: Any, arrays: Any) -> str:
     """Twelve digits that belong to these names and numbers."""
     texts = repr((names, labels.states, labels.actions, labels.positions))
-    found = hashlib.sha256(texts.encode("utf-8", "backslashreplace"))
-    for leaf in jax.tree.leaves(arrays):
-        array = np.asarray(leaf)
-        found.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
-    return found.hexdigest()[:12]
+    return provenance.fingerprint(arrays, texts)
 
 
 def make_room(out: Path, heading: str, *, replace: bool) -> None:

@@ -1,6 +1,7 @@
 """The verdict on a problem in words: ties first, then the nearest cliff, margins, noise, and what would mend it."""
 
-import jax
+from typing import Any
+
 import numpy as np
 
 from jaxcliff.cliffs.noise import flip_probability
@@ -14,8 +15,8 @@ SHOWN = 5  # of ties, and of the states nearest to flipping
 LARGEST_PROGRAMME = 20_000  # entries of the reward for which a repair is computed
 
 
-def words(mdp: MDP, near: NearestCliff) -> str:
-    """A few lines; what the arithmetic could not decide is said to be undecided."""
+def words(mdp: MDP, near: NearestCliff, key: Any = None) -> str:
+    """A few lines; what the arithmetic could not decide is said to be undecided. Without a key no noise is drawn."""
     labels, walls, tie = mdp.labels, near.walls, near.walls.tie_tolerance
     span = float(solve(mdp).span) or 1.0
     lines = []
@@ -35,10 +36,11 @@ def words(mdp: MDP, near: NearestCliff) -> str:
             switch = f"{labels.action(m.leaves, m.state)} to {labels.action(m.enters, m.state)}"
             lines.append(f"  {m.margin:.4g}  {labels.state(m.state)}: from {switch}")
     for share in (0.001, 0.01):
-        noise = flip_probability(mdp, sigma=share * span, tie_tolerance=tie, key=jax.random.key(0), count=DRAWS)
+        noise = flip_probability(mdp, sigma=share * span, tie_tolerance=tie, key=key, count=DRAWS)
+        found = f"{noise.estimate:.3g} (± {noise.standard_error:.1g})" if noise.count else f"{noise.lower:.3g} or more"
         lines.append(
             f"Noise of {share:.1%} of the reward's span on every entry changes the optimal policy with probability "
-            f"{noise.estimate:.3g} (± {noise.standard_error:.1g})."
+            f"{found}."
         )
     clear = np.isfinite(near.radius) and not near.tied and not near.undecided
     wanted = 2 * float(near.radius) if clear else 0.01 * span

@@ -56,7 +56,8 @@ def linear(rewards: RewardsLike, weights: WeightsLike) -> Rewards:
     [[0.75, 0.25]]
     """
     rewards = _components(rewards)
-    weights = checks.weights(checks.array(weights, "weights"), *rewards.shape[-3:-1])
+    number, states, _ = rewards.shape[-3:]
+    weights = checks.weights(checks.array(weights, "weights"), number, states, lanes=True)
     return _mixed(rewards, weights)
 
 
@@ -66,17 +67,18 @@ def _mixed(rewards: jax.Array, weights: jax.Array) -> jax.Array:
     return contract("...ns,...nsa->...sa", weights, rewards)
 
 
-def constant(weights: WeightsLike) -> jax.Array:
+def constant(weights: NumbersLike) -> jax.Array:
     """Weights w_k, the same in every state: [N] (or [..., N]) to [..., N, 1]."""
     return _distribution(checks.array(weights, "weights")[..., None], "weights")
 
 
 def per_state(weights: WeightsLike) -> jax.Array:
-    """A table of weights w_k(s), [..., N, S]."""
-    return _distribution(checks.array(weights, "weights"), "weights")
+    """A table of weights w_k(s), [..., N, S]; [N] is the same in every state, [N, 1]."""
+    found = checks.array(weights, "weights")
+    return _distribution(found[:, None] if found.ndim == 1 else found, "weights")
 
 
-def posterior(prior: WeightsLike, visits: NumbersLike) -> jax.Array:
+def posterior(prior: NumbersLike, visits: NumbersLike) -> jax.Array:
     """Bayes' rule, w_k(s) = p_k d_k(s) / Σ_j p_j d_j(s): who is likely to be served in state s, [N, S].
 
     With d_k the visits of a policy that starts as class k does, the mixture is exact for that policy: its return under
@@ -100,7 +102,7 @@ def _bayes(prior: jax.Array, visits: jax.Array) -> jax.Array:
 
 
 @checks.public
-def prompts(mdp: MDP, prior: WeightsLike, starts: NumbersLike) -> jax.Array:
+def prompts(mdp: MDP, prior: NumbersLike, starts: NumbersLike) -> jax.Array:
     """The posterior weights of a token tree, w_k(s) = P(k | prompt of s), [N, S]: the same for every policy.
 
     Args:

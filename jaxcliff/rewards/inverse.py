@@ -7,10 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff.core import checks, datasets
+from jaxcliff.core.labels import Labels, labelled
 from jaxcliff.core.numerics import cast, norm_of, promoted
-from jaxcliff.core.records import is_concrete, record
+from jaxcliff.core.records import by_hand, is_concrete, record
 from jaxcliff.core.types import Dataset, Number, RewardLike, Rewards, Whole
 from jaxcliff.model.mdp import MDP, check_one
+from jaxcliff.model.provenance import recorded
 
 
 @checks.public
@@ -61,6 +63,8 @@ class Bump:
     realised: jax.Array
     sharp: jax.Array
     paper: jax.Array
+    labels: Labels = labelled()
+    made: Any = by_hand(default=None)
 
     def summary(self) -> str:
         """One sentence."""
@@ -72,10 +76,13 @@ class Bump:
     def to_dataset(self) -> Dataset:
         """The same as a labelled xarray dataset."""
         variables: Any = {name: (("state", "action"), getattr(self, name)) for name in ("reward", "q_values")}
-        return datasets.build("Bump", variables, {name: getattr(self, name) for name in ("realised", "sharp", "paper")})
+        numbers = {name: getattr(self, name) for name in ("realised", "sharp", "paper")}
+        size = self.reward.shape
+        return datasets.build("Bump", variables, numbers, labels=self.labels, size=size, made=self.made)
 
 
 @checks.public
+@recorded
 def bump(mdp: MDP, q_values: RewardLike, state: Whole, action: Whole, size: Number) -> Bump:
     """Breaks a tie: raises Q(state, action) by `size` and inverts the Bellman equation for the reward.
 
@@ -103,7 +110,7 @@ def bump(mdp: MDP, q_values: RewardLike, state: Whole, action: Whole, size: Numb
         step, behind = np.asarray(size)[()], np.max(own[legal]) - own[a]
         if not (0 < step < np.inf and own[a] + step > np.max(own[legal])):
             raise ValueError(f"a bump of {step:g} does not make {place} the best: it is {behind:g} behind")
-    return _bumped(mdp, q, s, a, size, exists)
+    return _bumped(mdp, q, s, a, size, exists).replace(labels=mdp.labels)
 
 
 @jax.jit

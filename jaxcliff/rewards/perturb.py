@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff.core import checks, datasets, devices
+from jaxcliff.core.labels import Labels, labelled
 from jaxcliff.core.numerics import cast, norm_of, placed
-from jaxcliff.core.records import is_concrete, record
+from jaxcliff.core.records import by_hand, is_concrete, record
 from jaxcliff.core.types import (
     Dataset,
     Key,
@@ -30,6 +31,7 @@ from jaxcliff.core.types import (
     Word,
 )
 from jaxcliff.model.mdp import MDP
+from jaxcliff.model.provenance import recorded
 from jaxcliff.rewards import steps
 from jaxcliff.rewards.inverse import Bump as Bump
 from jaxcliff.rewards.inverse import bump as bump
@@ -69,6 +71,8 @@ class Perturbed:
 
     rewards: Rewards
     norms: LaneScalars
+    labels: Labels = labelled()
+    made: Any = by_hand(default=None)
 
     def summary(self) -> str:
         """One sentence."""
@@ -80,10 +84,12 @@ class Perturbed:
     def to_dataset(self) -> Dataset:
         """The same as a labelled xarray dataset."""
         variables: Any = {"rewards": (("...", "state", "action"), self.rewards), "norms": (("...",), self.norms)}
-        return datasets.build("Perturbed", variables, {})
+        size = self.rewards.shape[-2:]
+        return datasets.build("Perturbed", variables, {}, labels=self.labels, size=size, made=self.made)
 
 
 @checks.public
+@recorded
 def ball(
     key: Key, mdp: MDP, reward: RewardLike | None = None, *, size: Number, count: Whole, norm: Norm = "inf"
 ) -> Perturbed:
@@ -103,6 +109,7 @@ def ball(
 
 
 @checks.public
+@recorded
 def sphere(
     key: Key, mdp: MDP, reward: RewardLike | None = None, *, size: Number, count: Whole, norm: Norm = "inf"
 ) -> Perturbed:
@@ -116,6 +123,7 @@ def sphere(
 
 
 @checks.public
+@recorded
 def gaussian(key: Key, mdp: MDP, reward: RewardLike | None = None, *, sigma: Number, count: Whole) -> Perturbed:
     """Independent noise N(0, σ²) on every entry; the norms are sup norms."""
     noise = jax.random.normal(checks.random_key(key), _shape(mdp, count), mdp.dtype)
@@ -123,6 +131,7 @@ def gaussian(key: Key, mdp: MDP, reward: RewardLike | None = None, *, sigma: Num
 
 
 @checks.public
+@recorded
 def signs(key: Key, mdp: MDP, reward: RewardLike | None = None, *, size: Number, count: Whole) -> Perturbed:
     """±size on every entry: random corners of the ball of the sup norm."""
     noise = jax.random.rademacher(checks.random_key(key), _shape(mdp, count), mdp.dtype)
@@ -130,6 +139,7 @@ def signs(key: Key, mdp: MDP, reward: RewardLike | None = None, *, size: Number,
 
 
 @checks.host_geometry
+@recorded
 def sparse(
     key: Key, mdp: MDP, reward: RewardLike | None = None, *, size: Number, count: Whole, entries: Whole
 ) -> Perturbed:
@@ -141,6 +151,7 @@ def sparse(
 
 
 @checks.host_geometry
+@recorded
 def single_entries(mdp: MDP, reward: RewardLike | None = None, *, size: Number) -> Perturbed:
     """Each entry that counts moved by +size, then each by −size, all others left alone: twice as many as entries."""
     states, actions = np.nonzero(np.asarray(mdp.decisions))
@@ -151,6 +162,7 @@ def single_entries(mdp: MDP, reward: RewardLike | None = None, *, size: Number) 
 
 
 @checks.public
+@recorded
 def shaping(mdp: MDP, reward: RewardLike | None = None, *, potentials: NumbersLike) -> Perturbed:
     """Potential shaping, R + γPφ − φ for potentials φ [..., S], 0 in terminal states: every policy keeps its rank.
 
@@ -170,6 +182,7 @@ def _shaped(mdp: MDP, potentials: jax.Array) -> Rewards:
 
 
 @checks.public
+@recorded
 def constant(mdp: MDP, reward: RewardLike | None = None, *, sizes: NumbersLike) -> Perturbed:
     """The same number added to every entry, one reward per size: changes no policy unless an episode can end earlier.
 
@@ -181,6 +194,7 @@ def constant(mdp: MDP, reward: RewardLike | None = None, *, sizes: NumbersLike) 
 
 
 @checks.public
+@recorded
 def redistributed(
     key: Key, mdp: MDP, reward: RewardLike | None = None, *, tied: NumbersLike, size: Number, count: Whole
 ) -> Perturbed:
@@ -195,6 +209,7 @@ def redistributed(
 
 
 @checks.public
+@recorded
 def without(mdp: MDP, rewards: RewardsLike, weights: WeightsLike) -> Perturbed:
     """A mixture Σ_k w_k(s) R_k without its first, second, … component.
 
@@ -217,6 +232,7 @@ def _parts(mdp: MDP, rewards: jax.Array, weights: jax.Array) -> tuple[jax.Array,
 
 
 @checks.public
+@recorded
 def quantized(mdp: MDP, reward: RewardLike | None = None, *, dtype: Word) -> Perturbed:
     """The reward as "float16", "bfloat16" or "int8" would hold it (one scale for all entries), [1, S, A]."""
     base = _centre(mdp, reward)
@@ -231,6 +247,7 @@ def quantized(mdp: MDP, reward: RewardLike | None = None, *, dtype: Word) -> Per
 
 
 @checks.public
+@recorded
 def along(
     mdp: MDP, reward: RewardLike | None = None, *, direction: RewardLike, sizes: NumbersLike, norm: Norm = "inf"
 ) -> Perturbed:
@@ -241,6 +258,7 @@ def along(
 
 
 @checks.public
+@recorded
 def plane(
     mdp: MDP,
     reward: RewardLike | None = None,
@@ -306,7 +324,7 @@ def _added(mdp: MDP, reward: Any, step: Rewards, norm: str, size: Any = 1) -> Pe
     """Steps on top of a reward, where an entry counts, and the norms they really have."""
     p, base = NORMS[_checked(norm)], _centre(mdp, reward)
     rewards = _sum(mdp.decisions, base, size, step)  # a program of its own: its bits are those whose norm is taken
-    return Perturbed(rewards, norm_of(p, mdp.decisions, rewards, base))
+    return Perturbed(rewards, norm_of(p, mdp.decisions, rewards, base), mdp.labels)
 
 
 @jax.jit

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxcliff.core import checks
 from jaxcliff.core.types import Flag, NumbersLike, Policies, PolicyLike, RewardsLike, Whole, Word
 from jaxcliff.model.mdp import MDP, check_one
+from jaxcliff.model.provenance import recorded
 from jaxcliff.operators.selection import Average
 from jaxcliff.solvers.solution import Solution
 from jaxcliff.solvers.solve import run
@@ -16,6 +17,7 @@ from jaxcliff.solvers.visits import flow, visits
 
 
 @checks.public
+@recorded
 def evaluate(
     mdp: MDP,
     policy: PolicyLike,

@@ -16,10 +16,10 @@ import numpy as np
 
 from jaxcliff.core import checks, datasets
 from jaxcliff.core.numerics import contract
-from jaxcliff.core.records import record
+from jaxcliff.core.records import by_hand, record
 from jaxcliff.core.types import Dataset, Policies, RewardLike, Rewards, RewardsLike, Values
 from jaxcliff.model.mdp import MDP
-from jaxcliff.model.provenance import Made
+from jaxcliff.model.provenance import recorded
 from jaxcliff.solvers.evaluate import evaluate
 from jaxcliff.solvers.solution import Solution
 from jaxcliff.solvers.visits import flow, visits_of
@@ -56,6 +56,7 @@ class SoftJacobian:
     mdp: MDP
     policy: Policies
     softness: Policies
+    made: Any = by_hand(default=None)
 
     def summary(self) -> str:
         """One sentence."""
@@ -66,7 +67,7 @@ class SoftJacobian:
         steep, table = self.lipschitz(), ("state", "action")
         variables: Any = {"policy": (table, self.policy), "softness": (table, self.softness)}
         variables |= {name: (("state",), getattr(steep, name)) for name in ("lower", "upper")}
-        labels, made = self.mdp.labels, Made(self.mdp)
+        labels, made = self.mdp.labels, self.made
         return datasets.build("SoftJacobian", variables, {}, labels=labels, size=self.policy.shape, made=made)
 
     def apply(self, change: RewardLike) -> Policies:
@@ -155,6 +156,7 @@ class SoftJacobian:
 
 
 @checks.public
+@recorded
 def soft_jacobian(mdp: MDP, solution: Solution) -> SoftJacobian:
     """The derivative of the policy of one soft optimum (one lane: `solution[i]`) with respect to the reward.
 

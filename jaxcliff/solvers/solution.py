@@ -10,7 +10,6 @@ from jaxcliff.core import checks, datasets
 from jaxcliff.core.numerics import namespace, one_program, promoted, unit_roundoff
 from jaxcliff.core.records import by_hand, is_concrete, record, static
 from jaxcliff.core.types import Dataset, LaneFlags, LaneScalars, LaneStatus, Policies, Rewards, Values
-from jaxcliff.model.provenance import Made
 from jaxcliff.solvers.batch import Status
 
 
@@ -52,6 +51,7 @@ class Solution:
             after the other, where `auto` left some lanes to a second one.
         kind: "optimum", "regularized" (a soft optimum), or "evaluation" of a given policy.
         regularizer: what made it soft, one strength (and base) per lane; None for the other kinds.
+        made: from which arguments it came, for its dataset; while it has not been through a transformation.
         origin: the problem and the rewards that were solved, while the solution has not been through a JAX
             transformation: exact ties can be looked up there that no error bound can show.
     """
@@ -68,6 +68,7 @@ class Solution:
     kind: str = static(default="optimum")
     regularizer: Any = None
     origin: Any = by_hand(default=None)
+    made: Any = by_hand(default=None)
 
     @property
     def values(self) -> Values:
@@ -133,11 +134,10 @@ class Solution:
         variables |= {"gap_bound": (table, self.gap_bound)}
         if self.regularizer is not None:
             variables |= {"policy": (table, self.policy)}
-        mdp, rewards = (None, None) if self.origin is None else self.origin
-        made = None if mdp is None else Made(mdp, None, {"rewards": rewards})
-        labels = None if mdp is None else mdp.labels
+        labels = None if self.origin is None else self.origin[0].labels
         settings = {"method": self.method, "solution": self.kind}
-        return datasets.build("Solution", variables, settings, labels=labels, size=self.centred_q.shape[-2:], made=made)
+        size = self.centred_q.shape[-2:]
+        return datasets.build("Solution", variables, settings, labels=labels, size=size, made=self.made)
 
     def summary(self) -> str:
         """One line per way in which lanes ended."""

@@ -12,6 +12,7 @@ from jaxcliff.core.numerics import promoted
 from jaxcliff.core.records import in_hand, is_concrete
 from jaxcliff.core.types import AroundLike, NumbersLike, RegularizerLike, RewardsLike, Whole, Word
 from jaxcliff.model.mdp import MDP, check_one
+from jaxcliff.model.provenance import recorded
 from jaxcliff.model.transitions import Dense, Successors
 from jaxcliff.operators.regularizers import Regularizer
 from jaxcliff.operators.selection import Greedy, Operator, first_best
@@ -35,6 +36,7 @@ ENTRIES_FOR_A_BASE = 2**24  # of its largest array
 
 
 @checks.public
+@recorded
 def solve(
     mdp: MDP,
     rewards: RewardsLike | None = None,

@@ -19,16 +19,17 @@ from jaxcliff.core.numerics import cast, placed
 from jaxcliff.core.types import Key, Names, Number, NumbersLike, RewardsLike, WeightsLike, Whole
 from jaxcliff.geometry import family
 from jaxcliff.model.mdp import MDP, check_one
-from jaxcliff.model.provenance import Made
+from jaxcliff.model.provenance import recorded
 from jaxcliff.rewards import aggregate, perturb
 from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.solvers.solve import solve
-from jaxcliff.studies.learner import Policy, learn
+from jaxcliff.studies.learner import Learner, learn
 
 STEPS = 33  # of the way from the mixture to each reward alone
 
 
 @checks.host_study
+@recorded
 def aggregation_stability(
     mdp: MDP,
     rewards: RewardsLike,
@@ -41,7 +42,7 @@ def aggregation_stability(
     strength: Number | None = None,
     penalty: Number = 1.0,
     tie_tolerance: Number | None = None,
-    policy: Policy | None = None,
+    learner: Learner | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
     """N rewards, their mixture, and its neighbours.
@@ -56,7 +57,7 @@ def aggregation_stability(
         names: of the components.
         strength: of the soft minimum, a tenth of the mixture's span if not given; penalty: on the variance.
         tie_tolerance: gaps up to this are ties, in units of the span; as in `nearest_cliff`.
-        policy: a learner, (mdp, rewards [B, S, A], key) → policies [B, S, A], measured on the same mixtures.
+        learner: one's own, (mdp, rewards [B, S, A], key) → policies [B, S, A], measured on the same mixtures.
         progress: show a progress bar.
 
     Returns:
@@ -80,6 +81,8 @@ def aggregation_stability(
         )
     number = len(rewards)
     strength = None if strength is None else checks.number(strength, "strength")
+    if strength is not None and not 0 < strength < np.inf:
+        raise ValueError(f"strength must be one positive number, not {strength}")
     penalty = checks.number(penalty, "penalty")
     rewards = placed(np.where(mdp.decisions, rewards, np.zeros((), mdp.dtype)))
     given = np.full(number, 1 / number) if weights is None else checks.numbers(weights, "weights")
@@ -112,7 +115,7 @@ def aggregation_stability(
     aggregators: dict[str, Callable[[Any], Any]] = {
         "linear": lambda r: aggregate.linear(r, table),
         "worst case": aggregate.worst_case,
-        "soft minimum": functools.partial(aggregate.soft_min, strength=strength or span / 10),
+        "soft minimum": functools.partial(aggregate.soft_min, strength=span / 10 if strength is None else strength),
         "mean − variance": functools.partial(aggregate.mean_minus_variance, penalty=penalty),
     }
     share = np.linspace(0, 1, STEPS)
@@ -127,8 +130,8 @@ def aggregation_stability(
         moved_acts = policies.optimal_actions(solve(mdp, mixtures), np.full(mixtures.shape[:-2], tolerance))
         for column, found in zip((flips, unsure, tv), _moves(mdp, acts, moved_acts), strict=True):
             column.append(np.asarray(found))
-        if policy is not None:
-            moves = learn(policy, mdp, mixed, np.asarray(mixtures).reshape(-1, *mixed.shape), which_key)
+        if learner is not None:
+            moves = learn(learner, mdp, mixed, np.asarray(mixtures).reshape(-1, *mixed.shape), which_key)
             learned.append(moves.tv.reshape(len(mixtures), count).mean(axis=1))
         other.append([_flips(mdp, f(rewards), f(moved), tolerance) for f in aggregators.values()])
     steepest = [float(np.max(aggregate.lipschitz(f, rewards))) for f in aggregators.values()]
@@ -160,8 +163,7 @@ def aggregation_stability(
             "tie_tolerance": tolerance,
             "base_undecided": int(np.asarray(policies.ambiguous(acts)).sum()),
             "cliff": joint.summary(),
-        }
-        | Made(mdp, key, {"rewards": rewards, "weights": own}, count=count, sizes=sizes, policy=policy).attributes(),
+        },
     )
     if learned:
         ds["learned_tv"] = (("size", "sort"), np.stack(learned), {"long_name": "mean total variation of the learner"})

@@ -41,6 +41,7 @@ def contexts(mdp: MDP, rewards: np.ndarray, tie: Any) -> tuple[MDP, np.ndarray]:
     middle = rewards.mean(axis=0)
     near = nearest_cliff(mdp, middle, family=family.weights(rewards), tie_tolerance=tie)
     chosen = sorted(m.state for m in near.ranking(CONTEXTS)) or [0]
-    labels = Labels([mdp.labels.states[s] for s in chosen], [mdp.labels.actions[s] for s in chosen])
+    own = mdp.labels
+    labels = Labels([own.states[s] for s in chosen], [own.actions[s] for s in chosen], name=own.name)
     legal = None if mdp.legal is None else mdp.legal[np.array(chosen)]
     return contextual_bandit(middle[chosen], legal=legal).replace(labels=labels), rewards[:, chosen]

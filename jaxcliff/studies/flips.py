@@ -12,15 +12,16 @@ from jaxcliff import metrics, policies, theory
 from jaxcliff.core import checks, devices
 from jaxcliff.core.types import Key, Norm, Number, NumbersLike, RewardLike, Whole
 from jaxcliff.model.mdp import MDP, check_one
-from jaxcliff.model.provenance import Made
+from jaxcliff.model.provenance import recorded
 from jaxcliff.rewards import perturb
 from jaxcliff.rewards.inverse import single
 from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.solvers.solve import solve
-from jaxcliff.studies.learner import Policy, learn
+from jaxcliff.studies.learner import Learner, learn
 
 
 @checks.host_study
+@recorded
 def flip_frequency(
     mdp: MDP,
     reward: RewardLike | None = None,
@@ -30,7 +31,7 @@ def flip_frequency(
     count: Whole = 2048,
     norm: Norm = "inf",
     tie_tolerance: Number | None = None,
-    policy: Policy | None = None,
+    learner: Learner | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
     """Solves the problem for thousands of perturbed rewards and counts, state by state, what flips.
@@ -47,7 +48,7 @@ def flip_frequency(
         count: rewards per size.
         norm: of the ball, "inf", "2" or "1".
         tie_tolerance: gaps up to this are ties, in units of the span; as in `nearest_cliff`.
-        policy: a learner, (mdp, rewards [B, S, A], key) → policies [B, S, A], measured on the same rewards.
+        learner: one's own, (mdp, rewards [B, S, A], key) → policies [B, S, A], measured on the same rewards.
         progress: show a progress bar.
 
     Returns:
@@ -85,8 +86,8 @@ def flip_frequency(
         rewards = perturb.ball(subkey, mdp, reward, size=step, count=count, norm=norm).rewards
         moved = policies.optimal_actions(solve(mdp, rewards), np.full(count, tie_tolerance))
         rows.append(jax.device_get(_flip_shares(acts, moved)))
-        if policy is not None:
-            own = learn(policy, mdp, reward, rewards, subkey)
+        if learner is not None:
+            own = learn(learner, mdp, reward, rewards, subkey)
             learned.append((own.tv.mean(), own.regret.mean()))
     flips, unsure, any_flip, any_unsure = (np.stack(column) for column in zip(*rows, strict=True))
 
@@ -131,8 +132,7 @@ def flip_frequency(
             "safe_radius": safe,
             "tie_tolerance": tie_tolerance,
             "telling_size": float(sizes[np.abs(any_flip - 0.9).argmin()]),
-        }
-        | Made(mdp, key, {"reward": reward}, sizes=sizes, count=count, norm=norm, policy=policy).attributes(),
+        },
     )
     for name, column in zip(("learned_tv", "learned_regret"), zip(*learned, strict=True), strict=False):
         ds[name] = ("size", np.array(column))

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from jaxcliff import metrics
@@ -11,7 +10,7 @@ from jaxcliff.core import checks
 from jaxcliff.core.numerics import placed
 from jaxcliff.model.mdp import MDP
 
-Policy = Callable[[MDP, Any, Any], Any]  # (problem, rewards [B, S, A], key) -> policies [B, S, A]
+Learner = Callable[[MDP, Any, Any], Any]  # (problem, rewards [B, S, A], key) -> policies [B, S, A]
 NOT_NORMALISED = 1e-3
 
 
@@ -27,14 +26,15 @@ class Learned(NamedTuple):
     base_regret: float
 
 
-def learn(policy: Policy, mdp: MDP, base: Any, rewards: Any, key: Any = None) -> Learned:
+def learn(learner: Learner, mdp: MDP, base: Any, rewards: Any, key: Any) -> Learned:
     """Asks the learner once for the base and all rewards."""
     rewards = placed(np.concatenate([np.asarray(base)[None], np.asarray(rewards)]).astype(mdp.dtype))
-    key = jax.random.key(0) if key is None else checks.random_key(key)
-    found = checks.array(policy(mdp, rewards, key), "what policy=… returns")
+    if key is None:
+        raise ValueError("a learner is given a random key: key=…, such as jax.random.key(0)")
+    found = checks.array(learner(mdp, rewards, checks.random_key(key)), "what the learner returns")
     if found.shape != rewards.shape:
         raise ValueError(
-            f"policy=… takes rewards of shape {list(rewards.shape)} and must return policies of the same shape, not "
+            f"a learner takes rewards of shape {list(rewards.shape)} and must return policies of the same shape, not "
             f"{list(found.shape)}"
         )
     policies = np.asarray(found).astype(mdp.dtype)
@@ -43,7 +43,7 @@ def learn(policy: Policy, mdp: MDP, base: Any, rewards: Any, key: Any = None) ->
     whole = (np.abs(sums - 1) <= NOT_NORMALISED) & np.all(policies >= -NOT_NORMALISED, axis=-1)
     for lane, state in np.argwhere(~whole)[:1]:
         raise ValueError(
-            f"policy=… must return distributions over legal actions; for reward {lane}, {mdp.labels.state(state)} it "
+            f"a learner must return distributions over legal actions; for reward {lane}, {mdp.labels.state(state)} it "
             f"returned {policies[lane, state].tolist()}"
         )
     regret = np.asarray(metrics.regret(mdp, policies, rewards))

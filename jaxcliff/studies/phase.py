@@ -18,14 +18,15 @@ from jaxcliff.geometry import family, jumps
 from jaxcliff.geometry.beside import Ties
 from jaxcliff.geometry.cones import Array, Cones
 from jaxcliff.model.mdp import MDP
-from jaxcliff.model.provenance import Made
+from jaxcliff.model.provenance import recorded
 from jaxcliff.solvers.solution import tie_tolerance_of
-from jaxcliff.studies.learner import Policy, learn
+from jaxcliff.studies.learner import Learner, learn
 
 LEARNED_PIXELS = 32
 
 
 @checks.host_study
+@recorded
 def phase_diagram(
     mdp: MDP,
     reward: RewardLike | None = None,
@@ -38,7 +39,7 @@ def phase_diagram(
     true_reward: RewardLike | None = None,
     rule: Rule = policies.uniform,
     tie_tolerance: Number | None = None,
-    policy: Policy | None = None,
+    learner: Learner | None = None,
     key: Key | None = None,
     max_regions: Whole = 100_000,
     progress: bool = False,
@@ -57,7 +58,7 @@ def phase_diagram(
         rule: how ties are broken where policies are compared: `jc.policies.uniform`, `first`, or a function of action
             sets.
         tie_tolerance: gaps up to this are ties, in units of the span; as in `nearest_cliff`.
-        policy: a learner, (mdp, rewards [B, S, A], key) → policies [B, S, A], asked on a coarse grid of its own: how
+        learner: one's own, (mdp, rewards [B, S, A], key) → policies [B, S, A], asked on a coarse grid of its own: how
             far its policy moves from the one it learns at the base, beside how far the optimal one does.
         key: for the learner, a JAX random key.
         max_regions: where to stop; the map is then incomplete and says so.
@@ -133,10 +134,7 @@ def phase_diagram(
         "plane_radius": float(flat.radius),
         "rule": getattr(rule, "__name__", "a rule"),
     }
-    names = ("reward", "x", "y") if weights_of is None else ("reward_0", "reward_1", "reward_2")
-    arrays = dict(zip(names, plane if weights_of is None else each, strict=True))
-    ds.attrs |= Made(mdp, key, arrays, extent=extent, resolution=resolution, policy=policy).attributes()
-    return ds if policy is None else ds.assign(_learned(cones, plane, base, low, high, policy, key))
+    return ds if learner is None else ds.assign(_learned(cones, plane, base, low, high, learner, key))
 
 
 def _from_gaps(cones: Cones, plan: PolicyMap, plane: Array, region: Array, here: Array) -> tuple[Array, Array, Array]:
@@ -194,7 +192,7 @@ def _against_base(
 
 
 def _learned(
-    cones: Cones, plane: Array, base: Array, low: Array, high: Array, policy: Policy, key: Any
+    cones: Cones, plane: Array, base: Array, low: Array, high: Array, learner: Learner, key: Any
 ) -> dict[str, Any]:
     """What a learner does on a coarse grid: how far it is from what it learns at the base, and what it gives away."""
     steps = (np.arange(LEARNED_PIXELS)[:, None] + 0.5) / LEARNED_PIXELS
@@ -202,7 +200,7 @@ def _learned(
     points = np.concatenate([base[None], np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)])
     rewards = plane[0] + np.tensordot(points, plane[1:], axes=1)
     with float64():
-        learned = learn(policy, cones.mdp, rewards[0], rewards[1:], key)
+        learned = learn(learner, cones.mdp, rewards[0], rewards[1:], key)
     shape = (LEARNED_PIXELS, LEARNED_PIXELS)
     dims = ("learned_y", "learned_x")
     return {

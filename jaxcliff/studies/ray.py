@@ -13,14 +13,15 @@ from jaxcliff.geometry import jumps
 from jaxcliff.geometry.beside import Ties
 from jaxcliff.geometry.cones import Cones
 from jaxcliff.model.mdp import MDP
-from jaxcliff.model.provenance import Made
+from jaxcliff.model.provenance import recorded
 from jaxcliff.solvers.solution import tie_tolerance_of
-from jaxcliff.studies.learner import Policy, learn
+from jaxcliff.studies.learner import Learner, learn
 
 LEARNED = 65  # rewards on the ray at which a learner is asked
 
 
 @checks.host_study
+@recorded
 def ray(
     mdp: MDP,
     reward: RewardLike | None = None,
@@ -31,14 +32,14 @@ def ray(
     true_reward: RewardLike | None = None,
     rule: Rule = policies.uniform,
     tie_tolerance: Number | None = None,
-    policy: Policy | None = None,
+    learner: Learner | None = None,
     key: Key | None = None,
 ) -> xr.Dataset:
     """The path of `cliffs_along` as a dataset, with what a picture of it needs.
 
     Per segment: the optimal return is `return_at_start` + t·`return_slope` (from `initial`; continuous and convex), and
     `states_changed` counts the states whose optimal actions differ from those of the first segment. Arguments as in
-    `cliffs_along`. A learner, `policy` (mdp, rewards [B, S, A], key) → policies [B, S, A], is asked at `learned_t`, and
+    `cliffs_along`. A `learner`, (mdp, rewards [B, S, A], key) → policies [B, S, A], is asked at `learned_t`, and
     `learned_tv` is how far it moves from what it learns at the start (the largest total variation over states).
     """
     key = None if key is None else checks.random_key(key)
@@ -60,10 +61,9 @@ def ray(
         return_slope=("segment", jumps.earned(visits, chosen, along), {"units": "reward"}),
         states_changed=("segment", changed),
     )
-    if policy is not None:
+    if learner is not None:
         t = np.linspace(start, stop, LEARNED)
-        learned = learn(policy, mdp, base + start * along, base + t[:, None, None] * along, key)
+        learned = learn(learner, mdp, base + start * along, base + t[:, None, None] * along, key)
         ds = ds.assign(learned_t=("learned", t), learned_tv=("learned", learned.tv))
-    arrays = {"reward": base, "direction": along}
-    ds.attrs |= {"study": "ray"} | Made(mdp, key, arrays, start=start, stop=stop, rule=rule, policy=policy).attributes()
+    ds.attrs |= {"study": "ray"}
     return ds

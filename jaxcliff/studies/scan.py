@@ -22,18 +22,19 @@ from jaxcliff.core.devices import float64
 from jaxcliff.core.types import Key, Number, NumbersLike, RewardLike
 from jaxcliff.geometry.cones import Array, Cones
 from jaxcliff.model.mdp import MDP
-from jaxcliff.model.provenance import Made
+from jaxcliff.model.provenance import recorded
 from jaxcliff.operators.regularizers import Entropy
 from jaxcliff.policies import optimal_actions
 from jaxcliff.policies.sets import most_probable
 from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.solvers.solve import solve
-from jaxcliff.studies.learner import Policy, learn
+from jaxcliff.studies.learner import Learner, learn
 
 Decide = Callable[[Array, Array], tuple[Array, Array, Array]]  # t, value -> optimal, suboptimal, policy
 
 
 @checks.host_study
+@recorded
 def phase_scan(
     mdp: MDP,
     reward: RewardLike | None = None,
@@ -44,7 +45,7 @@ def phase_scan(
     strength: NumbersLike | None = None,
     tolerance: Number = 1e-6,
     tie_tolerance: Number | None = None,
-    policy: Policy | None = None,
+    learner: Learner | None = None,
     key: Key | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
@@ -62,7 +63,7 @@ def phase_scan(
         strength: increasing numbers, at least two, the first not negative.
         tolerance: borders are found to this share of a step of the grid.
         tie_tolerance: gaps up to this are ties, in units of the span; as in `nearest_cliff`.
-        policy: a learner, (mdp, rewards [B, S, A], key) → policies [B, S, A]; `learned_tv` is how far it moves from
+        learner: one's own, (mdp, rewards [B, S, A], key) → policies [B, S, A]; `learned_tv` is how far it moves from
             what it learns for R, over `t` (and over the discounts, as a learner knows no strength of ours).
         key: for the learner, a JAX random key.
         progress: show a progress bar.
@@ -132,14 +133,13 @@ def phase_scan(
             "over": over,
             "tolerance": tolerance,
             "tie_tolerance": tie,
-        }
-        | Made(mdp, key, {"reward": base, "direction": along}, policy=policy).attributes(),
+        },
     )
     ds["edge_along"] = ("border", np.where(border["edge_along"], "t", over).astype(object))
-    if policy is not None:
+    if learner is not None:
         with float64():
             rows = [cones.mdp.replace(discount=float(v)) for v in values] if over == "discount" else [cones.mdp]
-            tv = np.stack([learn(policy, row, base, base + positions[:, None, None] * along, key).tv for row in rows])
+            tv = np.stack([learn(learner, row, base, base + positions[:, None, None] * along, key).tv for row in rows])
         ds["learned_tv"] = ((over, "t"), tv) if over == "discount" else ("t", tv[0])
     if over == "discount":
         exact, missed, farthest = _compared(cones, base, along, ds, tie)

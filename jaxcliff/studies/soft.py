@@ -8,12 +8,13 @@ from jaxcliff import policies
 from jaxcliff.core import checks
 from jaxcliff.core.types import Number, NumbersLike, RewardLike, Whole
 from jaxcliff.model.mdp import MDP, check_one
-from jaxcliff.model.provenance import Made
+from jaxcliff.model.provenance import recorded
 from jaxcliff.operators.regularizers import Entropy
 from jaxcliff.solvers.solve import solve
 
 
 @checks.host_study
+@recorded
 def soft_against_hard(
     mdp: MDP,
     reward: RewardLike | None = None,
@@ -67,7 +68,6 @@ def soft_against_hard(
             "action_name": ("action", np.array(names, object)),
             "strength": ("strength", strength, {"units": "reward"}),
         },
-        {"study": "soft against hard", "state": mdp.labels.state(state)}
-        | Made(mdp, None, {"reward": reward}, strength=strength, state=state).attributes(),
+        {"study": "soft against hard", "state": mdp.labels.state(state)},
     )
     return ds if positions is None else ds.assign_coords(position=("action", np.asarray(positions, float)[legal]))

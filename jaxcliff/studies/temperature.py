@@ -15,14 +15,14 @@ from jaxcliff.core import checks
 from jaxcliff.core.numerics import cast, placed
 from jaxcliff.core.types import Key, Number, NumbersLike, PolicyLike, RewardLike, Whole, Word
 from jaxcliff.model.mdp import MDP, check_one
-from jaxcliff.model.provenance import Made
+from jaxcliff.model.provenance import recorded
 from jaxcliff.operators.regularizers import KL, Entropy, Sparsemax
 from jaxcliff.rewards import perturb
 from jaxcliff.solvers.evaluate import evaluate
 from jaxcliff.solvers.jacobian import soft_jacobian
 from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.solvers.solve import solve
-from jaxcliff.studies.learner import Policy, learn
+from jaxcliff.studies.learner import Learner, learn
 
 KINDS = ("entropy", "kl", "sparsemax")
 RUNGS = 25
@@ -30,6 +30,7 @@ BISECTIONS = 32
 
 
 @checks.host_study
+@recorded
 def temperature_curve(
     mdp: MDP,
     reward: RewardLike | None = None,
@@ -41,7 +42,7 @@ def temperature_curve(
     size: Number | None = None,
     count: Whole = 256,
     tie_tolerance: Number | None = None,
-    policy: Policy | None = None,
+    learner: Learner | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
     """One reward, and rewards around it, solved at a ladder of strengths, from hot to cold, each warm-started.
@@ -57,7 +58,7 @@ def temperature_curve(
             and a twentieth of the span on a cliff or where there is none.
         count: how many rewards are drawn; the way to the nearest cliff is added.
         tie_tolerance: gaps up to this are ties, in units of the span; as in `nearest_cliff`.
-        policy: a learner, (mdp, rewards [B, S, A], key) → policies [B, S, A], measured on the same rewards.
+        learner: one's own, (mdp, rewards [B, S, A], key) → policies [B, S, A], measured on the same rewards.
         progress: show a progress bar.
 
     Returns:
@@ -137,11 +138,10 @@ def temperature_curve(
             "cliff": near.summary(),
             "tie_tolerance": tie_tolerance,
             "base_undecided": int(np.asarray(policies.ambiguous(acts)).sum()),
-        }
-        | Made(mdp, key, {"reward": reward}, kind=kind, size=size, count=count, policy=policy).attributes(),
+        },
     )
-    if policy is not None:
-        learned = learn(policy, mdp, reward, rewards, learner_key)
+    if learner is not None:
+        learned = learn(learner, mdp, reward, rewards, learner_key)
         ds.attrs["learner_sensitivity"] = float((learned.tv / np.asarray(norms)).max())
         ds.attrs["learner_lost"] = learned.base_regret
     return ds

@@ -44,7 +44,7 @@ def table(**columns: Any) -> Callable[[], Any]:
 
 
 def named(rewards: Any, **columns: Any) -> Callable[[], Any]:
-    return lambda: jc.problems.from_scores(TABLE | columns, rewards=rewards)
+    return lambda: jc.problems.from_scores(TABLE | columns, models=rewards)
 
 
 def out(reason: str, name: str, *taken: str) -> Callable[[Any], bool]:
@@ -126,7 +126,7 @@ def scores_with(names: Any, models: int = 3) -> Any:
     cells = [(f"{names[c % len(names)]} {c}", f"{names[a % len(names)]}{a}") for c in range(2) for a in range(3)]
     columns = {f"{names[m % len(names)]}{'.' * (m // len(names))}": rng.normal(size=6) for m in range(models)}
     return jc.problems.from_scores(
-        {"context": [c for c, _ in cells], "action": [a for _, a in cells]} | columns, rewards=list(columns)
+        {"context": [c for c, _ in cells], "action": [a for _, a in cells]} | columns, models=list(columns)
     )
 
 
@@ -439,10 +439,10 @@ ROWS: list[Row] = [
     Row("a problem without a name", run(""), says="the problem must not be empty"),
     Row("a folder without a name", run("fork", "--out", ""), says="--out names the folder to write"),
     Row("two problems", run("fork", "--problem", "grid"), says="one atlas has one problem, not 'fork' and 'grid'"),
-    Row("columns of what is no table", run("fork", "--rewards", "a"), says="--rewards names columns of a table"),
+    Row("columns of what is no table", run("fork", "--models", "a"), says="--models names columns of a table"),
     Row(
         "a column that is not there",
-        run("t.csv", "--rewards", "rm,x", before=lambda f: (f / "t.csv").write_text(HEAD + "q,a,1\n")),
+        run("t.csv", "--models", "rm,x", before=lambda f: (f / "t.csv").write_text(HEAD + "q,a,1\n")),
         says="the table has no column 'x'",
     ),
     Row(

@@ -129,7 +129,7 @@ def check_factorable(mdp: MDP) -> None:
     """A tree or a bandit needs no factorisation; a problem too large for one is refused."""
     if not isinstance(mdp.transitions, Dense | Successors):
         kind = "a bandit" if mdp.transitions is None else "a tree"
-        raise ValueError(f"{kind} is solved by one pass and needs no factorisation: leave out base= and method=")
+        raise ValueError(f"{kind} is solved by one pass and needs no factorisation: leave out around= and method=")
     entries = mdp.reward.size * mdp.num_states
     if entries > LARGEST:
         raise ValueError(

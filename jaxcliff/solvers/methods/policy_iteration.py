@@ -8,7 +8,7 @@ as long as each try lowers the certified bound by a tenth. Both kinds of step ca
 left alone. A few sweeps of value iteration then shrink what is left.
 
 A linear solve costs as much as hundreds of sweeps. So every lane begins with roughly as many sweeps as its solves would
-cost (`methods.py`), and those that this was enough for are spared the solves.
+cost (`plans.py`), and those that this was enough for are spared the solves.
 """
 
 from collections.abc import Callable

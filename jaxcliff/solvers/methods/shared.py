@@ -2,7 +2,7 @@
 
 A hard lane runs policy iteration in which every policy is evaluated through the factorisation (`factorize.py`): a few
 matrix products for the whole batch, however slowly the chain mixes. A soft lane takes chord steps with the inverse.
-A lane that moves too far from the base is left to the other methods (`methods.py`): they start from what was found, and
+A lane that moves too far from the base is left to the other methods (`plans.py`): they start from what was found, and
 certify all lanes alike.
 """
 
