@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.cbook import is_math_text
+from matplotlib.colors import same_color
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 
@@ -174,7 +175,7 @@ def test_colours_and_words_of_ones_own():
     assert panel.containers[2][0].get_facecolor() == (0, 0, 1, 1)
     curve = jc.studies.temperature_curve(three, key=KEY, strength=[0.1, 1.0], count=8)
     lines = jc.figures.temperature_curve(curve, colors=["C1"] * 8, labels=list("abcdefgh"))
-    assert lines.axes[0].get_lines()[0].get_color() == "C1"
+    assert same_color(lines.axes[0].get_lines()[0].get_color(), "C1")
     with pytest.raises(ValueError, match=r"labels are one per entry of the legends, 8 \(linear bound.*\), not 1"):
         jc.figures.temperature_curve(curve, labels=["a"])
     with pytest.raises(ValueError, match="colors are one per region, 3, not 2"):

@@ -187,9 +187,8 @@ def dressed(panels: Sequence[Axes], colors: Any, labels: Any) -> None:
             text.set_text(str(said))
     if colors is not None:
         for panel in panels:
-            own = [
-                (_colour_of(artist), new) for new, (p, artist, *_) in zip(colors, entries, strict=True) if p is panel
-            ]
+            both = zip(colors, entries, strict=True)
+            own = [(_colour_of(artist), new) for new, (where, artist, *_) in both if where is panel]
             drawn = [each for artist in panel.get_children() for each in _parts(artist)]
             for each, before in [(each, _colour_of(each)) for each in drawn]:
                 for old, new in own:

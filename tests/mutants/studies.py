@@ -277,10 +277,10 @@ WORDS = (
         FOLDER,
     ),
     Mutant(
-        "jaxcliff.report.folder.fingerprint",
+        "jaxcliff.model.provenance.fingerprint",
         "problems of the same shape are the same",
-        'f"{array.dtype}{array.shape}".encode() + array.tobytes()',
-        'f"{array.dtype}{array.shape}".encode()',
+        "found.update(np.ascontiguousarray(array).data)",
+        "array.shape",
         "folder.py::test_a_fingerprint_belongs_to_every_number_and_name",
     ),
     Mutant(
