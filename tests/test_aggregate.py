@@ -202,7 +202,7 @@ def test_soft_minimum_and_lexicographic_order(rng):
         ),
         (lambda r: jc.aggregate.constant([0.5, 0.6]), "sum to between 1.1 and 1.1"),
         (lambda r: jc.aggregate.constant([1.5, -0.5]), "the smallest is -0.5"),
-        (lambda r: jc.aggregate.per_state([0.5, 0.5]), r"must have shape \[..., N, S\]"),
+        (lambda r: jc.aggregate.per_state(0.5), r"must have shape \[..., N, S\]"),
         (lambda r: jc.aggregate.softmax_gate([1.0, 2.0]), r"scores of components have shape \[..., N, S\]"),
         (lambda r: jc.aggregate.posterior([0.5, 0.5], np.ones((3, 5))), "visits of 2 classes"),
         (lambda r: jc.aggregate.posterior([0.5, 0.5], -np.ones((2, 5))), "must not be negative"),

@@ -112,7 +112,8 @@ def test_a_learner_is_asked_at_every_discount():
         return policy.at[:, 0].set(jnp.stack([~waits, waits], axis=-1).astype(rewards.dtype))
 
     ts, discounts = np.array([0.0, 1.5, 3.0]), np.array([0.4, 0.8])
-    ds = jc.studies.phase_scan(mdp, None, direction, ts, discount=discounts, tolerance=0.1, learner=learner)
+    options = {"tolerance": 0.1, "learner": learner, "key": jax.random.key(0)}
+    ds = jc.studies.phase_scan(mdp, None, direction, ts, discount=discounts, **options)
     assert ds.learned_tv.values.tolist() == [[0, 0, 1], [0, 1, 1]]
-    ds = jc.studies.phase_scan(mdp, None, direction, ts, strength=[0.1, 0.2], tolerance=0.1, learner=learner)
+    ds = jc.studies.phase_scan(mdp, None, direction, ts, strength=[0.1, 0.2], **options)
     assert ds.learned_tv.values.tolist() == [0, 0, 1]

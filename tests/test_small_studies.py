@@ -157,5 +157,5 @@ def test_a_learner_is_measured_against_what_it_learns_for_the_base():
     def greedy(mdp, rewards, key):
         return (rewards == rewards.max(axis=-1, keepdims=True)).astype(rewards.dtype)
 
-    found = learn(greedy, bandit(1.0, 0.0), [[1.0, 0.0]], [[[0.0, 1.0]], [[2.0, 0.0]]])
+    found = learn(greedy, bandit(1.0, 0.0), [[1.0, 0.0]], [[[0.0, 1.0]], [[2.0, 0.0]]], jax.random.key(0))
     assert found.tv.tolist() == [1, 0]

@@ -124,13 +124,13 @@ def policy_gradient(mdp, rewards, key):
 def test_a_learner_of_your_own_is_measured_beside(rng):
     mdp = jc.problems.contextual_bandit(jnp.asarray(rng.normal(size=(3, 2)), F64))
     x, y = axes(mdp, rng)
-    ds = jc.studies.phase_diagram(mdp, None, x, y, resolution=10, learner=policy_gradient)
+    ds = jc.studies.phase_diagram(mdp, None, x, y, resolution=10, learner=policy_gradient, key=jax.random.key(1))
     assert ds.learned_tv.shape == (32, 32)
     assert 0 <= ds.learned_tv.min() < 0.2
     assert ds.learned_tv.max() > 0.9
     assert ds.learned_regret.min() >= -1e-9
     jc.figures.phase_diagram(ds)
-    ray = jc.studies.ray(mdp, None, x, learner=policy_gradient)
+    ray = jc.studies.ray(mdp, None, x, learner=policy_gradient, key=jax.random.key(1))
     assert ray.learned_tv.values[0] == 0
     assert ray.learned_tv.values[-1] > 0.3
     jc.figures.ray(ray)
@@ -145,9 +145,9 @@ def test_a_learner_of_your_own_is_measured_beside(rng):
     assert (mixed.learned_tv.values[1] > 0.1).all()
     jc.figures.aggregation_stability(mixed)
     with pytest.raises(ValueError, match="must return policies of the same shape"):
-        jc.studies.ray(mdp, None, x, learner=lambda mdp, rewards, key: rewards[0])
+        jc.studies.ray(mdp, None, x, learner=lambda mdp, rewards, key: rewards[0], key=jax.random.key(1))
     with pytest.raises(ValueError, match="must return distributions over legal actions; for reward 0, state 0"):
-        jc.studies.ray(mdp, None, x, learner=lambda mdp, rewards, key: rewards)
+        jc.studies.ray(mdp, None, x, learner=lambda mdp, rewards, key: rewards, key=jax.random.key(1))
     curve = jc.studies.temperature_curve(
         mdp, key=jax.random.key(1), count=16, strength=[0.1, 1.0], learner=policy_gradient
     )

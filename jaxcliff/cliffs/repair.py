@@ -18,6 +18,7 @@ from jaxcliff.model.provenance import recorded
 from jaxcliff.solvers.solution import tie_tolerance_of
 
 TABLE = ("state", "action")
+LITTLE = 1e-3  # of a gap that is asked for
 ROUNDS = 5  # of asking for as much more as the last answer fell short by
 
 
@@ -132,8 +133,9 @@ def repair(
             raise ValueError(f"the reward that has what is asked for, {wanted:g}, is larger than float64 can hold")
         own = gaps[0, 0][walls]
         short = margins + error[0, 0] - own
-        # The sum R + Fθ is rounded too, anew for every answer: as much as that may cost every gap.
-        more = asked + np.maximum(2 * short, 0) + 2 * cones.steps * np.spacing(np.abs(mended).max())
+        # The sum R + Fθ is rounded too, anew for every answer: as much as that may cost a gap, where it is little.
+        rounding = 2 * cones.steps * np.spacing(np.abs(mended).max())
+        more = asked + np.maximum(2 * short, 0) + np.minimum(rounding, LITTLE * margins)
         nearer = programme.smallest_change(more)[0] if (short > 0).any() else None
         if nearer is None:
             break

@@ -14,6 +14,7 @@ from jaxcliff.core.numerics import placed
 from jaxcliff.core.records import is_concrete, is_record
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+NORMS = ("inf", "2", "1")
 SHOWN = 60  # characters of a value that a sentence repeats
 
 
@@ -147,6 +148,13 @@ def _on_host(value: Any) -> np.ndarray | None:
 def _plain(value: Any) -> bool:
     """Whether this is a number of Python's, or lists of them."""
     return all(map(_plain, value)) if isinstance(value, list | tuple) else isinstance(value, bool | int | float)
+
+
+def norm(value: Any) -> str:
+    """The name of a norm: "inf", "2" or "1"."""
+    if not isinstance(value, str) or value not in NORMS:
+        raise ValueError(f"norm must be one of {', '.join(map(repr, NORMS))}, not {shown(value)}")
+    return value
 
 
 def weights(given: Any, number: int, states: int, lanes: bool = False) -> Any:

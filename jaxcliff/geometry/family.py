@@ -38,9 +38,7 @@ Array = np.ndarray
 
 def check_norm(norm: Any) -> float:
     """The exponent of the dual norm."""
-    if not isinstance(norm, str) or norm not in DUAL:
-        raise ValueError(f"norm must be one of {', '.join(map(repr, DUAL))}, not {checks.shown(norm)}")
-    return DUAL[norm]
+    return DUAL[checks.norm(norm)]
 
 
 class Entries:

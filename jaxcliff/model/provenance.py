@@ -23,6 +23,7 @@ from jaxcliff.model.mdp import MDP
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 DIGITS = 12
+KEPT = 2**22  # numbers of an array that is copied
 SHORT = 64  # numbers of a list that is written down and not hashed
 # Arguments that hold rewards, and what their hash is called.
 REWARDS = {name: name for name in ("true_reward", "direction", "directions", "x", "y", "weights_of", "q_values")}
@@ -73,7 +74,7 @@ class Written:
 class Made(Written):
     """How a result came about: from which arguments, `mdp` and maybe `key` among them.
 
-    Arrays that somebody else could change are copied.
+    Arrays that somebody else could change are copied, unless they are very large.
     """
 
     def __init__(self, arguments: dict[str, Any]):
@@ -143,8 +144,8 @@ def fingerprint(tree: Any, words: str = "") -> str:
 
 
 def _kept(x: Any) -> Any:
-    """What nobody changes any more."""
-    if not isinstance(x, np.ndarray | list | tuple):
+    """What nobody changes any more; but for arrays too large to keep twice."""
+    if not isinstance(x, np.ndarray | list | tuple) or (isinstance(x, np.ndarray) and x.size > KEPT):
         return x
     try:
         found = np.array(x)

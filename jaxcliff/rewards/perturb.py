@@ -104,7 +104,7 @@ def ball(
         norm: "inf", "2" or "1", over the entries that count.
     """
     key, shape = checks.random_key(key), _shape(mdp, count)
-    step = steps.inside(NORMS[_checked(norm)], shape, key, mdp)
+    step = steps.inside(NORMS[checks.norm(norm)], shape, key, mdp)
     return _added(mdp, reward, step, norm, _size("size", size, mdp))
 
 
@@ -118,7 +118,7 @@ def sphere(
     (In the sup norm that is uniform on the faces of the cube; in the others the cone measure.)
     """
     key, shape = checks.random_key(key), _shape(mdp, count)
-    step = steps.directions(NORMS[_checked(norm)], shape, key, mdp)
+    step = steps.directions(NORMS[checks.norm(norm)], shape, key, mdp)
     return _added(mdp, reward, step, norm, _size("size", size, mdp))
 
 
@@ -287,7 +287,7 @@ def realised_norm(mdp: MDP, difference: RewardsLike, norm: Norm = "inf") -> Lane
         raise ValueError(f"a difference of rewards has shape [..., {s}, {a}], not {list(difference.shape)}")
     if not jnp.issubdtype(difference.dtype, jnp.floating):
         difference = difference.astype(mdp.dtype)
-    return norm_of(NORMS[_checked(norm)], mdp.decisions, difference)
+    return norm_of(NORMS[checks.norm(norm)], mdp.decisions, difference)
 
 
 def _shape(mdp: MDP, count: Any) -> tuple[int, ...]:
@@ -310,19 +310,13 @@ def _size(name: str, size: Any, mdp: MDP) -> jax.Array:
     return cast(found, mdp.dtype)
 
 
-def _checked(norm: Any) -> str:
-    if not isinstance(norm, str) or norm not in NORMS:
-        raise ValueError(f"norm must be one of {', '.join(map(repr, NORMS))}, not {checks.shown(norm)}")
-    return norm
-
-
 def _centre(mdp: MDP, reward: Any) -> Rewards:
     return mdp.reward if reward is None else single(mdp, reward, "the centre")
 
 
 def _added(mdp: MDP, reward: Any, step: Rewards, norm: str, size: Any = 1) -> Perturbed:
     """Steps on top of a reward, where an entry counts, and the norms they really have."""
-    p, base = NORMS[_checked(norm)], _centre(mdp, reward)
+    p, base = NORMS[checks.norm(norm)], _centre(mdp, reward)
     rewards = _sum(mdp.decisions, base, size, step)  # a program of its own: its bits are those whose norm is taken
     return Perturbed(rewards, norm_of(p, mdp.decisions, rewards, base), mdp.labels)
 
