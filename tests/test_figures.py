@@ -176,9 +176,9 @@ def test_colours_and_words_of_ones_own():
     curve = jc.studies.temperature_curve(three, key=KEY, strength=[0.1, 1.0], count=8)
     lines = jc.figures.temperature_curve(curve, colors=["C1"] * 8, labels=list("abcdefgh"))
     assert same_color(lines.axes[0].get_lines()[0].get_color(), "C1")
-    with pytest.raises(ValueError, match=r"labels are one per entry of the legends, 8 \(linear bound.*\), not 1"):
+    with pytest.raises(ValueError, match=r"one entry per entry of the legends \(linear bound.*\), 8, not 1"):
         jc.figures.temperature_curve(curve, labels=["a"])
-    with pytest.raises(ValueError, match="colors are one per region, 3, not 2"):
+    with pytest.raises(ValueError, match="colors must be a list with one entry per region, 3, not 2"):
         jc.figures.phase_diagram(ds, colors=["k", "w"])
 
 

@@ -47,6 +47,9 @@ class FlipProbability:
         between = f"between {self.lower:.4g} and {self.upper:.4g}{unsure}"
         if not self.count:
             return f"the optimal policy changes with a probability {between} (for an estimate, give a key)"
+        if self.upper - self.lower <= self.standard_error:
+            drawn = f"{self.estimate:.4g} in {self.count} draws"
+            return f"the optimal policy changes with a probability {between} ({drawn})"
         return (
             f"the optimal policy changes with probability {self.estimate:.4g} ± {self.standard_error:.1g} "
             f"({self.count} draws), certainly {between}"

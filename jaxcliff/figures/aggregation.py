@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from jaxcliff.core import checks
 from jaxcliff.core.types import AxesLike, Dataset, Names
@@ -61,6 +62,8 @@ def aggregation_stability(
         right.set_ylim(bottom=0)
         for panel in (left, middle):
             panel.set_ylim(-0.02, 1.02)
+        for panel in (left, middle):  # within a decade the numbers between would be written over each other
+            panel.xaxis.set_minor_formatter(NullFormatter())
         for panel in (left, middle, right):
             room = {"bbox_to_anchor": (0.5, -0.22), "borderaxespad": 0.5}
             outside(panel, below=True, handlelength=1.4, columnspacing=1, **room)

@@ -13,7 +13,7 @@ from matplotlib.patheffects import withStroke
 
 from jaxcliff.core import checks
 from jaxcliff.core.types import AxesLike, Dataset, Names
-from jaxcliff.figures.style import COLUMN, PAGE, counted, figure_of, outside, panels, style, whole, words
+from jaxcliff.figures.style import COLUMN, PAGE, counted, figure_of, one_each, outside, panels, style, whole, words
 
 # Okabe and Ito's eight, lightened so that borders and text stay legible on them; the base policy has the first.
 POLICIES = ("#8fc7ea", "#f4c25e", "#7ccdb4", "#eda27a", "#e3b3cf", "#f5ec9b", "#5c9fcb", "#bdbdbd")
@@ -50,8 +50,10 @@ def phase_diagram(
     many = ds.sizes["region"] > FEW
     if many and labels is not None:
         raise ValueError(f"labels are for the legend, and {ds.sizes['region']} policies have none: leave them out")
+    names = None if names is None else one_each(names, 2, "names", "direction")
     with style():
-        first, *others = panels(axes, PAGE if many else COLUMN, 3.1, 2 if many else 1)
+        why = f" (two where there are more than {FEW} policies; here are {ds.sizes['region']})"
+        first, *others = panels(axes, PAGE if many else COLUMN, 3.1, 2 if many else 1, why=why)
         polygons = np.split(ds.vertices.values, ds.offsets.values[1:-1])
         colours = _colours(ds, colors)
         _regions(first, ds, polygons, colours)
@@ -96,6 +98,7 @@ def weight_triangle(
         points = np.asarray(points)
         return points[..., :1] * corners[1] + points[..., 1:] * corners[2]
 
+    names = None if names is None else one_each(names, 3, "names", "reward")
     with style():
         (panel,) = panels(axes, COLUMN, 3.1)
         polygons = np.split(place(ds.vertices.values), ds.offsets.values[1:-1])
@@ -121,14 +124,8 @@ def weight_triangle(
 def _colours(ds: xr.Dataset, given: Any = None) -> list[Any]:
     """The colour of every region: the policy's own if there are few, else one that no neighbour has."""
     if given is not None:
-        return list(_one_each(ds, given, "colors"))
+        return one_each(given, ds.sizes["region"], "colors", "region")
     return [POLICIES[number] for number in _numbers(ds)]
-
-
-def _one_each(ds: xr.Dataset, given: Any, name: str) -> Any:
-    if len(given) != ds.sizes["region"]:
-        raise ValueError(f"{name} are one per region, {ds.sizes['region']}, not {len(given)}")
-    return given
 
 
 def _numbers(ds: xr.Dataset) -> Any:
@@ -183,7 +180,11 @@ def _legend(panel: Axes, ds: xr.Dataset, colours: list[Any], labels: Any) -> Non
     order = sorted(range(ds.sizes["region"]), key=lambda i: (i != base, i))
     box: Any = {"edgecolors": "black", "linewidths": 0.4}
     handles = [PolyCollection([], facecolors=[colours[i]], **box) for i in order]
-    said = _said(ds, base) if labels is None else [str(text) for text in _one_each(ds, labels, "labels")]
+    said = (
+        _said(ds, base)
+        if labels is None
+        else [str(text) for text in one_each(labels, ds.sizes["region"], "labels", "region")]
+    )
     outside(panel, handles, [said[i] for i in order])
 
 

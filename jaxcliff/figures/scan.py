@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from jaxcliff.core import checks
 from jaxcliff.core.types import AxesLike, Dataset, Names
 from jaxcliff.figures.phase import FEW, POLICIES
-from jaxcliff.figures.style import PAGE, SEQUENTIAL, counted, figure_of, panels, style, whole
+from jaxcliff.figures.style import PAGE, SEQUENTIAL, counted, figure_of, one_each, panels, style, whole
 
 AXIS = {"discount": "discount γ", "strength": "strength α (units of reward)"}
 BASE = {"discount": "the base policy", "strength": "the hard optimum at $t$ = 0"}
@@ -41,9 +41,8 @@ def phase_scan(ds: Dataset, *, axes: AxesLike | None = None, colors: Names | Non
         nodes = np.array([node for _, node in pieces])
         if len(np.unique(ds.region)) <= FEW:
             sets = len(np.unique(ds.region))
-            if colors is not None and len(colors) != sets:
-                raise ValueError(f"colors are one per set of best actions, {sets}, not {len(colors)}")
-            colours = [(POLICIES if colors is None else colors)[r] for r in ds.region.values.ravel()[nodes]]
+            own = POLICIES if colors is None else one_each(colors, sets, "colors", "set of best actions")
+            colours = [own[r] for r in ds.region.values.ravel()[nodes]]
             left.add_collection(PolyCollection(polygons, facecolors=colours, edgecolors="face", lw=0.5))
         else:
             if colors is not None:

@@ -20,6 +20,7 @@ from matplotlib.patches import Patch
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import MaxNLocator
 
+from jaxcliff.core import checks
 from jaxcliff.core.labels import brief
 
 PAGE = 7.2  # inches, both columns of a two-column page
@@ -129,12 +130,23 @@ def mark(line: int) -> str:
     return MARKS[line % len(MARKS)]
 
 
-def panels(axes: Any, width: float, height: float, columns: int = 1, rows: int = 1, **layout: Any) -> list[Axes]:
+def one_each(given: Any, count: int, name: str, what: str) -> list[Any]:
+    """A user's list with one entry per thing."""
+    if isinstance(given, str | dict) or not hasattr(given, "__len__") or len(given) != count:
+        size = len(given) if hasattr(given, "__len__") and not isinstance(given, str | dict) else checks.shown(given)
+        raise ValueError(f"{name} must be a list with one entry per {what}, {count}, not {size}")
+    return list(given)
+
+
+def panels(
+    axes: Any, width: float, height: float, columns: int = 1, rows: int = 1, why: str = "", **layout: Any
+) -> list[Axes]:
     """The axes to draw on: those given, or those of a new figure, which belongs to no window and no global state."""
     if axes is not None:
         given = list(np.ravel(axes))
         if len(given) != rows * columns or not all(isinstance(one, Axes) for one in given):
-            raise ValueError(f"this figure draws on {rows * columns} axes of matplotlib, not on {len(given)}")
+            found = "" if len(given) == rows * columns else f", not on {len(given)}"
+            raise ValueError(f"this figure draws on {rows * columns} axes of matplotlib{why}{found}")
         return given
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr, call-arg]
@@ -178,10 +190,10 @@ def dressed(panels: Sequence[Axes], colors: Any, labels: Any) -> None:
         artists, _ = panel.get_legend_handles_labels()
         if legend is not None and len(artists) == len(legend.get_texts()):
             entries += [(panel, *each) for each in zip(artists, legend.legend_handles, legend.get_texts(), strict=True)]
+    shown = ", ".join(text.get_text() for *_, text in entries)
     for name, given in (("colors", colors), ("labels", labels)):
-        if given is not None and len(given) != len(entries):
-            shown = ", ".join(text.get_text() for *_, text in entries)
-            raise ValueError(f"{name} are one per entry of the legends, {len(entries)} ({shown}), not {len(given)}")
+        if given is not None:
+            one_each(given, len(entries), name, f"entry of the legends ({shown})")
     if labels is not None:
         for said, (*_, text) in zip(labels, entries, strict=True):
             text.set_text(str(said))

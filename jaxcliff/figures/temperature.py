@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from jaxcliff.core import checks
 from jaxcliff.core.types import AxesLike, Dataset, Names
-from jaxcliff.figures.style import INK, PAGE, dressed, figure_of, panels, style
+from jaxcliff.figures.style import INK, PAGE, dressed, figure_of, outside, panels, style
 
 SYMBOL = {"entropy": "strength α", "kl": "strength β", "sparsemax": "strength α"}
 
@@ -34,7 +34,7 @@ def temperature_curve(
     """
     checks.study(ds, "temperature curve", "jc.studies.temperature_curve")
     with style():
-        left, middle, right = panels(axes, PAGE, 2.7, 3)
+        left, middle, right = panels(axes, PAGE, 3.4, 3)
         strength = ds.strength.values
         symbol = SYMBOL[ds.attrs["kind"]]
         _buys(left, ds, strength)
@@ -63,7 +63,7 @@ def _buys(panel: Axes, ds: xr.Dataset, strength: Any) -> None:
     panel.set_yscale("log")
     panel.set_ylim(bottom=max(panel.get_ylim()[0], panel.get_ylim()[1] * 1e-8))  # at 0 a policy is as good as hard
     panel.set(ylabel="TV per unit of reward", title="what regularisation buys")
-    panel.legend(loc="best")
+    outside(panel, below=True, bbox_to_anchor=(0.5, -0.22), ncols=1)
 
 
 def _costs(panel: Axes, ds: xr.Dataset, strength: Any) -> None:
@@ -72,7 +72,7 @@ def _costs(panel: Axes, ds: xr.Dataset, strength: Any) -> None:
     panel.plot(strength, ds.mass, "s-", color=INK["blue"], label="mass on suboptimal actions", markersize=2.5)
     panel.set_ylim(0, 1.35 * panel.get_ylim()[1])
     panel.set(ylabel="share", title="what it costs")
-    panel.legend(loc="upper left")
+    outside(panel, below=True, bbox_to_anchor=(0.5, -0.22), ncols=1)
 
 
 def _width(panel: Axes, ds: xr.Dataset, strength: Any) -> None:
@@ -92,4 +92,4 @@ def _width(panel: Axes, ds: xr.Dataset, strength: Any) -> None:
     panel.plot(strength, width, "o-", color=INK["green"], label="odds 1:3 to 3:1")
     panel.axhline(2 * ds.attrs["span"], color=INK["grey"], ls=":", label="twice the span")
     panel.set_yscale("log")
-    panel.legend(loc="lower right")
+    outside(panel, below=True, bbox_to_anchor=(0.5, -0.22), ncols=1)

@@ -5,6 +5,8 @@ datasets with one `problem_hash` are of one problem, with one `reward_hash` of o
 it waits until a dataset is asked for.
 """
 
+import copy
+import dataclasses
 import datetime
 import functools
 import hashlib
@@ -38,17 +40,17 @@ def recorded(function: Function) -> Function:
     @functools.wraps(function)
     def remembered(*args: Any, **kwargs: Any) -> Any:
         try:
-            bound = signature.bind(*args, **kwargs)
+            arguments = signature.bind(*args, **kwargs)
         except TypeError:  # which the function itself says better
+            arguments = None
+        mdp = None if arguments is None else arguments.arguments.get("mdp")
+        if arguments is None or not isinstance(mdp, MDP) or not is_concrete(mdp, *arguments.arguments.values()):
             return function(*args, **kwargs)
-        bound.apply_defaults()
-        mdp = bound.arguments.get("mdp")
-        if not isinstance(mdp, MDP) or not is_concrete(mdp, *bound.arguments.values()):
-            return function(*args, **kwargs)
-        made = Made(bound.arguments)
+        arguments.apply_defaults()
+        made = Made(arguments.arguments)
         answer = function(*args, **kwargs)
         if isinstance(answer, list):
-            return [each.replace(made=made) for each in answer]
+            return [each.replace(made=made.alone("direction", i)) for i, each in enumerate(answer)]
         if is_record(type(answer)):
             return answer.replace(made=made)
         answer.attrs |= made.attributes()
@@ -81,6 +83,18 @@ class Made(Written):
         self._arguments = {name: _kept(x) for name, x in arguments.items()}
         self._time = datetime.datetime.now(datetime.UTC)
 
+    def also(self, **more: Any) -> "Made":
+        """The same with further arguments."""
+        other = copy.copy(self)
+        other._arguments = self._arguments | {name: _kept(x) for name, x in more.items()}
+        return other
+
+    def alone(self, name: str, index: int) -> "Made":
+        """That of one of several things that were asked for together, such as one of the directions."""
+        other = self.also(**{name: self._arguments[f"{name}s"][index]})
+        del other._arguments[f"{name}s"]
+        return other
+
     def attributes(self) -> dict[str, Any]:
         given = self._arguments
         mdp = given["mdp"]
@@ -95,6 +109,9 @@ class Made(Written):
             "discount": float(mdp.discount),
             "dtype": str(mdp.dtype),
         }
+        for earlier in (getattr(x, "made", None) for x in given.values()):
+            if isinstance(earlier, Made):  # a solution, of rewards of its own
+                found |= {name: x for name, x in earlier.attributes().items() if name.endswith("_hash")}
         for name, called in REWARDS.items():
             x = given.get(name)
             if x is None and called == "reward" and name in given:
@@ -182,6 +199,6 @@ def _plain(x: Any) -> Any:
     if type(x).__module__.startswith("jaxcliff."):
         if isinstance(made := getattr(x, "made", None), Made):
             return {"kind": type(x).__name__} | json.loads(made.attributes()["settings"])
-        fields = getattr(type(x), "__dataclass_fields__", None) or vars(x)
-        return {"kind": type(x).__name__} | {name: _plain(getattr(x, name)) for name in fields if name != "labels"}
+        own = {f.name: getattr(x, f.name) for f in dataclasses.fields(x)} if dataclasses.is_dataclass(x) else vars(x)
+        return {"kind": type(x).__name__} | {name: _plain(value) for name, value in own.items() if name != "labels"}
     return getattr(x, "__name__", type(x).__name__)

@@ -111,7 +111,8 @@ def optimal_actions(
     if solution.origin is None or not is_concrete(acts):
         return acts
     found = settled(acts, *solution.origin)
-    return found.replace(labels=solution.origin[0].labels, made=solution.made)  # type: ignore[attr-defined]
+    made = None if solution.made is None else solution.made.also(tie_tolerance=tie_tolerance, absolute=absolute)
+    return found.replace(labels=solution.origin[0].labels, made=made)  # type: ignore[attr-defined]
 
 
 def most_probable(soft: Solution, tie_tolerance: Any = None) -> ActionSets:

@@ -202,7 +202,10 @@ def _aggregation(subject: Subject, key: Any, count: int, quick: bool, tie: Any) 
         if np.isfinite(ds.attrs["joint_radius"])
         else "No error of the reward models changes any answer: there is nothing to choose. "
     )
-    if np.isfinite(moves).any():
+    if (moves == 0).any():
+        at_once = ", ".join(brief(name) for name in ds.component.values[moves == 0])
+        text += f"Equal weights stand on a cliff: any step towards {at_once} alone takes one side of it."
+    elif np.isfinite(moves).any():
         first = brief(ds.component.values[moves.argmin()])
         text += (
             f"From equal weights towards {first} alone, the first answer flips after "

@@ -35,12 +35,13 @@ def words(mdp: MDP, near: NearestCliff, key: Any = None) -> str:
         for m in ranking:
             switch = f"{labels.action(m.leaves, m.state)} to {labels.action(m.enters, m.state)}"
             lines.append(f"  {m.margin:.4g}  {labels.state(m.state)}: from {switch}")
+    first = " (of actions that tie, the first is taken)" if ties or unsure else ""
     for share in (0.001, 0.01):
         noise = flip_probability(mdp, sigma=share * span, tie_tolerance=tie, key=key, count=DRAWS)
         found = f"{noise.estimate:.3g} (± {noise.standard_error:.1g})" if noise.count else f"{noise.lower:.3g} or more"
         lines.append(
-            f"Noise of {share:.1%} of the reward's span on every entry changes the optimal policy with probability "
-            f"{found}."
+            f"Noise of {share:.1%} of the reward's span on every entry changes the optimal policy{first} "
+            f"with probability {found}."
         )
     clear = np.isfinite(near.radius) and not near.tied and not near.undecided
     wanted = 2 * float(near.radius) if clear else 0.01 * span

@@ -60,7 +60,11 @@ class SoftJacobian:
 
     def summary(self) -> str:
         """One sentence."""
-        return f"total variation per unit of reward, {self.lipschitz().summary()}"
+        steep = self.lipschitz()
+        lower, upper = np.asarray(steep.lower), np.asarray(steep.upper)
+        between = "exactly" if (lower == upper).all() else f"at least {lower.max():.4g}, at most"
+        where = self.mdp.labels.state(int(upper.argmax()))
+        return f"total variation per unit of reward: {between} {upper.max():.4g}, largest at {where}"
 
     def to_dataset(self) -> Dataset:
         """The policy, its softness, and how far it can move per unit of reward, as a labelled xarray dataset."""

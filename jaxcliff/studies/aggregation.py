@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from jaxcliff import metrics, policies
 from jaxcliff.cliffs.radius import nearest_cliff
-from jaxcliff.cliffs.ray import cliffs_along_each
+from jaxcliff.cliffs.ray import Path, cliffs_along_each
 from jaxcliff.core import checks
 from jaxcliff.core.labels import Labels
 from jaxcliff.core.numerics import cast, placed
@@ -23,7 +23,7 @@ from jaxcliff.model.provenance import recorded
 from jaxcliff.rewards import aggregate, perturb
 from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.solvers.solve import solve
-from jaxcliff.studies.learner import Learner, learn
+from jaxcliff.studies.learner import Learner, learn, ready
 
 STEPS = 33  # of the way from the mixture to each reward alone
 
@@ -63,15 +63,16 @@ def aggregation_stability(
     Returns:
         A dataset with, per `component`: `weight` (mean over states); `radius`, the least change of this reward alone
         that flips the policy (1/w farther than the `joint_radius` of all together, an attribute); `breakpoint`, how far
-        the mixture can go towards this reward alone before the policy jumps, exact (1 is all the way, NaN never), and
-        `breakpoints`, how many jumps lie on the way; and over `share` of the way `regret`, what the policy of the
-        mixture loses when it is deployed under the mixture so moved. Per `sort` of perturbation (each component alone,
-        all by the same amount) and `size`: `flips`, the share that certainly changes the policy, `undecided`, the share
-        of which the arithmetic cannot tell, and `tv`, the mean over the states that are visited (and `learned_tv`, the
-        mean of a learner's largest). Per `aggregator` and `size`, with one component drawn at random: the share of
-        flips `aggregator_flips`; and its largest local Lipschitz constant `lipschitz`.
+        the mixture can go towards this reward alone before the policy jumps, exact (0 where it stands on a cliff, 1 is
+        all the way, NaN never), and `breakpoints`, how many jumps lie on the way; and over `share` of the way `regret`,
+        what the policy of the mixture loses when it is deployed under the mixture so moved. Per `sort` of perturbation
+        (each component alone, all by the same amount) and `size`: `flips`, the share that certainly changes the policy,
+        `undecided`, the share of which the arithmetic cannot tell, and `tv`, the mean over the states that are visited
+        (and `learned_tv`, the mean of a learner's largest). Per `aggregator` and `size`, with one component drawn at
+        random: the share of flips `aggregator_flips`; and its largest local Lipschitz constant `lipschitz`.
     """
     check_one(mdp)
+    ready(learner, key)
     key, count = checks.random_key(key), checks.whole(count, "count", 1)
     rewards = cast(checks.array(rewards, "several rewards"), mdp.dtype)
     if rewards.ndim != 3 or rewards.shape[1:] != mdp.reward.shape or len(rewards) < 2:
@@ -139,7 +140,7 @@ def aggregation_stability(
         {
             "weight": ("component", whole.mean(axis=1)),
             "radius": ("component", radius, {"units": "reward", "long_name": "distance to a cliff, this reward alone"}),
-            "breakpoint": ("component", [p.first if len(p.breakpoints) else np.nan for p in towards]),
+            "breakpoint": ("component", [_first(path) for path in towards]),
             "breakpoints": ("component", [len(p.breakpoints) for p in towards]),
             "regret": (("component", "share"), _deployed(mdp, acts, rewards, mixed, share), {"units": "reward"}),
             "flips": (("size", "sort"), np.stack(flips), {"long_name": "share that flips the policy"}),
@@ -171,6 +172,13 @@ def aggregation_stability(
         moving = nearest(family=family.weights(np.asarray(rewards)))
         ds.attrs |= {"weight_radius": float(moving.radius), "weight_cliff": moving.summary()}
     return ds
+
+
+def _first(path: Path) -> float:
+    """Where the policy first jumps on the way: at once where actions tie at the start; NaN never."""
+    if path.tied_start:
+        return 0.0
+    return path.first if len(path.breakpoints) else np.nan
 
 
 @jax.jit

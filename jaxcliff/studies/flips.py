@@ -17,7 +17,7 @@ from jaxcliff.rewards import perturb
 from jaxcliff.rewards.inverse import single
 from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.solvers.solve import solve
-from jaxcliff.studies.learner import Learner, learn
+from jaxcliff.studies.learner import Learner, learn, ready
 
 
 @checks.host_study
@@ -60,6 +60,7 @@ def flip_frequency(
         variation over states, on average) and `learned_regret` what it gives away on average.
     """
     check_one(mdp)
+    ready(learner, key)
     key, count = checks.random_key(key), checks.whole(count, "count", 1)
     needed = 4.0 * count * mdp.reward.size * mdp.dtype.itemsize  # rewards, action values, gaps and their bounds
     devices.require(needed, f"{count:,} rewards per size", "take a smaller count")

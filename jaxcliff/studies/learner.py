@@ -26,12 +26,19 @@ class Learned(NamedTuple):
     base_regret: float
 
 
+def ready(learner: Learner | None, key: Any) -> Any:
+    """The key, checked; and that there is one for a learner, which can be called."""
+    if learner is not None and not callable(learner):
+        raise ValueError(f"learner must be a function (mdp, rewards, key) → policies, not {checks.shown(learner)}")
+    if learner is not None and key is None:
+        raise ValueError("a learner is given a random key: key=…, such as jax.random.key(0)")
+    return None if key is None else checks.random_key(key)
+
+
 def learn(learner: Learner, mdp: MDP, base: Any, rewards: Any, key: Any) -> Learned:
     """Asks the learner once for the base and all rewards."""
     rewards = placed(np.concatenate([np.asarray(base)[None], np.asarray(rewards)]).astype(mdp.dtype))
-    if key is None:
-        raise ValueError("a learner is given a random key: key=…, such as jax.random.key(0)")
-    found = checks.array(learner(mdp, rewards, checks.random_key(key)), "what the learner returns")
+    found = checks.array(learner(mdp, rewards, ready(learner, key)), "what the learner returns")
     if found.shape != rewards.shape:
         raise ValueError(
             f"a learner takes rewards of shape {list(rewards.shape)} and must return policies of the same shape, not "

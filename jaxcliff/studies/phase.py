@@ -20,7 +20,7 @@ from jaxcliff.geometry.cones import Array, Cones
 from jaxcliff.model.mdp import MDP
 from jaxcliff.model.provenance import recorded
 from jaxcliff.solvers.solution import tie_tolerance_of
-from jaxcliff.studies.learner import Learner, learn
+from jaxcliff.studies.learner import Learner, learn, ready
 
 LEARNED_PIXELS = 32
 
@@ -72,7 +72,7 @@ def phase_diagram(
         `base_x`, `base_y`, `base_radius` (sup norm), and `plane_radius`, the distance from the base to the nearest
         cliff within the plane, in its coordinates.
     """
-    key = None if key is None else checks.random_key(key)
+    key = ready(learner, key)
     cones = Cones.of(mdp)
     if (weights_of is None) == (x is None or y is None):
         raise ValueError("say either x=… and y=…, two rewards, or weights_of=…, three")

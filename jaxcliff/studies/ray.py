@@ -15,7 +15,7 @@ from jaxcliff.geometry.cones import Cones
 from jaxcliff.model.mdp import MDP
 from jaxcliff.model.provenance import recorded
 from jaxcliff.solvers.solution import tie_tolerance_of
-from jaxcliff.studies.learner import Learner, learn
+from jaxcliff.studies.learner import Learner, learn, ready
 
 LEARNED = 65  # rewards on the ray at which a learner is asked
 
@@ -42,7 +42,7 @@ def ray(
     `cliffs_along`. A `learner`, (mdp, rewards [B, S, A], key) → policies [B, S, A], is asked at `learned_t`, and
     `learned_tv` is how far it moves from what it learns at the start (the largest total variation over states).
     """
-    key = None if key is None else checks.random_key(key)
+    key = ready(learner, key)
     start, stop = checks.number(start, "start"), checks.number(stop, "stop")
     if not np.isfinite(stop):
         raise ValueError("a picture of a ray needs a finite stop")

@@ -28,7 +28,7 @@ from jaxcliff.policies import optimal_actions
 from jaxcliff.policies.sets import most_probable
 from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.solvers.solve import solve
-from jaxcliff.studies.learner import Learner, learn
+from jaxcliff.studies.learner import Learner, learn, ready
 
 Decide = Callable[[Array, Array], tuple[Array, Array, Array]]  # t, value -> optimal, suboptimal, policy
 
@@ -78,7 +78,7 @@ def phase_scan(
         point stands for. Attributes: `step_t`, and `farthest`, how far a border point along t is from the nearest exact
         cliff.
     """
-    key = None if key is None else checks.random_key(key)
+    key = ready(learner, key)
     over, values, cones = _checked(mdp, discount, strength)
     positions = _increasing(positions, "positions")
     tolerance = checks.number(tolerance, "tolerance")

@@ -22,7 +22,7 @@ from jaxcliff.solvers.evaluate import evaluate
 from jaxcliff.solvers.jacobian import soft_jacobian
 from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.solvers.solve import solve
-from jaxcliff.studies.learner import Learner, learn
+from jaxcliff.studies.learner import Learner, learn, ready
 
 KINDS = ("entropy", "kl", "sparsemax")
 RUNGS = 25
@@ -74,6 +74,7 @@ def temperature_curve(
     check_one(mdp)
     if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}, not {checks.shown(kind)}")
+    ready(learner, key)
     key, count = checks.random_key(key), checks.whole(count, "count", 1)
     reward = mdp.reward if reward is None else cast(checks.array(reward, "the reward"), mdp.dtype)
     hard = solve(mdp, reward)
@@ -102,13 +103,14 @@ def temperature_curve(
     rewards, norms = jax.tree.map(
         lambda *both: placed(np.concatenate(both)), (ball.rewards, ball.norms), (across.rewards, across.norms)
     )
-    rung = jax.jit(functools.partial(_rung, kind))
     limit = policies.kl_limit(acts, mdp, base) if kind == "kl" else policies.entropy_limit(acts, mdp)
     uniform = policies.closest_to(acts, base) if kind == "kl" else policies.uniform(acts)
     values = hard.values
     rows = []
     for strength in tqdm(ladder[::-1], "strengths", disable=not progress):
-        row, values = rung(mdp, reward, cast(strength, mdp.dtype), base, values, rewards, norms, acts, uniform, limit)
+        row, values = _rung(
+            kind, mdp, reward, cast(strength, mdp.dtype), base, values, rewards, norms, acts, uniform, limit
+        )
         rows.append(jax.device_get(row))
     columns = {name: np.stack([row[name] for row in rows[::-1]]) for name in rows[0]}
     steps, actions = float(mdp.steps), mdp.num_actions
@@ -153,6 +155,7 @@ def _regularizer(kind: str, strength: Any, base: Any) -> Any:
     return Entropy(strength) if kind == "entropy" else Sparsemax(strength)
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def _rung(
     kind: str,
     mdp: MDP,
@@ -201,23 +204,36 @@ def _widths(
     state, pair = int(near.state), np.array([int(near.leaves), int(near.enters)])
     direction = cast(near.direction, mdp.dtype)
     strengths = placed(np.tile(ladder, 2)[:, None].astype(mdp.dtype))
-    regularizer = _regularizer(kind, strengths, base)
     wanted = np.repeat([0.25, 0.75], len(ladder))
 
-    @jax.jit
-    def share(t: jax.Array) -> jax.Array:
-        soft = solve(mdp, reward + t[:, None, None] * direction, regularizer=regularizer)
-        both = soft.policy[:, state, pair]
-        return both[:, 1] / jnp.sum(both, axis=-1)
+    def share(t: np.ndarray) -> np.ndarray:
+        moves = cast(t, mdp.dtype)
+        return np.asarray(_share(kind, mdp, reward, direction, strengths, base, state, pair, moves))
 
     reach = near.radius + np.tile(ladder, 2) * (4 + 2 * float(mdp.steps) * np.log(mdp.num_actions))
     low, high = near.radius - reach, near.radius + reach
-    bracketed = (np.asarray(share(cast(low, mdp.dtype))) <= wanted) & (
-        np.asarray(share(cast(high, mdp.dtype))) >= wanted
-    )
+    bracketed = (share(low) <= wanted) & (share(high) >= wanted)
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        below = np.asarray(share(cast(middle, mdp.dtype))) < wanted
+        below = share(middle) < wanted
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     ends = np.where(bracketed, (low + high) / 2, np.nan).reshape(2, -1)
     return ends[1] - ends[0]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _share(
+    kind: str,
+    mdp: MDP,
+    reward: jax.Array,
+    direction: jax.Array,
+    strengths: jax.Array,
+    base: jax.Array,
+    state: Any,
+    pair: jax.Array,
+    t: jax.Array,
+) -> jax.Array:
+    """Of two actions in a state, the share of the second one under R + tD, at each strength."""
+    rewards = reward + t[:, None, None] * direction
+    both = solve(mdp, rewards, regularizer=_regularizer(kind, strengths, base)).policy[:, state, pair]
+    return both[:, 1] / jnp.sum(both, axis=-1)
