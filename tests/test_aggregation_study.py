@@ -114,3 +114,11 @@ def test_bad_calls_get_a_sentence(options, sentence, rng):
     call = {"rewards": np.ones((2, *mdp.reward.shape))} | options
     with pytest.raises(ValueError, match=sentence):
         jc.studies.aggregation_stability(mdp, **call, key=jax.random.key(0))
+
+
+def test_on_a_cliff_the_first_jump_is_at_once():
+    rewards = np.array([[[1.0, 0.0, 0.1]], [[0.0, 1.0, 0.1]]])
+    mdp = jc.problems.contextual_bandit(jnp.asarray(rewards.mean(0)))
+    ds = jc.studies.aggregation_stability(mdp, rewards, key=jax.random.key(0), count=4, sizes=[0.1])
+    assert ds.radius.values.tolist() == [0, 0]
+    assert ds.breakpoint.values.tolist() == [0, 0]
