@@ -8,7 +8,7 @@ from tqdm import tqdm
 from jaxcliff import policies
 from jaxcliff.cliffs.walls import optimal_policy
 from jaxcliff.core import checks, datasets, devices
-from jaxcliff.core.labels import Labels, labelled
+from jaxcliff.core.labels import Labels, labelled, many
 from jaxcliff.core.records import by_hand, record
 from jaxcliff.core.types import DataFrame, Dataset, Number, NumbersLike, PathLike, RewardLike, Rule, Whole
 from jaxcliff.geometry import jumps, polygons
@@ -132,7 +132,7 @@ class PolicyMap:
         ties += (
             f", {unsure.sum()} of them with actions of which it is undecided whether they tie" if unsure.any() else ""
         )
-        return f"{len(self)} regions{ties}, {len(self.edges)} edges{self.gaps_in_words()}"
+        return f"{many(len(self), 'region')}{ties}, {many(len(self.edges), 'edge')}{self.gaps_in_words()}"
 
     def gaps_in_words(self) -> str:
         """What a map that is not complete lacks; '' for one that is."""

@@ -12,6 +12,7 @@ from jaxcliff.cliffs.radius import nearest_cliff
 from jaxcliff.cliffs.ray import Path, cliffs_along
 from jaxcliff.core import checks, datasets, devices
 from jaxcliff.core.devices import float64
+from jaxcliff.core.labels import many
 from jaxcliff.core.records import by_hand, record
 from jaxcliff.core.types import DataFrame, Dataset, Key, Number, RewardLike, RewardsLike, Rule, Whole
 from jaxcliff.geometry import family, jumps
@@ -58,7 +59,7 @@ class WeightMap:
         """One sentence."""
         if isinstance(self.map, Path):
             known = "exact" if self.exact else "incomplete"
-            return f"two rewards, {known}: {len(self.map.breakpoints)} breakpoints in the second weight"
+            return f"two rewards, {known}: {many(len(self.map.breakpoints), 'breakpoint')} in the second weight"
         if isinstance(self.map, PolicyMap):
             return f"three rewards, {'exact' if self.exact else 'incomplete'}: {self.map.summary()}"
         policies = len(np.unique(self.actions, axis=0))

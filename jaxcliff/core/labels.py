@@ -26,6 +26,15 @@ def brief(name: Any, most: int = LONGEST) -> str:
     return f"{line[: most - 1 - end]}…{line[len(line) - end :]}"
 
 
+def many(number: int, one: str, several: str = "") -> str:
+    """So many of a thing.
+
+    >>> many(1, "cliff"), many(2, "policy", "policies")
+    ('1 cliff', '2 policies')
+    """
+    return f"{number:,} {one if number == 1 else several or one + 's'}"
+
+
 def _written(name: Any) -> Any:
     """A name that can be written to a file: half a surrogate pair, which JSON allows, is spelt out."""
     return name.encode("utf-8", "backslashreplace").decode() if isinstance(name, str) else name

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from jaxcliff import figures, studies
 from jaxcliff.cliffs.census import census
 from jaxcliff.cliffs.radius import NearestCliff, nearest_cliff
-from jaxcliff.core.labels import brief
+from jaxcliff.core.labels import brief, many
 from jaxcliff.geometry import family
 from jaxcliff.model.mdp import MDP
 from jaxcliff.model.transitions import Dense, Successors
@@ -132,9 +132,9 @@ def _phase(mdp: MDP, near: NearestCliff, quick: bool) -> Chapter:
         inside = "Whether the base is on a cliff is undecided."
     text = (
         "The optimal policy when the reward is changed along two directions at once, those towards its two most "
-        f"brittle states. Every patch is one policy, exactly: {ds.sizes['region']} policies and {ds.sizes['edge']} "
-        f"borders within {reach:.3g} of the base (cross). Thick borders are jumps where the policy goes. {inside} "
-        f"At the farthest, {int(ds.states_changed.max())} states have changed.{_lacking(ds)}"
+        f"brittle states. Every patch is one policy, exactly: {many(ds.sizes['region'], 'policy', 'policies')} and "
+        f"{many(ds.sizes['edge'], 'border')} within {reach:.3g} of the base (cross). Thick borders are jumps where the "
+        f"policy goes. {inside} At the farthest, {many(int(ds.states_changed.max()), 'state')} differ.{_lacking(ds)}"
     )
     return Chapter("phase", ds, figures.phase_diagram(ds), text)
 
@@ -161,7 +161,7 @@ def _ray(mdp: MDP, near: NearestCliff) -> Chapter:
     ds = studies.ray(mdp, None, x, stop=3 * brittle.scale(near), tie_tolerance=near.walls.tie_tolerance)
     kinks = int((ds.visited_tv > 1e-9).sum())
     text = (
-        f"The same along one direction, that towards the nearest cliff: {ds.sizes['breakpoint']} cliffs, "
+        f"The same along one direction, that towards the nearest cliff: {many(ds.sizes['breakpoint'], 'cliff')}, "
         f"{kinks} of them where the policy goes. The optimal return (above) has no jump anywhere; the policy (below) "
         f"does nothing but jump.{_unsure(ds)}"
     )
@@ -175,8 +175,8 @@ def _weights(subject: Subject, tie: Any) -> Chapter:
     if len(rewards) == 2:
         ds = studies.ray(mdp, rewards[0], rewards[1] - rewards[0], tie_tolerance=tie)
         text = (
-            f"From {called[0]} alone (t = 0) to {called[1]} alone (t = 1): {ds.sizes['breakpoint']} cliffs, all exact. "
-            f"On the way {int(ds.states_changed.max())} contexts change their answer.{_unsure(ds)}"
+            f"From {called[0]} alone (t = 0) to {called[1]} alone (t = 1): {many(ds.sizes['breakpoint'], 'cliff')}, "
+            f"all exact. On the way the answers of {many(int(ds.states_changed.max()), 'context')} change.{_unsure(ds)}"
         )
         return Chapter("weights", ds, figures.ray(ds), text)
     mdp, rewards = brittle.contexts(mdp, rewards[:3], tie)
@@ -185,8 +185,9 @@ def _weights(subject: Subject, tie: Any) -> Chapter:
     rest = f" ({', '.join(called[3:])} left out of the picture)" if len(names) > 3 else ""
     text = (
         f"Which answers win under which weights of {', '.join(called[:3])}{rest}, in the {mdp.num_states} contexts "
-        f"that are nearest to a change: {ds.sizes['region']:,} policies, exactly. The cross is equal weights; from "
-        f"there the nearest change is {float(near.radius):.3g} away (the most that any weight moves).{_lacking(ds)}"
+        f"that are nearest to a change: {many(ds.sizes['region'], 'policy', 'policies')}, exactly. The cross is equal "
+        f"weights; from there the nearest change is {float(near.radius):.3g} away (the most that any weight moves)."
+        f"{_lacking(ds)}"
     )
     return Chapter("weights", ds, figures.weight_triangle(ds, names=names[:3]), text)
 
