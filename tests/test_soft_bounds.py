@@ -112,6 +112,22 @@ def test_the_operator_counts_its_own_rounding(regularizer, rng):
     assert 0 < max(values) <= 1
 
 
+@pytest.mark.parametrize("order", [0.5, 0, -1.5, -2])
+def test_the_best_action_may_be_as_good_as_unknown_to_the_base(order):
+    """Its ratio to the base, to the power 1 − order, is beyond float32."""
+    mdp = jc.problems.bandit(jnp.asarray([0.15, 0.88, 0.04], jnp.float32))
+    base = jnp.asarray([[0.1, 3e-16, 0.9]], jnp.float32)
+    for strength in (1e-5, 1e-2, 1.0):
+        regularizer = jc.FDivergence(jnp.full((1, 1), strength, jnp.float32), base[None], order)
+        sol = jc.solve(mdp, mdp.reward[None], regularizer=regularizer)
+        assert sol.ok.all(), sol.summary()
+        based = np.asarray(base)
+        reference = soft_oracle.solve(
+            Problem(mdp, mdp.reward), regularizer, np.full(1, float(np.float32(strength))), based
+        )
+        assert_lane_within_bounds(sol, 0, reference)
+
+
 def test_a_sweep_counts_the_rounding_of_its_operator(rng):
     """At discount 0 a sweep is one log-sum-exp, here in float32 against float64."""
     rewards = (rng.normal(size=(4096, 1, 3)) * rng.choice([1e-3, 0.1, 1], size=(4096, 1, 1))).astype(np.float32)

@@ -29,8 +29,7 @@ class CressieRead:
     """The α-divergence of an order from −2 to 2: f'(u) = (uᵖ − 1)/p with p = order − 1; f''(1) = 1.
 
     Order 2 is χ² with f = (u − 1)²/2, order 0 forward KL (b‖π), order ½ four times the squared Hellinger distance;
-    order 1 is the KL of `jc.KL`. The level is w = 1 − pλ, and g(x − λ) = (w + px)^{1/p}: for p < 0 a sum of positive
-    numbers.
+    order 1 is the KL of `jc.KL`.
     """
 
     order: float
@@ -39,33 +38,6 @@ class CressieRead:
     def power(self) -> float:
         return self.order - 1
 
-    @property
-    def blur(self) -> float:
-        """The relative rounding of g, in units of the roundoff."""
-        return 8 + 8 / abs(self.power)
-
-    def start(self, x: Policies, base: Policies, inside: Any) -> Values:
-        """The level at which some action alone has mass 1."""
-        alone = jnp.where(inside, base, 1) ** -self.power - self.power * x
-        if self.power > 0:
-            return jnp.min(jnp.where(inside, alone, jnp.inf), axis=-1)
-        return jnp.max(jnp.where(inside, alone, -jnp.inf), axis=-1)
-
-    def multiplier(self, w: Values) -> Values:
-        """λ."""
-        return (1 - w) / self.power
-
-    def rate(self, w: Values) -> Any:
-        """dw/dλ."""
-        return -self.power
-
-    def ratio(self, x: Policies, w: Values) -> Policies:
-        """g(x − λ) = π/b."""
-        reach = w[..., None] + self.power * x
-        inside = reach > 0
-        u = jnp.where(inside, reach, 1) ** (1 / self.power)
-        return jnp.where(inside, u, 0 if self.power > 0 else jnp.inf)
-
     def conjugate(self, u: Policies) -> Policies:
         """f*(f'(u))."""
         return jnp.log(u) if self.order == 0 else (u**self.order - 1) / self.order
@@ -73,6 +45,73 @@ class CressieRead:
     def slope(self, mass: Policies, u: Policies) -> Policies:
         """b/f''(u) = b·g', given mass = b·u; an action left out does not move: 0."""
         return jnp.where(u > 0, mass * jnp.where(u > 0, u, 1) ** (1 - self.order), 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class AboveOne(CressieRead):
+    """Orders above 1, which leave actions out. The level is w = 1 − pλ, and g(x − λ) = (w + px)^{1/p}."""
+
+    @property
+    def blur(self) -> float:
+        """The relative rounding of g, in units of the roundoff."""
+        return 8 + 8 / self.power
+
+    def start(self, x: Policies, base: Policies, inside: Any) -> Values:
+        """The level at which some action alone has mass 1."""
+        alone = jnp.where(inside, base, 1) ** -self.power - self.power * x
+        return jnp.min(jnp.where(inside, alone, jnp.inf), axis=-1)
+
+    def multiplier(self, w: Values) -> Values:
+        """λ."""
+        return (1 - w) / self.power
+
+    def ratio(self, x: Policies, w: Values) -> Policies:
+        """g(x − λ) = π/b."""
+        reach = w[..., None] + self.power * x
+        return jnp.where(reach > 0, jnp.where(reach > 0, reach, 1) ** (1 / self.power), 0)
+
+    def further(self, w: Values, mass: Policies, u: Policies, excess: Values) -> Values:
+        """A step of Newton's."""
+        return w - self.power * excess / jnp.sum(self.slope(mass, u), axis=-1)
+
+
+@dataclasses.dataclass(frozen=True)
+class BelowOne(CressieRead):
+    """Orders below 1, which keep every action: g(x − λ) = (w + m|x|)^{−1/m} with m = −p and w = 1 + mλ.
+
+    w may be far below the smallest number: the level is its m-th root t, and 1/g the m-norm of t and (m|x|)^{1/m}.
+    """
+
+    @property
+    def blur(self) -> float:
+        """The relative rounding of g, in units of the roundoff."""
+        return 12 - 12 / self.power
+
+    def _far(self, x: Policies) -> Policies:
+        """(m|x|)^{1/m}."""
+        return jnp.abs(self.power * x) ** (-1 / self.power)
+
+    def start(self, x: Policies, base: Policies, inside: Any) -> Values:
+        """The level at which some action alone has mass 1."""
+        far = self._far(x)
+        alone = inside & (far < base)
+        share = jnp.where(alone, far, 0) / jnp.where(alone, base, 1)
+        return jnp.max(jnp.where(alone, base * (1 - share**-self.power) ** (-1 / self.power), 0), axis=-1)
+
+    def multiplier(self, t: Values) -> Values:
+        """λ."""
+        return (1 - t**-self.power) / self.power
+
+    def ratio(self, x: Policies, t: Values) -> Policies:
+        """g(x − λ) = π/b."""
+        level, far = t[..., None], self._far(x)
+        larger, smaller = jnp.maximum(level, far), jnp.minimum(level, far)
+        return (1 + (smaller / larger) ** -self.power) ** (1 / self.power) / larger
+
+    def further(self, t: Values, mass: Policies, u: Policies, excess: Values) -> Values:
+        """A step of Newton's in tᵐ."""
+        slope = jnp.sum(mass * (t[..., None] * u) ** -self.power, axis=-1)
+        return t * (1 - self.power * excess / slope) ** (-1 / self.power)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,10 +135,6 @@ class JensenShannon:
         """λ."""
         return -jnp.log(2 - w)
 
-    def rate(self, w: Values) -> Any:
-        """dw/dλ."""
-        return 2 - w
-
     def ratio(self, x: Policies, w: Values) -> Policies:
         """g(x − λ) = π/b."""
         level = w[..., None]
@@ -112,6 +147,10 @@ class JensenShannon:
     def slope(self, mass: Policies, u: Policies) -> Policies:
         """b/f''(u) = b·g', given mass = b·u."""
         return mass * (u + 1)
+
+    def further(self, w: Values, mass: Policies, u: Policies, excess: Values) -> Values:
+        """A step of Newton's."""
+        return w + (2 - w) * excess / jnp.sum(self.slope(mass, u), axis=-1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,12 +166,12 @@ class Exponential:
         return mass
 
 
-Divergence = CressieRead | JensenShannon
-CHI_SQUARE = CressieRead(2.0)
+Divergence = AboveOne | BelowOne | JensenShannon
+CHI_SQUARE = AboveOne(2.0)
 NAMED: dict[str, Divergence] = {
     "chi_square": CHI_SQUARE,
-    "forward_kl": CressieRead(0.0),
-    "hellinger": CressieRead(0.5),
+    "forward_kl": BelowOne(0.0),
+    "hellinger": BelowOne(0.5),
     "jensen_shannon": JensenShannon(),
 }
 
@@ -146,10 +185,9 @@ def divergence(choice: Any) -> Divergence:
         raise ValueError("the α-divergence of order 1 is KL(π‖b): use jc.KL(strength, base)")
     if not number or not -2 <= choice <= 2:
         raise ValueError(f"a divergence is one of {', '.join(NAMED)} or an order from -2 to 2, not {choice!r}")
-    return CressieRead(float(choice))
+    return AboveOne(float(choice)) if choice > 1 else BelowOne(float(choice))
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def level(divergence: Divergence, x: Policies, base: Policies) -> Values:
     """The level w at which Σ b g(x − λ) = 1, [*B, S]; actions without base mass take no part."""
     start = divergence.start(x, base, base > 0)
@@ -159,32 +197,33 @@ def level(divergence: Divergence, x: Policies, base: Policies) -> Values:
         ratio = divergence.ratio(x, w)
         mass = base * ratio
         excess = jnp.sum(mass, axis=-1) - 1
-        slope = jnp.sum(divergence.slope(mass, ratio), axis=-1)
-        further = w + divergence.rate(w) * excess / slope
+        further = divergence.further(w, mass, ratio, excess)
         climbs = (excess > u) & (further != w) & jnp.isfinite(further)
         return jnp.where(climbs, further, w), ~climbs
 
     return iterate(newton, start, jnp.zeros_like(start, bool), NEWTON_STEPS)[0]
 
 
-@level.defjvp
-def _level_tangent(divergence: Divergence, primals: Any, tangents: Any) -> tuple[Values, Values]:
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def ratios(divergence: Divergence, x: Policies, base: Policies) -> Policies:
+    """π/b for x ≤ 0 and a base of mass 1; also of actions without base mass, which take no part."""
+    return divergence.ratio(x, level(divergence, x, base))
+
+
+@ratios.defjvp
+def _ratios_tangent(divergence: Divergence, primals: Any, tangents: Any) -> tuple[Policies, Policies]:
     x, base = primals
     dx, dbase = tangents
-    w = level(divergence, x, base)
-    ratio = divergence.ratio(x, w)
-    weight = divergence.slope(base * ratio, ratio)
-    change = jnp.sum(weight * dx + ratio * dbase, axis=-1) / jnp.sum(weight, axis=-1)
-    return w, divergence.rate(w) * change
+    u = ratios(divergence, x, base)
+    weight = divergence.slope(base * u, u)
+    root = jnp.sum(weight * dx + u * dbase, axis=-1, keepdims=True) / jnp.sum(weight, axis=-1, keepdims=True)
+    return u, divergence.slope(u, u) * (dx - root)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def tilted(divergence: Divergence | Exponential, x: Policies, base: Policies) -> Policies:
     """The policy b·g(x − λ), for x ≤ 0 and a base of mass 1."""
-    if isinstance(divergence, Exponential):
-        mass = base * jnp.exp(x)
-    else:
-        mass = base * divergence.ratio(x, level(divergence, x, base))
+    mass = base * (jnp.exp(x) if isinstance(divergence, Exponential) else ratios(divergence, x, base))
     return mass / jnp.sum(mass, axis=-1, keepdims=True)
 
 
@@ -222,6 +261,7 @@ def _scaled_tangent(primals: Any, tangents: Any) -> tuple[Policies, Policies]:
     return x, jnp.where(moves, change, 0)
 
 
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def soft_maximum(divergence: Divergence, x: Policies, base: Policies) -> tuple[Values, Values]:
     """D and a bound on its error, [*B, S], for x ≤ 0 and a base of mass 1, both as computed."""
     w = level(divergence, x, base)
@@ -239,7 +279,19 @@ def soft_maximum(divergence: Divergence, x: Policies, base: Policies) -> tuple[V
     shift = 3 * u * jnp.abs(x)
     blur = divergence.blur * u * (1 + jnp.abs(multiplier))
     rounding = blur + jnp.sum(mass * shift + sums * (base * jnp.abs(conjugate) + base + mass), axis=-1)
-    drift = jnp.sum(divergence.slope(mass, ratio) * shift + sums * mass, axis=-1)
+    drift = jnp.sum(jnp.where(x < 0, divergence.slope(mass, ratio) * shift, 0) + sums * mass, axis=-1)
     residual = jnp.abs(jnp.sum(mass, axis=-1) - 1) + drift
     width = jnp.abs(divergence.multiplier(divergence.start(x, base, inside)))
     return value, rounding + residual * width
+
+
+@soft_maximum.defjvp
+def _soft_maximum_tangent(divergence: Any, primals: Any, tangents: Any) -> Any:
+    """D is least at the root λ, which therefore stands still; the error has no slope."""
+    x, base = primals
+    dx, dbase = tangents
+    value, error = soft_maximum(divergence, x, base)
+    u = ratios(divergence, x, base)
+    conjugate = jnp.where(base > 0, divergence.conjugate(jnp.where(base > 0, u, 1)), 0)
+    change = jnp.sum(base * u * dx + conjugate * dbase, axis=-1)
+    return (value, error), (change, jnp.zeros_like(error))

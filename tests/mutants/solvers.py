@@ -305,10 +305,10 @@ REGULARIZERS = (
         f"{EARNS_AND_PAYS}[ending_tree-jensen_shannon]",
     ),
     Mutant(
-        f"{DIVERGENCES}.CressieRead.ratio",
+        f"{DIVERGENCES}.BelowOne.ratio",
         "the policy of an α-divergence has the power of another order",
-        "** (1 / self.power)",
-        "** self.power",
+        "** (1 / self.power) / larger",
+        "** self.power / larger",
         f"{EARNS_AND_PAYS}[masked-hellinger]",
     ),
     Mutant(
