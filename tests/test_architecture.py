@@ -18,6 +18,7 @@ PACKAGE = pathlib.Path(jc.__file__).parent
 # A module imports only from rooms before its own (and from its own room).
 ORDER = (
     "core",
+    "sweep",
     "theory",
     "model",
     "rewards",

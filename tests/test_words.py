@@ -25,7 +25,8 @@ def glossary():
 
 
 OTHERWISE = dict(glossary())
-ROOMS = ("aggregate", "family", "figures", "metrics", "models", "perturb", "policies", "problems", "studies", "theory")
+ROOMS = ("aggregate", "family", "figures", "metrics", "models", "perturb", "policies", "problems", "studies")
+ROOMS += ("sweep", "theory")
 
 
 def functions():
@@ -61,7 +62,7 @@ def test_arguments_are_called_by_their_names(name):
         assert argument not in OTHERWISE or (name, argument) in FACTORED, f"{name}({argument}): {OTHERWISE[argument]}"
 
 
-# `base` is a policy that others are measured from, and no word for a factorisation; these take policies.
+# Exceptions. `base` is a policy that others are measured from, and no word for a factorisation; these take policies.
 FACTORED = {
     ("KL", "base"),
     ("FDivergence", "base"),
@@ -71,6 +72,7 @@ FACTORED = {
     ("theory.chi_square", "base"),
     ("theory.regularizer_law", "base"),
     ("problems.Scores", "base"),
+    ("sweep.run", "seed"),  # a number, which a store can hold
 }
 
 

@@ -36,6 +36,12 @@ sentence.
 | `TableLike` | a file, rows, columns by name, or a data frame |
 | `Dataset` | of xarray |
 | `DataFrame` | of pandas |
+| `PointLike` | a function of one point of a sweep: (key, **coordinates) → results by name |
+| `CoordinatesLike` | the axes of a sweep: names → values |
+| `ExecutorLike` | of `concurrent.futures`, or one that does the same |
+| `DevicesLike` | a list of JAX devices |
+| `ShardLike` | (i, n): a part, and how many there are |
+| `SettingsLike` | words → what JSON holds |
 """
 
 from typing import TYPE_CHECKING, Any, NewType, TypeAlias
@@ -75,7 +81,7 @@ else:
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
     import xarray as xr
@@ -106,6 +112,12 @@ if TYPE_CHECKING:
     TableLike: TypeAlias = Any
     Dataset: TypeAlias = xr.Dataset
     DataFrame: TypeAlias = pd.DataFrame
+    PointLike: TypeAlias = Callable[..., Any]
+    CoordinatesLike: TypeAlias = Mapping[str, Any] | Sequence[tuple[str, Any]]
+    ExecutorLike: TypeAlias = Any
+    DevicesLike: TypeAlias = Sequence[jax.Device]
+    ShardLike: TypeAlias = Sequence[int]
+    SettingsLike: TypeAlias = Mapping[str, Any]
 else:
     NumbersLike = NewType("NumbersLike", object)
     RewardLike = NewType("RewardLike", object)
@@ -133,3 +145,9 @@ else:
     TableLike = NewType("TableLike", object)
     Dataset = NewType("Dataset", object)
     DataFrame = NewType("DataFrame", object)
+    PointLike = NewType("PointLike", object)
+    CoordinatesLike = NewType("CoordinatesLike", object)
+    ExecutorLike = NewType("ExecutorLike", object)
+    DevicesLike = NewType("DevicesLike", object)
+    ShardLike = NewType("ShardLike", object)
+    SettingsLike = NewType("SettingsLike", object)

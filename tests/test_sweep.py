@@ -1,0 +1,483 @@
+"""Sweeps: the same numbers however they are divided, killed, resumed and sent around; and statistics of draws."""
+
+import concurrent.futures
+import functools
+import json
+import multiprocessing
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxcliff as jc
+from jaxcliff.sweep.axes import read
+from jaxcliff.sweep.outputs import Field
+from jaxcliff.sweep.plan import planned
+from jaxcliff.sweep.store import Store
+from tests import sweep_points as points
+from tests.conftest import X64
+
+sweep = jc.sweep
+GRID = {"x": sweep.grid(0, 1, 7, "reward"), "power": [1, 2, 3], "draw": sweep.draws(5)}
+
+
+def same(first, second):
+    """Every array has the same bits."""
+    names = set(first.data_vars) - {"done"}
+    assert names == set(second.data_vars) - {"done"}
+    for name in names:
+        np.testing.assert_array_equal(first[name].values, second[name].values, name)
+
+
+def test_a_point_is_computed_at_every_place():
+    ds = sweep.run(points.wave, GRID)
+    by_hand = sweep.run(points.wave, GRID, traced=False)
+    for name in ds:
+        np.testing.assert_allclose(ds[name], by_hand[name], rtol=1e-6)
+    expected = np.sin(np.linspace(0, 1, 7))[:, None] ** np.arange(1, 4)
+    np.testing.assert_allclose(ds.height, np.broadcast_to(expected[..., None], (7, 3, 5)), rtol=1e-6)
+    assert ds.noise.dims == ("x", "power", "draw", "k")
+    assert (ds.noise.units, ds.x.units) == ("reward", "reward")
+    noise = ds.noise - ds.x
+    np.testing.assert_allclose(noise, np.broadcast_to(noise[:1, :1], noise.shape), atol=1e-6)
+    assert len(np.unique(noise[0, 0])) == 10, "the same draws everywhere, and all different"
+    assert len(np.unique(ds.own)) == 105, "a key of its own at every place"
+
+
+def test_longer_axes_keep_the_points_that_were_there():
+    whole = sweep.run(points.wave, GRID)
+    longer = {"x": np.concatenate([GRID["x"].values, [2.0, 3.0]]), "power": [1, 2, 3, 4], "draw": sweep.draws(9)}
+    more = sweep.run(points.wave, longer)
+    same(whole, more.isel(x=slice(7), power=slice(3), draw=slice(5)))
+    assert not np.array_equal(sweep.run(points.wave, GRID, seed=1).own, whole.own)
+
+
+@pytest.mark.parametrize("way", [{"batch": 1}, {"batch": 4}, {"chunk": {"x": 2, "power": 1}}, {"devices": 4}])
+def test_bits_depend_on_no_division(way, tmp_path):
+    way = {**way, "devices": jax.devices()[:4]} if "devices" in way else way
+    same(sweep.run(points.wave, GRID), sweep.run(points.wave, GRID, tmp_path / "store", **way))
+
+
+def test_problems_strengths_sizes_draws():
+    """What sweeps are for, against one solve at a time."""
+    mdps = points.stack(2, states=6, actions=3, branching=3)
+    axes = {"mdp": mdps, "size": [0.01, 1.0], "draw": sweep.draws(3)}
+    ds = sweep.run(points.hard, axes)
+    assert (ds.status == 0).all()
+    assert ds.flips.dtype.kind == "i"
+    by_hand = sweep.run(points.hard, axes, traced=False)
+    np.testing.assert_array_equal(ds.flips + ds.undecided * 0, by_hand.flips)
+    assert ds.flips.isel(size=0).sum() < ds.flips.isel(size=1).sum()
+
+
+def test_no_device_waits_for_another():
+    mdps = points.stack(2, states=6, actions=3, branching=3)
+    axes = read({"mdp": mdps, "size": [0.01, 0.1], "draw": sweep.draws(4)})
+    plan = planned(points.hard, axes, batch=4)
+    program = plan.computer(jax.devices()[:4])
+    text = program._compiled({}).as_text()
+    words = r"\b(all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter|collective-broadcast)\b"
+    assert re.search(words, text) is None
+    assert "while" in text
+
+
+STATISTICS = sweep.statistics("mean", "m2", "min", "max", edges=np.linspace(-3, 3, 25), quantiles=[0.0, 0.1, 0.5, 1.0])
+
+
+@pytest.mark.parametrize("traced", [True, False])
+def test_statistics_are_those_of_all_draws(traced):
+    """In blocks, of which the last is not full, with NaN among them: against numpy on all of them."""
+    count = 70
+    axes = {"x": [0.0, 1.0], "draw": sweep.draws(count)}
+    reduced = {**axes, "draw": sweep.draws(count, {"noise": STATISTICS, "whole": "mean"})}
+    all_of_them = sweep.run(points.holes, axes)
+    ds = sweep.run(points.holes, reduced, batch=16, traced=traced)
+    full = all_of_them.noise.transpose("x", "k", "draw").values.astype(float)
+    assert 0 < np.isnan(full).sum() < full.size
+    np.testing.assert_array_equal(ds.noise_count, np.isfinite(full).sum(-1))
+    np.testing.assert_allclose(ds.noise_mean, np.nanmean(full, -1), atol=1e-6)
+    np.testing.assert_allclose(ds.noise_m2, np.nanvar(full, -1) * ds.noise_count, rtol=1e-5)
+    np.testing.assert_allclose(ds.noise_min, np.nanmin(full, -1), rtol=1e-6)
+    np.testing.assert_allclose(ds.noise_max, np.nanmax(full, -1), rtol=1e-6)
+    edges = np.concatenate([[-np.inf], STATISTICS.edges, [np.inf]])
+    for place in np.ndindex(2, 2):
+        numbers = full[place][np.isfinite(full[place])]
+        np.testing.assert_array_equal(ds.noise_histogram[place], np.histogram(numbers, edges)[0])
+        for q, share in enumerate(STATISTICS.quantiles):
+            exact = np.quantile(numbers, share, method="inverted_cdf")
+            low, high = ds.noise_quantile_low[place][q], ds.noise_quantile_high[place][q]
+            assert low <= exact < high
+    np.testing.assert_allclose(ds.whole_mean, all_of_them.whole.mean("draw"))
+    assert set(ds.data_vars) == {f"noise_{x}" for x in ENDS} | {"whole_count", "whole_mean"}
+
+
+ENDS = ("count", "mean", "m2", "min", "max", "histogram", "quantile_low", "quantile_high")
+
+
+def test_statistics_have_the_same_bits_however_many_compute(tmp_path):
+    axes = {"x": sweep.grid(0, 1, 6), "power": [1, 2], "draw": sweep.draws(50, STATISTICS)}
+    one = sweep.run(points.wave, axes, batch=32)
+    same(one, sweep.run(points.wave, axes, tmp_path / "store", batch=32, devices=jax.devices()[:3]))
+
+
+def test_a_draw_of_nothing_is_nan():
+    ds = sweep.run(points.nothing, {"x": [0.0], "draw": sweep.draws(3, STATISTICS)})
+    assert ds.height_count.item() == 0
+    assert all(np.isnan(ds[f"height_{name}"]).all() for name in ("mean", "min", "max", "quantile_low"))
+
+
+def test_values_of_pythons_get_a_program_each():
+    axes = {"x": [0.0, 0.5], "kind": ["sine", "cosine"], "draw": sweep.draws(3)}
+    ds = sweep.run(points.powers, axes, static=["kind"])
+    assert ds.kind.values.tolist() == ["sine", "cosine"]
+    np.testing.assert_allclose(
+        ds.height, sweep.run(points.counted, axes, static="kind", traced=False).height, rtol=1e-6
+    )
+    with pytest.raises(ValueError, match=r"'height' is float\d+ \[1\].*and is float\d+ \[2\].*at n=2"):
+        sweep.run(lambda key, n: {"height": jnp.zeros(n)}, {"n": [1, 2]}, static=["n"])
+
+
+# ---- the store
+
+
+def test_a_sweep_goes_on_where_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "store"
+    whole = sweep.run(points.wave, GRID)
+    given = {"chunk": {"x": 2}, "settings": {"for": "a test"}}
+    first = sweep.run(points.wave, GRID, path, shard=(0, 3), **given)
+    assert 0 < first.done.mean() < 1
+    second = sweep.run(points.wave, GRID, path, shard=(1, 3), **given)
+    assert first.done.values.sum() < second.done.values.sum()
+    done = sweep.run(points.wave, GRID, path, **given)
+    assert done.done.all()
+    same(whole, done)
+    computed = [line["chunk"] for line in Store(path).history() if "chunk" in line]
+    assert sorted(computed) == list(range(4)), "every chunk once"
+    before = {file: file.stat().st_mtime_ns for file in path.rglob("c/*") if file.is_file()}
+    same(whole, sweep.run(points.wave, GRID, path, settings={"for": "a test"}))
+    assert before == {file: file.stat().st_mtime_ns for file in path.rglob("c/*") if file.is_file()}
+    assert json.loads(done.attrs["settings"]) == {"for": "a test"}
+
+
+def test_another_sweep_is_refused_in_words(tmp_path):
+    path = tmp_path / "store"
+    sweep.run(points.wave, GRID, path)
+    before = (path / "zarr.json").read_bytes()
+    others = {
+        "seed is 1 here and 0 in the store": {"seed": 1},
+        "axes.power.count is 2 here and 3": {"axes": {**GRID, "power": [1, 2]}},
+        "axes.x.values": {"axes": {**GRID, "x": sweep.grid(0, 2, 7, "reward")}},
+        'settings.for is "fun" here and nothing': {"settings": {"for": "fun"}},
+        'point is "tests.sweep_points.other_wave"': {"point": points.other_wave},
+        "traced is false here and true": {"traced": False},
+        "chunk is": {"chunk": {"x": 2}},
+    }
+    for words, given in others.items():
+        given = {"point": points.wave, "axes": GRID} | given
+        with pytest.raises(ValueError, match=f"holds another sweep: .*{re.escape(words)}"):
+            sweep.run(given.pop("point"), given.pop("axes"), path, **given)
+    with jax.enable_x64(not X64), pytest.raises(ValueError, match="64-bit mode is"):
+        sweep.run(points.wave, GRID, path)
+    assert (path / "zarr.json").read_bytes() == before
+    again = sweep.run(points.wave, GRID, path, seed=1, overwrite=True)
+    assert again.attrs["seed"] == 1
+
+
+def test_another_function_of_the_same_name_is_refused(tmp_path):
+    """Also one that closes over other numbers."""
+
+    def maker(number):
+        return lambda key, x: {"y": x + jnp.asarray([number, 1.0])}
+
+    sweep.run(maker(1.0), {"x": [1.0]}, tmp_path / "store")
+    sweep.run(maker(1.0), {"x": [1.0]}, tmp_path / "store")
+    with pytest.raises(ValueError, match="the point computes something else"):
+        sweep.run(maker(2.0), {"x": [1.0]}, tmp_path / "store")
+
+
+def test_the_numbers_of_a_function_are_the_same_in_every_process(tmp_path):
+    """What a store knows its point by depends on no address, order of a set, or process."""
+    mdps = points.stack(2, states=6, actions=3, branching=3)
+    axes = {"mdp": mdps, "size": [0.1], "draw": sweep.draws(2)}
+    sweep.run(points.hard, axes, tmp_path / "store", shard=(0, 2), chunk={"mdp": 1})
+    code = (
+        "import jax, jaxcliff as jc; from tests import sweep_points as points; "
+        "mdps = points.stack(2, states=6, actions=3, branching=3); "
+        "axes = {'mdp': mdps, 'size': [0.1], 'draw': jc.sweep.draws(2)}; "
+        f"print(jc.sweep.run(points.hard, axes, {str(tmp_path / 'store')!r}).done.values.all())"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.split()[-1] == "True"
+
+
+def test_what_has_rotted_is_computed_again(tmp_path, capsys):
+    path = tmp_path / "store"
+    whole = sweep.run(points.wave, GRID, path, chunk={"x": 3}).load()
+    file = path / "height/c/1/0/0"
+    file.write_bytes(file.read_bytes()[:-3])
+    same(whole, sweep.run(points.wave, GRID, path))
+    assert "height/c/1/0/0 is damaged; its chunk is computed again" in capsys.readouterr().err
+    assert any(line.get("damaged") == 1 for line in Store(path).history())
+
+
+def test_what_cannot_be_written_ends_in_a_sentence(tmp_path, monkeypatch):
+    """The disk is full at the third chunk: two are kept, and the next run needs no others."""
+    path, written = tmp_path / "store", []
+    real = Store.write
+
+    def full(self, place, values):
+        if len(written) == 2:
+            raise OSError(28, "No space left on device")
+        written.append(place)
+        real(self, place, values)
+
+    monkeypatch.setattr(Store, "write", full)
+    with pytest.raises(OSError, match=r"cannot write to the store .*No space left on device.*run again to go on"):
+        sweep.run(points.wave, GRID, path, chunk={"x": 1})
+    assert Store(path).marked().sum() == 2
+    monkeypatch.setattr(Store, "write", real)
+    same(sweep.run(points.wave, GRID), sweep.run(points.wave, GRID, path))
+
+
+def test_a_folder_that_vanishes_is_not_made_anew(tmp_path, monkeypatch):
+    import shutil
+
+    path = tmp_path / "store"
+    real = Store.log
+
+    def vanishing(self, **entry):
+        real(self, **entry)
+        if "chunk" in entry:
+            shutil.rmtree(path)
+
+    monkeypatch.setattr(Store, "log", vanishing)
+    with pytest.raises(OSError, match="has vanished"):
+        sweep.run(points.wave, GRID, path, chunk={"x": 1})
+    assert not path.exists()
+
+
+# ---- other processes
+
+
+def spawned(workers):
+    return concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+
+
+def test_workers_of_an_executor_compute(tmp_path):
+    with spawned(2) as executor:
+        ds = sweep.run(points.wave, GRID, tmp_path / "store", chunk={"x": 2}, executor=executor)
+        assert ds.done.all()
+        same(sweep.run(points.wave, GRID), ds)
+        axes = {"seed": range(4)}
+        ds = sweep.run(points.radius, axes, tmp_path / "host", chunk={"seed": 1}, traced=False, executor=executor)
+    same(sweep.run(points.radius, axes, traced=False), ds)
+    hosts = {line["process"] for line in Store(tmp_path / "host").history() if "chunk" in line}
+    assert os.getpid() not in hosts
+
+
+def test_a_worker_that_dies_costs_its_chunk(tmp_path):
+    point = functools.partial(points.deadly, marker=str(tmp_path / "died"))
+    axes, given = {"x": np.arange(4.0)}, {"traced": False, "chunk": {"x": 1}}
+    open(tmp_path / "died-0.0", "w").close()  # the first point is looked at here, and lives
+    for _ in range(3):
+        with spawned(1) as executor, pytest.raises(ValueError, match="the workers are gone"):
+            sweep.run(point, axes, tmp_path / "store", executor=executor, **given)
+    with spawned(1) as executor:
+        ds = sweep.run(point, axes, tmp_path / "store", executor=executor, **given)
+    np.testing.assert_array_equal(ds.height, np.arange(4.0) ** 2)
+    computed = [line["chunk"] for line in Store(tmp_path / "store").history() if "chunk" in line]
+    assert sorted(computed) == [0, 1, 2, 3]
+
+
+def test_workers_that_fail_are_named(tmp_path):
+    with spawned(1) as executor, pytest.raises(ValueError, match=r"2 of 4 chunks failed; chunk 2: .*no root of -2"):
+        sweep.run(
+            points.rooted,
+            {"x": [1.0, 4.0, -2.0, -1.0]},
+            tmp_path / "store",
+            chunk={"x": 1},
+            traced=False,
+            executor=executor,
+        )
+    assert Store(tmp_path / "store").marked().tolist() == [True, True, False, False]
+
+
+SLOW = """
+import sys, jaxcliff as jc
+from tests import sweep_points as points
+print("begins", flush=True)
+jc.sweep.run(points.slow, {"x": [float(i) for i in range(60)]}, sys.argv[1], traced=False, chunk={"x": 2})
+"""
+
+
+def test_ctrl_c_finishes_the_chunk_in_hand(tmp_path):
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", SLOW, str(tmp_path / "store")], **pipes)
+    assert process.stdout.readline() == "begins\n"
+    while not any((tmp_path / "store").rglob("done/c/*")):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert "run the same again to go on" in error
+    store = Store(tmp_path / "store")
+    assert 0 < store.marked().sum() < 30
+    assert store.damaged() == []
+    assert "ended" in list(store.history())[-1]
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_the_bits_are_the_same(tmp_path):
+    """Fifty processes that solve, killed at any moment from the store's making to the last chunk."""
+    rng, path = np.random.default_rng(0), tmp_path / "store"
+    code = (
+        "import jax, sys, jaxcliff as jc; from tests import sweep_points as points; "
+        "mdps = points.stack(4, states=6, actions=3, branching=3); "
+        "axes = {'mdp': mdps, 'size': [0.01 * i for i in range(1, 41)], 'draw': jc.sweep.draws(4)}; "
+        "jc.sweep.run(points.hard, axes, sys.argv[1], batch=4)"
+    )
+    whole, kills = None, 0
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "whole")], check=True)
+    whole = Store(tmp_path / "whole").open().load()
+    assert np.prod(Store(tmp_path / "whole").grid) >= 10
+    while kills < 50:
+        process = subprocess.Popen([sys.executable, "-c", code, str(path)])
+        try:
+            process.wait(timeout=float(rng.uniform(2, 9)))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+            continue
+        assert process.returncode == 0
+        same(whole, Store(path).open())
+        computed = [line["chunk"] for line in Store(path).history() if "chunk" in line]
+        assert len(computed) - len(set(computed)) == 0
+        path = tmp_path / f"store {kills}"
+
+
+def test_a_field_says_what_it_is():
+    plan = planned(points.wave, read(GRID))
+    noise = next(field for field in plan.fields if field.name == "noise")
+    assert noise == Field("noise", ("k",), (2,), "float64" if X64 else "float32", "reward")
+    assert plan.configuration()["axes"]["draw"] == {"count": 5}
+
+
+# ---- bad input
+
+
+def one(answer):
+    """A sweep over one place, whose point gives this of x."""
+    return lambda: sweep.run(lambda key, x: answer(x), {"x": [1.0]})
+
+
+def along(values, **given):
+    """A sweep along one axis x."""
+    return lambda: sweep.run(points.slow, {"x": values}, **given)
+
+
+def nearest(x):
+    return {"y": jc.nearest_cliff(jc.problems.fork(0.5), x * jnp.ones((3, 2))).radius}
+
+
+def over(axes, **given):
+    return lambda: sweep.run(points.wave, axes, **given)
+
+
+BAD = {
+    "a number as point": (lambda: sweep.run(3, GRID), "the point must be a function"),
+    "an axis too few": (over({"x": [1.0]}), "missing a required argument: 'power'"),
+    "an axis too many": (lambda: sweep.run(points.slow, GRID), "does not take that"),
+    "a string as result": (one(lambda x: "high"), "must return a dictionary"),
+    "no result": (one(lambda x: {}), "must return a dictionary"),
+    "a word among results": (one(lambda x: {"y": "high"}), "must be an array of numbers"),
+    "a complex result": (one(lambda x: {"y": jax.lax.complex(x, x)}), "must be real"),
+    "a result called as an axis": (one(lambda x: {"x": x}), "cannot be called 'x'"),
+    "a result called done": (one(lambda x: {"done": x}), "cannot be called 'done'"),
+    "axes of a result": (one(lambda x: {"y": (("a", "b"), x)}), "one name each"),
+    "lengths of an axis": (
+        one(lambda x: {"y": ("a", jnp.ones(2)), "z": ("a", jnp.ones(3))}),
+        "has length 2, and in 'z' 3",
+    ),
+    "numpy in a point": (one(lambda x: {"y": np.asarray(x)}), "JAX cannot trace the point"),
+    "a decision in a point": (one(lambda x: {"y": 1.0 if x > 0 else 2.0}), "traced=False"),
+    "geometry in a point": (one(nearest), "traced=False"),
+    "no axes": (lambda: sweep.run(points.slow, {}), "at least one axis"),
+    "axes as a number": (lambda: sweep.run(points.slow, 3), "axes must be a list"),
+    "axes as numbers": (lambda: sweep.run(points.slow, [1.0]), "mapping from names to values"),
+    "an axis twice": (lambda: sweep.run(points.slow, [("x", [1.0]), ("x", [2.0])]), "two axes 'x'"),
+    "an axis called key": (lambda: sweep.run(points.slow, {"key": [1.0]}), "cannot be called 'key'"),
+    "an axis of two words": (lambda: sweep.run(points.slow, {"the x": [1.0]}), "named by a word"),
+    "an empty axis": (along([]), "has no points"),
+    "one number as axis": (along(1.0), "must be a list of numbers"),
+    "NaN on an axis": (along([0.0, np.nan]), "holds NaN, at place 1"),
+    "words on an axis": (along(["low"]), "add static="),
+    "a ragged axis": (along([[1.0], [1.0, 2.0]]), "must hold numbers"),
+    "keys on an axis": (along(jax.random.split(jax.random.key(0))), "jc.sweep.draws"),
+    "static of no axis": (along([1.0], static=["y"]), "there is no axis 'y'"),
+    "two reduced axes": (
+        lambda: sweep.run(points.slow, {"x": sweep.draws(2, "mean"), "y": sweep.draws(2, "mean")}),
+        "one axis of draws can be reduced",
+    ),
+    "a statistic": (lambda: sweep.draws(3, "median"), "a statistic is one of"),
+    "statistics": (lambda: sweep.draws(3, 5), "must be a list"),
+    "a statistic of nothing": (over({**GRID, "draw": sweep.draws(2, {"depth": "mean"})}), "names an output 'depth'"),
+    "edges": (lambda: sweep.statistics(edges=[1.0, 0.0]), "increasing"),
+    "quantiles without edges": (lambda: sweep.statistics(quantiles=[0.5]), "need edges="),
+    "quantiles above 1": (lambda: sweep.statistics(edges=[0.0], quantiles=[50]), "between 0 and 1"),
+    "no draws": (lambda: sweep.draws(0), "count must be a whole number of at least 1"),
+    "geomspace from 0": (lambda: sweep.geomspace(0, 1, 3), "positive"),
+    "an end that is NaN": (lambda: sweep.grid(0, np.nan, 3), "finite"),
+    "a seed": (along([1.0], seed=-1), "seed must be a whole number"),
+    "a batch": (along([1.0], batch=0), "batch must be"),
+    "a chunk of no axis": (over(GRID, chunk={"y": 1}), "names an axis 'y'"),
+    "a chunk of nothing": (over(GRID, chunk={"x": 0}), "chunk of 'x' must be"),
+    "a shard without a store": (over(GRID, shard=(0, 2)), "needs a store"),
+    "an executor without one": (over(GRID, executor=object()), "needs a store"),
+    "settings": (over(GRID, settings={"f": print}), "settings must be"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_gets_a_sentence(name):
+    call, words = BAD[name]
+    with pytest.raises(ValueError, match=re.escape(words)) as caught:
+        call()
+    assert len(str(caught.value)) < 600
+
+
+def into(name, **given):
+    return lambda path: sweep.run(points.wave, GRID, path / name, **given)
+
+
+BAD_STORES = {
+    "shard 5/4": (into("store", shard=(5, 4)), "the shard must be"),
+    "shard of one number": (into("store", shard=[1]), "shard must be (i, n)"),
+    "a file": (into("file"), "must be a folder, and is a file"),
+    "a folder of others": (into("folder"), "is no store of a sweep"),
+    "others overwritten": (into("folder", overwrite=True), "is no store of a sweep"),
+    "nowhere": (into("no/store"), "there is no folder"),
+    "a point that cannot be sent": (
+        lambda path: sweep.run(lambda key, x: {"y": x}, {"x": [1.0]}, path / "store", workers=1),
+        "cannot be sent to another process",
+    ),
+    "workers and executor": (into("store", workers=1, executor=object()), "leave workers= out"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_STORES)
+def test_bad_stores_get_a_sentence_and_lose_nothing(name, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "thesis").write_text("mine")
+    call, words = BAD_STORES[name]
+    with pytest.raises(ValueError, match=re.escape(words)):
+        call(tmp_path)
+    assert (tmp_path / "file").read_text() == (tmp_path / "folder" / "thesis").read_text() == "mine"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
