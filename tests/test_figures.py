@@ -51,6 +51,9 @@ DRAWN = {
         jc.census(mdp, directions(mdp, rng, 64)).to_dataset(), mark=0.1
     ),
     "ray": lambda mdp, rng: jc.figures.ray(jc.studies.ray(mdp, None, *directions(mdp, rng, 1))),
+    "response": lambda mdp, rng: jc.figures.response(
+        jc.studies.response(mdp, key=KEY, strength=[0.1, 1.0], sizes=[0.1, 1.0], count=8)
+    ),
     "scan": lambda mdp, rng: jc.figures.phase_scan(
         jc.studies.phase_scan(
             mdp, None, *directions(mdp, rng, 1), np.linspace(-1, 1, 5), strength=np.geomspace(0.01, 1, 5)

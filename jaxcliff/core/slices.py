@@ -76,7 +76,7 @@ class Programs:
         device = jax.config.jax_default_device  # type: ignore[attr-defined]
         key = (statics, structure, small, device, *map(_kind, leaves))
         with self._lock:
-            program = self._known.pop(key, None) or _compile(self._jitted.lower(*args), small)
+            program = self._known.pop(key, None) or compiled(self._jitted.lower(*args), small)
             self._known[key] = program  # the last in order
             if len(self._known) > MOST:
                 del self._known[next(iter(self._known))]
@@ -112,6 +112,7 @@ def _quick() -> dict[str, Any]:
     return found
 
 
-def _compile(lowered: Any, small: bool) -> Any:
+def compiled(lowered: Any, small: bool) -> Any:
+    """A program; a small one with less effort."""
     options = _quick() if small else {}
     return lowered.compile(compiler_options=options) if options else lowered.compile()

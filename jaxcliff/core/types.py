@@ -36,6 +36,7 @@ sentence.
 | `TableLike` | a file, rows, columns by name, or a data frame |
 | `Dataset` | of xarray |
 | `DataFrame` | of pandas |
+| `ProblemsLike` | a jc.MDP, a list of them, or lists of them by name |
 | `PointLike` | a function of one point of a sweep: (key, **coordinates) → results by name |
 | `CoordinatesLike` | the axes of a sweep: names → values |
 | `ExecutorLike` | of `concurrent.futures`, or one that does the same |
@@ -112,6 +113,7 @@ if TYPE_CHECKING:
     TableLike: TypeAlias = Any
     Dataset: TypeAlias = xr.Dataset
     DataFrame: TypeAlias = pd.DataFrame
+    ProblemsLike: TypeAlias = Any
     PointLike: TypeAlias = Callable[..., Any]
     CoordinatesLike: TypeAlias = Mapping[str, Any] | Sequence[tuple[str, Any]]
     ExecutorLike: TypeAlias = Any
@@ -145,6 +147,7 @@ else:
     TableLike = NewType("TableLike", object)
     Dataset = NewType("Dataset", object)
     DataFrame = NewType("DataFrame", object)
+    ProblemsLike = NewType("ProblemsLike", object)
     PointLike = NewType("PointLike", object)
     CoordinatesLike = NewType("CoordinatesLike", object)
     ExecutorLike = NewType("ExecutorLike", object)

@@ -5,6 +5,7 @@ from jaxcliff.figures.flips import flip_frequency
 from jaxcliff.figures.phase import phase_diagram, weight_triangle
 from jaxcliff.figures.radius import radius_distribution
 from jaxcliff.figures.ray import ray
+from jaxcliff.figures.response import response
 from jaxcliff.figures.scan import phase_scan
 from jaxcliff.figures.soft import soft_against_hard
 from jaxcliff.figures.temperature import temperature_curve
@@ -16,6 +17,7 @@ __all__ = [
     "phase_scan",
     "radius_distribution",
     "ray",
+    "response",
     "soft_against_hard",
     "temperature_curve",
     "weight_triangle",

@@ -4,6 +4,7 @@ from jaxcliff.studies.aggregation import aggregation_stability
 from jaxcliff.studies.flips import flip_frequency
 from jaxcliff.studies.phase import phase_diagram
 from jaxcliff.studies.ray import ray
+from jaxcliff.studies.response import response
 from jaxcliff.studies.scan import phase_scan
 from jaxcliff.studies.soft import soft_against_hard
 from jaxcliff.studies.temperature import temperature_curve
@@ -14,6 +15,7 @@ __all__ = [
     "phase_diagram",
     "phase_scan",
     "ray",
+    "response",
     "soft_against_hard",
     "temperature_curve",
 ]

@@ -17,7 +17,7 @@ from jaxcliff.core.version import __version__
 from jaxcliff.sweep.axes import Axis
 from jaxcliff.sweep.layout import Layout, choose
 from jaxcliff.sweep.outputs import Field, kept_fields, reductions
-from jaxcliff.sweep.point import Box, Loop, Program
+from jaxcliff.sweep.point import Box, Loop, Program, Seed
 from jaxcliff.sweep.statistics import Statistics
 from jaxcliff.sweep.store import Store, differences
 
@@ -33,7 +33,7 @@ class Sweep:
 
     point: Any
     axes: dict[str, Axis]
-    seed: int
+    seed: Seed
     traced: bool
     x64: bool
     layout: Layout
@@ -199,7 +199,7 @@ def planned(
     axes: dict[str, Axis],
     known: Store | None = None,
     *,
-    seed: int = 0,
+    seed: Seed = 0,
     traced: bool = True,
     batch: int | None = None,
     chunk: Any = None,

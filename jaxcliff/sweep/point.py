@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff.core import checks
+from jaxcliff.core import checks, slices
 from jaxcliff.core.numerics import placed
 from jaxcliff.sweep import statistics
 from jaxcliff.sweep.axes import Axis
@@ -23,6 +23,8 @@ from jaxcliff.sweep.layout import Layout
 from jaxcliff.sweep.outputs import Field, Point, described, named, unlike
 from jaxcliff.sweep.statistics import Statistics
 
+Seed = int | list[int]  # a whole number, or the data of a random key: what can be written down
+FEW = 2**18  # points of a sweep whose programs are compiled with less effort
 BOXES = "boxes"  # the axis of a mesh
 Task = tuple[Sequence[np.ndarray], np.ndarray]  # a box: places on the stored axes, and which draws
 
@@ -36,11 +38,12 @@ class Box:
         self,
         point: Point,
         axes: dict[str, Axis],
-        seed: int,
+        seed: Seed,
         layout: Layout | None = None,
         kept: Mapping[str, Statistics] | None = None,
     ):
-        self.point, self.axes, self.seed, self.kept = point, axes, seed, kept or {}
+        self.point, self.axes, self.kept = point, axes, kept or {}
+        self.root = root_key(seed)
         self.layout = layout or Layout((), (), ())
         self.reduced = next((name for name, axis in axes.items() if axis.reduce is not None), None)
         self.stored = [name for name in axes if name != self.reduced]
@@ -105,7 +108,7 @@ class Program(Box):
         at = dict.fromkeys(self.axes, 0) | places
         values = {name: _part(self.axes[name], at[name]) for name in self._valued()}
         try:
-            jax.eval_shape(record, jax.random.key(self.seed), at, jax.tree.map(placed, values))
+            jax.eval_shape(record, self.root, at, jax.tree.map(placed, values))
         except TypeError as error:
             if not isinstance(error, jax.errors.JAXTypeError) and "traced" not in str(error):
                 raise
@@ -162,7 +165,7 @@ class Program(Box):
     def _compiled(self, statics: dict[str, int]) -> Any:
         key = tuple(statics.values())
         if key not in self._programs:
-            self._programs[key] = self._trace(statics).lower().compile()
+            self._programs[key] = slices.compiled(self._trace(statics).lower(), small=self.layout.points <= FEW)
         return self._programs[key]
 
     def _arguments(self, tasks: Sequence[Task], statics: Mapping[str, int]) -> Any:
@@ -173,7 +176,7 @@ class Program(Box):
             index = {name: np.asarray(at[name][0] if name in statics else at[name], np.int32) for name in self.axes}
             values = {name: _part(self.axes[name], at[name]) for name in self._valued()}
             boxes.append((index, values, np.asarray(draws < self.layout.draws)))
-        return jax.random.key(self.seed), *jax.tree.map(lambda *x: placed(np.stack(x)), *boxes)
+        return self.root, *jax.tree.map(lambda *x: placed(np.stack(x)), *boxes)
 
     def _several(self, statics: Mapping[str, int]) -> Callable[..., Any]:
         """One box per device; on a single device the only one."""
@@ -250,11 +253,18 @@ class Loop(Box):
         return {name: np.asarray(x) for name, x in reduced.items()}
 
     def _at(self, at: Mapping[str, int]) -> Any:
-        return self.call(jax.random.key(self.seed), at, self._coordinates(at))
+        return self.call(self.root, at, self._coordinates(at))
 
     def _coordinates(self, at: Mapping[str, int]) -> dict[str, Any]:
         plain = {name: self.axes[name] for name in self.axes if not self.axes[name].drawn}
         return {name: x.values[at[name]] if x.static else _part(x, at[name]) for name, x in plain.items()}
+
+
+def root_key(seed: Seed) -> jax.Array:
+    """The key from which all others come."""
+    if isinstance(seed, list):
+        return jax.random.wrap_key_data(jnp.asarray(np.array(seed, np.uint32)))
+    return jax.random.key(seed)
 
 
 def _part(axis: Axis, places: Any) -> Any:

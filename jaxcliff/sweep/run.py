@@ -20,6 +20,7 @@ from jaxcliff.core.types import (
     DevicesLike,
     ExecutorLike,
     Flag,
+    Key,
     Names,
     PathLike,
     PointLike,
@@ -41,7 +42,7 @@ def run(
     axes: CoordinatesLike,
     store: PathLike | None = None,
     *,
-    seed: Whole = 0,
+    seed: Whole | Key = 0,
     static: Names = (),
     traced: Flag = True,
     executor: ExecutorLike | None = None,
@@ -70,8 +71,8 @@ def run(
             [n, …], or a record whose arrays have the axis first (problems stacked by `jax.tree.map`). Name what makes
             the problem first.
         store: a folder to keep the results in, and to go on from where it has some; without one, memory.
-        seed: of all random keys. A point's key depends on it and on its place on the axes, so that longer axes keep the
-            points that were there.
+        seed: of all random keys, a whole number or a JAX random key. A point's key depends on it and on its place on
+            the axes, so that longer axes keep the points that were there.
         static: names of axes with values of Python's, which get a program each.
         traced: False for a function that JAX cannot trace, called once per point (host geometry: radii, rays, maps).
         executor: any of `concurrent.futures`, of dask, submitit or mpi4py, whose workers compute; needs a store.
@@ -105,7 +106,7 @@ def run(
         point,
         named,
         known,
-        seed=checks.whole(seed, "seed", 0, 2**63 - 1),
+        seed=_seed(seed),
         traced=checks.flag(traced, "traced"),
         batch=None if batch is None else checks.whole(batch, "batch", 1),
         chunk=chunk,
@@ -204,6 +205,13 @@ def _attributes(sweep: Sweep) -> dict[str, Any]:
 
 def _points(sweep: Sweep, number: int) -> int:
     return int(np.prod([s.stop - s.start for s in sweep.layout.region(number)], dtype=np.int64)) * sweep.layout.draws
+
+
+def _seed(seed: Any) -> Any:
+    if isinstance(seed, jax.Array) and (checks.is_key(seed) or seed.ndim):
+        key = checks.random_key(seed)
+        return np.asarray(jax.random.key_data(key) if checks.is_key(key) else key).tolist()
+    return checks.whole(seed, "seed", 0, 2**63 - 1)
 
 
 def _shard(shard: Any) -> tuple[int, int]:
