@@ -239,7 +239,7 @@ def test_what_cannot_be_written_ends_in_a_sentence(tmp_path, monkeypatch):
         real(self, place, values)
 
     monkeypatch.setattr(Store, "write", full)
-    with pytest.raises(OSError, match=r"cannot write to the store .*No space left on device.*run again to go on"):
+    with pytest.raises(ValueError, match=r"cannot write to the store .*No space left on device.*run again to go on"):
         sweep.run(points.wave, GRID, path, chunk={"x": 1})
     assert Store(path).marked().sum() == 2
     monkeypatch.setattr(Store, "write", real)
@@ -258,7 +258,7 @@ def test_a_folder_that_vanishes_is_not_made_anew(tmp_path, monkeypatch):
             shutil.rmtree(path)
 
     monkeypatch.setattr(Store, "log", vanishing)
-    with pytest.raises(OSError, match="has vanished"):
+    with pytest.raises(ValueError, match="has vanished"):
         sweep.run(points.wave, GRID, path, chunk={"x": 1})
     assert not path.exists()
 

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxcliff.cli import atlas
+from jaxcliff.cli import atlas, info, plot, run
 from jaxcliff.core.version import __version__
 
-INTERRUPTED = 130  # an exit status
+MISTAKE, UNFINISHED, INTERRUPTED = 2, 3, 130  # exit statuses: another try as it is may help after the second
 
 
 def command() -> int:
@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="jaxcliff", description="Where optimal policies jump when rewards change.")
     parser.add_argument("--version", action="version", version=f"jaxcliff {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
-    atlas.add(commands)
+    for each in (atlas, run, plot, info):
+        each.add(commands)
     options = parser.parse_args(arguments)
     try:
         import jax
@@ -42,16 +43,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.run(options, say)
     except (ValueError, OSError) as error:
         encoding = sys.stderr.encoding or "utf-8"
-        said = " ".join(str(error).split())  # one line, also where numbers are printed in several
+        # One line, also where numbers are printed in several; and a line each where there are several mistakes.
+        said = "\n".join(getattr(error, "lines", [" ".join(str(error).split())]))
         print(f"jaxcliff: {said}".encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return _interrupted()
+        return UNFINISHED if getattr(error, "unfinished", False) else MISTAKE
+    except KeyboardInterrupt as error:
+        return _interrupted(str(error))
     return 0
 
 
-def _interrupted() -> int:
-    print("\njaxcliff: interrupted; what was finished is kept", file=sys.stderr, flush=True)
+def _interrupted(said: str = "") -> int:
+    print(f"\njaxcliff: {said or 'interrupted; what was finished is kept'}", file=sys.stderr, flush=True)
     return INTERRUPTED
 
 

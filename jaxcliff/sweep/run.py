@@ -163,7 +163,7 @@ def _stored(
     marked = known.marked().ravel()
     mine = [int(i) for i in np.flatnonzero(~marked) if i % part[1] == part[0]]
     before = sum(_points(sweep, int(i)) for i in np.flatnonzero(marked))
-    bar, stop = Progress(sweep.layout.points, before, progress), work.Stop()
+    bar, stop = Progress(before + sum(_points(sweep, i) for i in mine), before, progress), work.Stop()
     known.log(began=len(mine), devices=[str(d) for d in jax.local_devices()], jax=jax.__version__, jaxcliff=__version__)
     with stop.listening():
         if executor is not None:
@@ -174,10 +174,8 @@ def _stored(
             for number, values, _ in several if mine else ():
                 bar.add(_points(sweep, number), values)
         except OSError as error:
-            what = error.strerror or error
-            raise type(error)(
-                f"cannot write to the store {path}: {what}. What is marked as done is kept; run again to go on"
-            ) from None
+            said = f"cannot write to the store {path}: {error.strerror or error}"
+            raise work.UnfinishedError(f"{said}. What is marked as done is kept; run again to go on") from None
         finally:
             bar.end()
             known.log(ended=bar.done - before)

@@ -217,6 +217,36 @@ def open_dataset(path: Path) -> Any:
         return xr.open_zarr(path, chunks=None)
 
 
+def open_finished(path: Path) -> Any:
+    """The dataset of a store of a sweep, or of what `write_finished` wrote."""
+    if not (Path(path) / METADATA).is_file():
+        what = "there is no folder" if not Path(path).exists() else f"there is no {METADATA} in"
+        raise ValueError(f"{path} is no store of a study: {what} {path}")
+    try:
+        return open_dataset(path)
+    except PermissionError:
+        raise
+    except Exception as error:
+        what = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path} is no store of a study, or its metadata are damaged ({what})") from None
+
+
+def write_finished(path: Path, ds: Any, overwrite: bool = False) -> None:
+    """Writes a dataset all at once."""
+    path = Path(path).absolute()
+    made = path.parent / f".{path.name}.{uuid.uuid4().hex}"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ds.to_zarr(made, zarr_format=3)
+        if overwrite and path.exists():
+            open_finished(path).close()  # raises where it is none
+            shutil.rmtree(path)
+        os.rename(made, path)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
 def differences(ours: Any, theirs: Any, name: str = "") -> list[str]:
     """In which entries two configurations differ: "name: this here, that there"."""
     if isinstance(ours, dict) and isinstance(theirs, dict):

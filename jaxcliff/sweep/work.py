@@ -30,6 +30,12 @@ IN_FLIGHT = 256  # chunks that are given to an executor at a time
 Values = dict[str, np.ndarray]
 
 
+class UnfinishedError(ValueError):
+    """What is done is kept, and the same again goes on."""
+
+    unfinished = True
+
+
 class Stop:
     """Ctrl-C during a sweep: the chunk in hand is finished; a second one does not wait for it."""
 
@@ -190,14 +196,16 @@ def elsewhere(
             try:
                 yield number, *future.result()
             except concurrent.futures.BrokenExecutor as error:
-                raise ValueError(f"the workers are gone ({error}); what is done is kept, run again to go on") from None
+                raise UnfinishedError(
+                    f"the workers are gone ({error}); what is done is kept, run again to go on"
+                ) from None
             except concurrent.futures.CancelledError:
                 continue
             except Exception as error:
                 failed.append((number, error))
     if failed:
         number, first = failed[0]
-        raise ValueError(
+        raise UnfinishedError(
             f"{len(failed)} of {len(numbers)} chunks failed; chunk {number}: {type(first).__name__}: {first}. What is "
             "done is kept; run again to try those that are left"
         ) from first
