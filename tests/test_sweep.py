@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import jaxcliff as jc
+from jaxcliff.core import slices
 from jaxcliff.sweep.axes import read
 from jaxcliff.sweep.outputs import Field
 from jaxcliff.sweep.plan import planned
@@ -77,12 +78,47 @@ def test_problems_strengths_sizes_draws():
     assert ds.flips.isel(size=0).sum() < ds.flips.isel(size=1).sum()
 
 
+def test_another_problem_of_the_same_shape_finds_its_program(monkeypatch):
+    made, compiled = [], slices.compiled
+    monkeypatch.setattr(slices, "compiled", lambda *given: made.append(0) or compiled(*given))
+
+    def over(seed, branching):
+        mdp = jc.problems.garnet(jax.random.key(seed), states=5, actions=2, branching=branching)
+        axes = {"size": [0.01, 0.1], "draw": sweep.draws(3)}
+        return sweep.run(lambda key, size, draw: points.hard(key, mdp, size, draw), axes)
+
+    first, second, other = over(0, 2), over(1, 2), over(1, 3)
+    assert len(made) == 2
+    assert len({float(ds.bound.max()) for ds in (first, second, other)}) == 3
+    slices.Shared.forget()
+    same(second, over(1, 2))
+    assert len(made) == 3
+
+
+def test_what_a_point_closes_over_belongs_to_it():
+    """The program is shared, its numbers are not; and what calls back to Python is not shared."""
+    several = [
+        sweep.run(lambda key, x, a=np.arange(3.0) + i: {"y": (a * x).sum()}, {"x": [1.0, 2.0]}) for i in range(3)
+    ]
+    assert [one.y.values.tolist() for one in several] == [[3, 6], [6, 12], [9, 18]]
+
+    def told(word):
+        back = lambda x: np.asarray(x * len(word))  # noqa: E731
+        shape = jax.ShapeDtypeStruct((), jnp.result_type(float))
+        call = lambda x: jax.pure_callback(back, shape, x, vmap_method="sequential")  # noqa: E731
+        return sweep.run(lambda key, x: {"y": call(jnp.asarray(x, shape.dtype))}, {"x": [1.0, 2.0]}).y.values.tolist()
+
+    assert (told("a"), told("abc")) == ([1, 2], [3, 6])
+    assert [dotted(np.arange(3.0) + i) for i in range(3)] == [[3, 6], [6, 12], [9, 18]]
+    assert drawn(jax.random.key(0)) != drawn(jax.random.key(1))
+
+
 def test_no_device_waits_for_another():
     mdps = points.stack(2, states=6, actions=3, branching=3)
     axes = read({"mdp": mdps, "size": [0.01, 0.1], "draw": sweep.draws(4)})
     plan = planned(points.hard, axes, batch=4)
     program = plan.computer(jax.devices()[:4])
-    text = program._compiled({}).as_text()
+    text = program._compiled({}).program.as_text()
     words = r"\b(all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter|collective-broadcast)\b"
     assert re.search(words, text) is None
     assert "while" in text

@@ -6,14 +6,17 @@ loops kept, and goes on with the same bits (`loop.Clock`). Between slices Python
 
 import contextlib
 import functools
+import hashlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 FIRST_WORK = 4e9  # multiplications: about a second on one core, and more than most solves need
 SLICE = 2.0  # seconds
@@ -89,6 +92,52 @@ class Programs:
         """Forgets all programs."""
         self._known.clear()
         self._jitted.clear_cache()  # type: ignore[attr-defined]
+
+
+class Shared:
+    """A traced function as a program that is compiled once for all functions of the same text.
+
+    What it closes over (the numbers of a problem) becomes arguments, so that the next problem of that shape finds it.
+    """
+
+    _known: ClassVar[dict[Any, Any]] = {}
+    _lock: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(self, traced: Any, small: bool, devices: Sequence[Any] | None = None):
+        whole = traced.jaxpr
+        self._numbers = [_uncommitted(x) for x in whole.consts]
+        self._structure = jax.tree.structure(traced.out_info)
+
+        def hoisted(numbers: Any, *leaves: Any) -> Any:
+            return jaxpr_as_fun(ClosedJaxpr(whole.jaxpr, numbers))(*leaves)
+
+        like = [jax.ShapeDtypeStruct(x.shape, x.dtype, weak_type=x.weak_type) for x in whole.in_avals]
+        lowered = jax.jit(hoisted).lower(self._numbers, *like)
+        text = lowered.as_text()
+        device = jax.config.jax_default_device  # type: ignore[attr-defined]
+        key = hashlib.sha256(text.encode()).digest(), small, device, *map(str, devices or ())
+        with self._lock:
+            self.program = self._known.pop(key, None) or compiled(lowered, small)
+            if "callback" not in text:  # which calls a function that the text does not tell from others
+                self._known[key] = self.program
+            if len(self._known) > MOST:
+                del self._known[next(iter(self._known))]
+
+    def __call__(self, *args: Any) -> Any:
+        return jax.tree.unflatten(self._structure, self.program(self._numbers, *jax.tree.leaves(args)))
+
+    @classmethod
+    def forget(cls) -> None:
+        """All programs."""
+        cls._known.clear()
+
+
+def _uncommitted(array: Any) -> jax.Array:
+    """A copy that may go to any device."""
+    if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+        data = jnp.asarray(np.asarray(jax.random.key_data(array)))
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
+    return jnp.asarray(np.asarray(array))
 
 
 def _kind(leaf: Any) -> Any:

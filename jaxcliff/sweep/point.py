@@ -84,7 +84,7 @@ class Program(Box):
         self.devices = devices
         self.traced = [name for name, axis in self.axes.items() if not axis.static]
         self._traces: dict[tuple[int, ...], Any] = {}
-        self._programs: dict[tuple[int, ...], Any] = {}
+        self._programs: dict[tuple[int, ...], slices.Shared] = {}
 
     def fields(self) -> list[Field]:
         """The same for all static values."""
@@ -125,7 +125,7 @@ class Program(Box):
 
     def memory(self) -> float:
         """Bytes that the first program needs for what it holds meanwhile and gives, by its own account."""
-        found = self._compiled(next(self._static_places())).memory_analysis()
+        found = self._compiled(next(self._static_places())).program.memory_analysis()
         return float(found.temp_size_in_bytes + found.output_size_in_bytes) if found is not None else 0.0
 
     def prepare(self, places: Sequence[np.ndarray]) -> None:
@@ -162,10 +162,10 @@ class Program(Box):
             self._traces[key] = jax.jit(self._several(statics)).trace(*self._arguments(tasks, statics))
         return self._traces[key]
 
-    def _compiled(self, statics: dict[str, int]) -> Any:
+    def _compiled(self, statics: dict[str, int]) -> slices.Shared:
         key = tuple(statics.values())
         if key not in self._programs:
-            self._programs[key] = slices.compiled(self._trace(statics).lower(), small=self.layout.points <= FEW)
+            self._programs[key] = slices.Shared(self._trace(statics), self.layout.points <= FEW, self.devices)
         return self._programs[key]
 
     def _arguments(self, tasks: Sequence[Task], statics: Mapping[str, int]) -> Any:
