@@ -97,10 +97,12 @@ def test_another_problem_of_the_same_shape_finds_its_program(monkeypatch):
 
 def test_what_a_point_closes_over_belongs_to_it():
     """The program is shared, its numbers are not; and what calls back to Python is not shared."""
-    several = [
-        sweep.run(lambda key, x, a=np.arange(3.0) + i: {"y": (a * x).sum()}, {"x": [1.0, 2.0]}) for i in range(3)
-    ]
-    assert [one.y.values.tolist() for one in several] == [[3, 6], [6, 12], [9, 18]]
+
+    def dotted(a):
+        return sweep.run(lambda key, x: {"y": (a * x).sum()}, {"x": [1.0, 2.0]}).y.values.tolist()
+
+    def drawn(own):
+        return float(sweep.run(lambda key, x: {"y": jax.random.uniform(own)}, {"x": [1.0]}).y[0])
 
     def told(word):
         back = lambda x: np.asarray(x * len(word))  # noqa: E731
