@@ -21,8 +21,8 @@ from jaxcliff.sweep.point import Box, Loop, Program, Seed
 from jaxcliff.sweep.statistics import Statistics
 from jaxcliff.sweep.store import Store, differences
 
-BATCH, LOOPED, FEWEST = 4096, 4, 64  # points of a box: of a program, of a loop, and at least
-MEMORY = 2.0**30  # bytes that a box may need
+BATCH, MANY, LOOPED, FEWEST = 2**12, 2**17, 4, 64  # points of a box: on a processor, elsewhere; of a loop; at least
+MEMORY = 2.0**30  # bytes that a box may need; elsewhere an eighth of what there is
 SHOWN = 5  # differences that a sentence lists
 LISTED = 16  # numbers of an axis that a configuration lists; of more it keeps the ends and a hash
 
@@ -217,7 +217,7 @@ def planned(
         raise ValueError(f"the statistic {min(clash)} has the name of an axis; rename the axis")
     sizes, alone = tuple(map(len, stored.values())), tuple(axis.static for axis in stored.values())
     draws, given = 1 if reduced is None else len(reduced), _chunk(chunk, stored)
-    points = batch or (BATCH if traced else LOOPED)
+    points = batch or ((BATCH if jax.default_backend() == "cpu" else MANY) if traced else LOOPED)
     record: dict[str, Any] = {"point": point, "axes": axes, "seed": seed, "traced": traced, "x64": x64()}
     record |= {"outputs": outputs, "kept": kept, "settings": _settings(settings), "attributes": dict(attributes or {})}
 
@@ -232,10 +232,19 @@ def planned(
         check_same(sweep, known)
         return sweep
     sweep = divided(points)
-    while batch is None and traced and points > FEWEST and (needed := sweep.memory()) > MEMORY:
-        points = max(int(points * MEMORY / needed / 1.25), FEWEST)
+    room = _room()
+    while batch is None and traced and points > FEWEST and (needed := sweep.memory()) > room:
+        points = max(int(points * room / needed / 1.25), FEWEST)
         sweep = divided(points)
     return sweep
+
+
+def _room() -> float:
+    """Bytes that a box may need: several are under way at a time."""
+    if jax.default_backend() == "cpu":
+        return MEMORY
+    known = jax.local_devices()[0].memory_stats() or {}
+    return max(known.get("bytes_limit", 0) / 8, MEMORY)
 
 
 def check_same(sweep: Sweep, known: Store) -> None:
