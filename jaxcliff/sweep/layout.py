@@ -61,9 +61,14 @@ class Layout:
         places = (s.start + np.arange(b) for s, b in zip(box, self.box, strict=True))
         return [np.minimum(i, s.stop - 1) for i, s in zip(places, box, strict=True)]
 
-    def blocks(self) -> list[np.ndarray]:
-        """Which draws are computed together, block after block; beyond the last there are none."""
-        return [start + np.arange(self.block) for start in range(0, self.draws, self.block)]
+    @property
+    def blocks(self) -> int:
+        """Of draws: how many."""
+        return -(-self.draws // self.block)
+
+    def drawn(self, number: int) -> np.ndarray:
+        """Which draws the block with this number computes together; beyond the last there are none."""
+        return number * self.block + np.arange(self.block)
 
 
 def choose(

@@ -24,7 +24,7 @@ from jaxcliff.sweep.outputs import Field, Point, described, named, unlike
 from jaxcliff.sweep.statistics import Statistics
 
 Seed = int | list[int]  # a whole number, or the data of a random key: what can be written down
-FEW = 2**18  # points of a sweep whose programs are compiled with less effort
+FEW = 2**16  # points of a sweep whose programs are compiled with less effort: they run a third longer
 BOXES = "boxes"  # the axis of a mesh
 Task = tuple[Sequence[np.ndarray], np.ndarray]  # a box: places on the stored axes, and which draws
 
@@ -158,7 +158,7 @@ class Program(Box):
         if key not in self._traces:
             first = dict(zip(self.stored, self.layout.indices(next(self.layout.boxes(0))), strict=True))
             places = [np.asarray([statics[name]]) if name in statics else i for name, i in first.items()]
-            tasks = [(places, self.layout.blocks()[0])] * len(self.devices or [0])
+            tasks = [(places, self.layout.drawn(0))] * len(self.devices or [0])
             self._traces[key] = jax.jit(self._several(statics)).trace(*self._arguments(tasks, statics))
         return self._traces[key]
 

@@ -124,8 +124,8 @@ def _groups(
     for number in numbers:
         if stop.asked:
             break
-        boxes, blocks = list(layout.boxes(number)), layout.blocks()
-        parts[number] = [len(boxes) * len(blocks), {}, {}]
+        boxes = list(layout.boxes(number))
+        parts[number] = [len(boxes) * layout.blocks, {}, {}]
         for box in boxes:
             places = layout.indices(box)
             statics = [int(i[0]) for name, i in zip(sweep.stored, places, strict=True) if sweep.axes[name].static]
@@ -133,11 +133,11 @@ def _groups(
                 yield group
                 group = []
             last = statics
-            for draws in blocks:
+            for block in range(layout.blocks):
                 if len(group) == at_once:
                     yield group
                     group = []
-                group.append((number, box, places, draws))
+                group.append((number, box, places, layout.drawn(block)))
     if group:
         yield group
 
@@ -155,7 +155,7 @@ def _complete(sweep: Sweep, parts: dict[Any, Any], number: int, box: tuple[slice
             split.setdefault(output, {})[end] = x
         known, blocks = merging.get(key, ({}, 0))
         merging[key] = {name: statistics.merged(known.get(name), x) for name, x in split.items()}, blocks + 1
-        if merging[key][1] < len(sweep.layout.blocks()):
+        if merging[key][1] < sweep.layout.blocks:
             return False
         whole, _ = merging.pop(key)
         found = {}
