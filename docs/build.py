@@ -36,6 +36,7 @@ GUIDES = {
     "docs/theory.md": "What is true",
     "docs/house.md": "The house",
     "docs/adding.md": "How to add something",
+    "docs/scale.md": "Sweeps on any machine",
     "CHANGELOG.md": "Changelog",
     "CONTRIBUTING.md": "Contributing",
 }

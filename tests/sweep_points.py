@@ -50,6 +50,14 @@ def hard(key, mdp, size, draw):
     return {"flips": flipped.sum(), "undecided": unsure.sum(), "status": there.status, "bound": there.error_bound}
 
 
+def decided(key, mdp, size, draw):
+    """Every decision: optimal 1, suboptimal −1, undecided 0."""
+    sol = jc.solve(mdp, jc.perturb.ball(draw, mdp, size=size, count=1).rewards[0])
+    acts = jc.optimal_actions(sol)
+    said = acts.optimal.astype(jnp.int8) - acts.suboptimal.astype(jnp.int8)
+    return {"said": (("state", "action"), said), "status": sol.status, "bound": sol.error_bound, "values": sol.values}
+
+
 def radius(key, seed):
     """Host geometry."""
     near = jc.nearest_cliff(jc.problems.garnet(jax.random.key(int(seed)), states=8, actions=3, branching=3))

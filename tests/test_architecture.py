@@ -29,9 +29,11 @@ ORDER = (
     "metrics",
     "geometry",
     "cliffs",
+    "claims",
     "studies",
     "figures",
     "report",
+    "config",
     "cli",
     "__main__",
 )

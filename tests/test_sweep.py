@@ -5,8 +5,10 @@ import functools
 import json
 import multiprocessing
 import os
+import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -224,6 +226,11 @@ def test_another_sweep_is_refused_in_words(tmp_path):
     with jax.enable_x64(not X64), pytest.raises(ValueError, match="64-bit mode is"):
         sweep.run(points.wave, GRID, path)
     assert (path / "zarr.json").read_bytes() == before
+    bent = np.linspace(0, 1, 20)
+    sweep.run(points.wave, {**GRID, "x": bent.copy()}, tmp_path / "long")
+    bent[7] += 0.01
+    with pytest.raises(ValueError, match=r"axes\.x\.values"):
+        sweep.run(points.wave, {**GRID, "x": bent}, tmp_path / "long")
     again = sweep.run(points.wave, GRID, path, seed=1, overwrite=True)
     assert again.attrs["seed"] == 1
 
@@ -332,6 +339,88 @@ def test_a_worker_that_dies_costs_its_chunk(tmp_path):
     np.testing.assert_array_equal(ds.height, np.arange(4.0) ** 2)
     computed = [line["chunk"] for line in Store(tmp_path / "store").history() if "chunk" in line]
     assert sorted(computed) == [0, 1, 2, 3]
+
+
+def test_dask_brings_back_what_a_dead_worker_had_in_hand(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    point = functools.partial(points.deadly, marker=str(tmp_path / "died"))
+    for x in (0.0, 1.0, 3.0):  # at 2 a worker dies
+        open(tmp_path / f"died-{x}", "w").close()
+    options = {"threads_per_worker": 1, "processes": True, "dashboard_address": None, "silence_logs": 50}
+    with distributed.LocalCluster(2, **options) as cluster, distributed.Client(cluster) as client:
+        axes, executor = {"x": np.arange(4.0)}, client.get_executor()
+        ds = sweep.run(point, axes, tmp_path / "store", executor=executor, traced=False, chunk={"x": 1})
+    np.testing.assert_array_equal(ds.height, np.arange(4.0) ** 2)
+    assert (tmp_path / "died-2.0").exists()
+    assert bool(ds.done.all())
+
+
+EVERYWHERE = """
+import jax, os, signal, sys, threading, time, jaxcliff as jc
+from jaxcliff.sweep import executors
+from jaxcliff.sweep.store import Store
+from tests import sweep_points as points
+
+def run(path, **how):
+    mdps = points.stack(4, states=24, actions=4, branching=4, discount=0.95)
+    axes = {"mdp": mdps, "size": jc.sweep.geomspace(0.01, 1, 40), "draw": jc.sweep.draws(16)}
+    jc.sweep.run(points.decided, axes, path, chunk={"size": 8}, batch=128, **how)
+
+if __name__ == "__main__":
+    way, path = sys.argv[1:3]
+    if way == "devices":
+        run(path, devices=jax.devices())
+    elif way == "shard":
+        run(path, shard=(int(sys.argv[3]), 2))
+    elif way == "distributed":
+        run(path, shard=executors.place(coordinator_address=sys.argv[4], num_processes=2, process_id=int(sys.argv[3])))
+    elif way == "dask":
+        from distributed import Client, LocalCluster
+        options = {"threads_per_worker": 1, "processes": True, "dashboard_address": None, "silence_logs": 50}
+        with LocalCluster(2, **options) as cluster, Client(cluster) as client:
+            def kill():
+                while not (os.path.exists(path) and Store(path).marked().any()):
+                    time.sleep(0.05)
+                os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+            threading.Thread(target=kill, daemon=True).start()
+            run(path, executor=client.get_executor())
+    else:
+        run(path)
+"""
+
+
+@pytest.mark.slow
+def test_every_way_of_computing_says_the_same(tmp_path):
+    """One device, eight, two shards, two processes of jax.distributed, dask with a worker that is killed."""
+    script = tmp_path / "everywhere.py"
+    script.write_text(EVERYWHERE)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    ways = {
+        "one": [[]],
+        "devices": [[]],
+        "shard": [["0"], ["1"]],
+        "distributed": [["0", address], ["1", address]],
+        "dask": [[]],
+    }
+    root = str(pathlib.Path(jc.__file__).parents[1])
+    own = os.environ | {"PYTHONPATH": root, "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    found = {}
+    for way, several in ways.items():
+        path = tmp_path / way
+        commands = [[sys.executable, str(script), way, str(path), *more] for more in several]
+        for process in [subprocess.Popen(command, env=own) for command in commands]:
+            assert process.wait(timeout=300) == 0, way
+        found[way] = Store(path).open().load()
+        assert bool(found[way].done.all())
+    first = found["one"]
+    assert set(np.unique(first.said)) >= {-1, 1}
+    for ds in found.values():
+        np.testing.assert_array_equal(ds.status, first.status)
+        assert not np.any(ds.said.values * first.said.values == -1)
+        np.testing.assert_allclose(ds.bound, first.bound, rtol=1e-6, atol=1e-13 if X64 else 1e-5)
+        assert np.all(np.abs(ds["values"].values - first["values"].values) <= 2 * first.bound.values[..., None])
 
 
 def test_workers_that_fail_are_named(tmp_path):

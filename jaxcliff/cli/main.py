@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxcliff.cli import atlas, info, plot, run
+from jaxcliff.cli import atlas, info, plot, run, verify
 from jaxcliff.core.version import __version__
 
 MISTAKE, UNFINISHED, INTERRUPTED = 2, 3, 130  # exit statuses: another try as it is may help after the second
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="jaxcliff", description="Where optimal policies jump when rewards change.")
     parser.add_argument("--version", action="version", version=f"jaxcliff {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
-    for each in (atlas, run, plot, info):
+    for each in (atlas, run, plot, info, verify):
         each.add(commands)
     options = parser.parse_args(arguments)
     try:
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         _remember_compiled()
         with jax.enable_x64(True):
-            options.run(options, say)
+            return options.run(options, say) or 0
     except (ValueError, OSError) as error:
         encoding = sys.stderr.encoding or "utf-8"
         # One line, also where numbers are printed in several; and a line each where there are several mistakes.
@@ -49,7 +49,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return UNFINISHED if getattr(error, "unfinished", False) else MISTAKE
     except KeyboardInterrupt as error:
         return _interrupted(str(error))
-    return 0
 
 
 def _interrupted(said: str = "") -> int:

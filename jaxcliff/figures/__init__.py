@@ -1,6 +1,7 @@
 """Pictures of finished records: pure functions of datasets that return matplotlib figures and solve nothing."""
 
 from jaxcliff.figures.aggregation import aggregation_stability
+from jaxcliff.figures.claims import claims
 from jaxcliff.figures.flips import flip_frequency
 from jaxcliff.figures.phase import phase_diagram, weight_triangle
 from jaxcliff.figures.radius import radius_distribution
@@ -12,6 +13,7 @@ from jaxcliff.figures.temperature import temperature_curve
 
 __all__ = [
     "aggregation_stability",
+    "claims",
     "flip_frequency",
     "phase_diagram",
     "phase_scan",

@@ -66,9 +66,9 @@ class Sweep:
             made[key] = Program(*given, devices=devices) if self.traced else Loop(*given)
         return made[key]
 
-    def memory(self) -> float:
+    def memory(self, devices: Any = None) -> float:
         """Bytes that a box needs."""
-        computer = self.computer()
+        computer = self.computer(devices)
         return computer.memory() if isinstance(computer, Program) else 0.0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -205,6 +205,7 @@ def planned(
     chunk: Any = None,
     settings: Any = None,
     attributes: Any = None,
+    devices: Any = None,
 ) -> Sweep:
     """The record of a sweep; divided as the store says that is there, whose sweep it has to be."""
     outputs = tuple((Program if traced else Loop)(point, axes, seed).fields())
@@ -233,7 +234,7 @@ def planned(
         return sweep
     sweep = divided(points)
     room = _room()
-    while batch is None and traced and points > FEWEST and (needed := sweep.memory()) > room:
+    while batch is None and traced and points > FEWEST and (needed := sweep.memory(devices)) > room:
         points = max(int(points * room / needed / 1.25), FEWEST)
         sweep = divided(points)
     return sweep

@@ -179,13 +179,13 @@ class Program(Box):
         return self.root, *jax.tree.map(lambda *x: placed(np.stack(x)), *boxes)
 
     def _several(self, statics: Mapping[str, int]) -> Callable[..., Any]:
-        """One box per device; on a single device the only one."""
+        """One box per device."""
         one = self._box(statics)
 
         def first(root: jax.Array, *trees: Any) -> Any:
             return jax.tree.map(lambda x: x[None], one(root, *jax.tree.map(lambda x: x[0], trees)))
 
-        if self.devices is None or len(self.devices) == 1:
+        if self.devices is None:
             return first
         from jax.sharding import AxisType, PartitionSpec
 

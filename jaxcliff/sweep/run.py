@@ -102,6 +102,7 @@ def run(
     if path is not None and checks.flag(overwrite, "overwrite"):
         stores.remove(path)
     known = None if path is None or not _holds_something(path) else stores.Store(path)
+    several = _devices(devices)
     sweep = planned(
         point,
         named,
@@ -112,14 +113,15 @@ def run(
         chunk=chunk,
         settings=settings,
         attributes=attributes,
+        devices=several,
     )
     show = checks.flag(progress, "progress")
     if workers is not None:
-        with _processes(workers) as several, _place(path) as place:
-            return _stored(sweep, place, known, part, several, None, show, keep=path is not None)
+        with _processes(workers) as pool, _place(path) as place:
+            return _stored(sweep, place, known, part, pool, None, show, keep=path is not None)
     if path is None:
-        return _in_memory(sweep, devices, show)
-    return _stored(sweep, path, known, part, executor, devices, show)
+        return _in_memory(sweep, several, show)
+    return _stored(sweep, path, known, part, executor, several, show)
 
 
 def _in_memory(sweep: Sweep, devices: Any, progress: bool) -> Dataset:
@@ -127,7 +129,7 @@ def _in_memory(sweep: Sweep, devices: Any, progress: bool) -> Dataset:
     whole = {f.name: np.zeros((*sweep.layout.sizes, *f.shape), f.dtype) for f in sweep.fields}
     bar, stop = Progress(sweep.layout.points, 0, progress), work.Stop()
     with stop.listening():
-        for number, values, _ in work.here(sweep, sweep.computer(_devices(devices)), range(sweep.layout.chunks), stop):
+        for number, values, _ in work.here(sweep, sweep.computer(devices), range(sweep.layout.chunks), stop):
             region = sweep.layout.region(number)
             for name, x in values.items():
                 whole[name][region] = x
@@ -169,7 +171,7 @@ def _stored(
         if executor is not None:
             several = work.elsewhere(payload, path.absolute(), mine, executor, None, stop)
         else:
-            several = _written(known, sweep, work.here(sweep, sweep.computer(_devices(devices)), mine, stop))
+            several = _written(known, sweep, work.here(sweep, sweep.computer(devices), mine, stop))
         try:
             for number, values, _ in several if mine else ():
                 bar.add(_points(sweep, number), values)
@@ -223,10 +225,11 @@ def _shard(shard: Any) -> tuple[int, int]:
 
 
 def _devices(devices: Any) -> Any:
-    """Those that compute, if there are several or a user names some; None for the cores of a processor."""
+    """Those that compute, where a user names some or there are several accelerators; None for whatever JAX takes."""
     if devices is not None:
         return checks.listed(devices, "devices")
-    return jax.local_devices() if jax.default_backend() != "cpu" else None
+    several = jax.local_devices()
+    return several if jax.default_backend() != "cpu" and len(several) > 1 else None
 
 
 def _holds_something(path: Path) -> bool:

@@ -1,6 +1,6 @@
 """All mutants."""
 
-from tests.mutants import certificates, geometry, maps, problems, rewards, solvers, studies
+from tests.mutants import certificates, geometry, maps, problems, rewards, solvers, studies, sweeps
 
 MUTANTS = (
     *certificates.MUTANTS,
@@ -10,4 +10,5 @@ MUTANTS = (
     *rewards.MUTANTS,
     *problems.MUTANTS,
     *studies.MUTANTS,
+    *sweeps.MUTANTS,
 )

@@ -1,0 +1,269 @@
+"""The framework (Sections 2 and 3.1 of the paper): assumptions, Bellman's equation, values, sets of optimal actions."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcliff import metrics, problems
+from jaxcliff.claims import instances as draw
+from jaxcliff.claims.registry import Batch, Found, claim
+from jaxcliff.core.numerics import unit_roundoff
+from jaxcliff.model.mdp import MDP
+from jaxcliff.policies import optimal_actions, selections
+from jaxcliff.rewards.inverse import inverse_bellman
+from jaxcliff.solvers.evaluate import evaluate
+from jaxcliff.solvers.solve import solve
+
+SECTION = "Framework"
+U = float(unit_roundoff(jnp.float64))
+
+
+def size_of(mdp: MDP, changes: Any) -> Any:
+    """‖Δ‖, over the entries that count."""
+    return np.abs(np.where(mdp.decisions, changes, 0)).max(axis=(-2, -1))
+
+
+def rounding(mdp: MDP, *arrays: Any) -> Any:
+    """What adding up such rewards over an episode may lose."""
+    return 8 * U * float(mdp.steps) * sum(np.abs(np.asarray(x)).max(axis=(-2, -1)) for x in arrays)
+
+
+def backup(mdp: MDP, q: Any, rewards: Any) -> Any:
+    """R + γP max Q."""
+    best = jnp.max(jnp.where(mdp.decisions, q, -jnp.inf), axis=-1)
+    return rewards + mdp.discount * mdp.expect(jnp.where(jnp.isneginf(best), 0, best))
+
+
+def _refused(make: Any) -> float:
+    """0 if it is refused, 1 if it is taken."""
+    try:
+        make()
+    except ValueError:
+        return 0.0
+    return 1.0
+
+
+def _broken(kinds: int) -> Any:
+    def drawn(rng: Any, count: int) -> Batch:
+        return Batch(
+            draw.chain(rng), {"kind": rng.integers(kinds, size=count), "seed": rng.integers(2**31, size=count)}
+        )
+
+    return drawn
+
+
+def _taken(make: Any) -> Any:
+    """A check that counts what is not refused."""
+
+    def check(mdp: MDP, kind: Any, seed: Any) -> Found:
+        several = (
+            _refused(lambda k=k, s=s: make(mdp, int(k), np.random.default_rng(int(s))))
+            for k, s in zip(kind, seed, strict=True)
+        )
+        return Found([*several], 0.0)
+
+    return check
+
+
+def _shapes(mdp: MDP, kind: int, rng: Any) -> Any:
+    reward = np.asarray(mdp.reward)
+    wrong = [reward[:, :0], reward[:0], reward[:-1], np.where(rng.random(reward.shape) < 0.1, np.inf, np.nan)][kind]
+    return solve(MDP(mdp.transitions, wrong, mdp.discount)).values[0]
+
+
+def _rows(mdp: MDP, kind: int, rng: Any) -> Any:
+    rows = np.asarray(
+        problems.garnet(draw.key(rng), states=6, actions=2, branching=6, dense=True).transitions.probabilities
+    )
+    rows = rows.astype(float).copy()
+    place = tuple(rng.integers(n) for n in rows.shape)
+    rows[place] = [rows[place] + rng.uniform(1e-3, 1), -rng.uniform(1e-3, 1), np.nan][kind]
+    return problems.from_arrays(rows, np.zeros((6, 2)), discount=0.9)
+
+
+def _discounts(mdp: MDP, kind: int, rng: Any) -> Any:
+    wrong = [1.0, 1 + rng.uniform(1e-6, 1), -rng.uniform(1e-6, 1), np.nan][kind]
+    return MDP(mdp.transitions, np.asarray(mdp.reward), wrong)
+
+
+for _name, _statement, _kinds, _make in (
+    (
+        "2.1",
+        "States and actions form compact spaces: here they are finite, every pair with a finite reward.",
+        4,
+        _shapes,
+    ),
+    ("2.2", "Transitions are continuous: here rows are distributions, and what is none is refused.", 3, _rows),
+    (
+        "2.3",
+        "The discount is in [0, 1); it is 1 only where every episode ends, which in these chains none does.",
+        4,
+        _discounts,
+    ),
+):
+    claim(
+        f"Assumption {_name}",
+        _statement,
+        formula="accepted = 0",
+        kind="validator",
+        instances=_broken(_kinds),
+    )(_taken(_make))
+
+
+def _shifted_q(rng: Any, count: int) -> Batch:
+    mdp = draw.chain(rng, (0.5, 0.9, 0.99))
+    q = draw.rewards_of(rng, mdp, count)
+    return Batch(mdp, {"rewards": 0 * q, "q": q, "other": q + rng.uniform(0.1, 1, size=(count, 1, 1))})
+
+
+def _two_q(rng: Any, count: int) -> Batch:
+    mdp = draw.chain(rng, (0.5, 0.9, 0.99))
+    q = draw.rewards_of(rng, mdp, count)
+    rewards, changes = draw.rewards_of(rng, mdp, count), draw.changes_of(rng, mdp, count)
+    return Batch(mdp, {"rewards": rewards, "q": q, "other": q + changes})
+
+
+@claim(
+    "(1) contraction",
+    "Bellman's operator is a contraction by γ, attained where action values differ by a constant.",
+    formula="‖TQ − TQ'‖ ≤ γ‖Q − Q'‖",
+    kind="tight",
+    instances=_two_q,
+    equality=_shifted_q,
+    attained=1e-13,
+)
+def bellman_contracts(mdp: MDP, rewards: Any, q: Any, other: Any) -> Found:
+    apart = size_of(mdp, backup(mdp, jnp.asarray(q), rewards) - backup(mdp, jnp.asarray(other), rewards))
+    return Found(apart, float(mdp.discount) * size_of(mdp, q - other), 16 * draw.ACTIONS * U * (1 + np.abs(q).max()))
+
+
+def _policies(rng: Any, count: int) -> Batch:
+    mdp, arrays = draw.pairs(rng, count)
+    policy = rng.dirichlet(np.ones(mdp.num_actions), size=(count, mdp.num_states))
+    return Batch(mdp, arrays | {"policy": policy})
+
+
+@claim(
+    "V linear",
+    "The value of a policy is linear in the reward.",
+    formula="‖V_{R+R'} − V_R − V_R'‖ = 0",
+    kind="exact",
+    instances=_policies,
+)
+def values_of_a_policy_are_linear(mdp: MDP, rewards: Any, changes: Any, policy: Any) -> Found:
+    several = [evaluate(mdp, policy, r) for r in (rewards + changes, rewards, changes)]
+    whole, one, two = (np.asarray(sol.values) for sol in several)
+    error = sum(np.asarray(sol.error_bound) for sol in several) + rounding(mdp, rewards, changes)
+    return Found(np.abs(whole - one - two).max(axis=-1), 0.0, error)
+
+
+@claim(
+    "2.4",
+    "Optimal action values move by at most 1/(1 − γ) times the largest change of the reward.",
+    formula="‖Q_R − Q_R'‖ ≤ ‖R − R'‖/(1 − γ)",
+    kind="tight",
+    instances=draw.pairs,
+    equality=draw.constants,
+    attained=1e-12,
+    told="at γ = 1 the longest episode stands for 1/(1 − γ)",
+)
+def values_are_lipschitz(mdp: MDP, rewards: Any, changes: Any) -> Found:
+    before, after = (solve(mdp, r, tolerance=1e-15) for r in (rewards, rewards + changes))
+    moved = size_of(mdp, np.asarray(after.q_values) - np.asarray(before.q_values))
+    error = np.asarray(before.error_bound + after.error_bound) + rounding(mdp, rewards)
+    return Found(moved, float(mdp.steps) * size_of(mdp, changes), error)
+
+
+@claim(
+    "2.4 outcomes",
+    "In a tree whose outcomes alone change, action values move by no more than they do: no horizon.",
+    formula="‖Q_R − Q_R'‖ ≤ ‖R − R'‖",
+    kind="tight",
+    source="new",
+    instances=draw.outcomes,
+    equality=draw.raised_leaves,
+    attained=1e-12,
+)
+def outcomes_have_no_horizon(mdp: MDP, rewards: Any, changes: Any) -> Found:
+    before, after = solve(mdp, rewards), solve(mdp, rewards + changes)
+    moved = size_of(mdp, np.asarray(after.q_values) - np.asarray(before.q_values))
+    return Found(moved, size_of(mdp, changes), np.asarray(before.error_bound + after.error_bound))
+
+
+def _grown(mdp: MDP, before: Any, after: Any) -> Any:
+    """In how many states an action is certainly optimal that certainly was not."""
+    return np.asarray((before.suboptimal & after.optimal).any(axis=-1).sum(axis=-1), float)
+
+
+def _within(rng: Any, count: int, shares: Any = (0.5, 0.999)) -> Batch:
+    """Planted ties, and changes of any direction within the safe radius of the best action that is not optimal."""
+    mdp, arrays = draw.ties(rng, count)
+    q = arrays["q"]
+    gaps = q.max(axis=-1, keepdims=True) - q
+    behind = np.where(gaps > 0, gaps, np.inf).min(axis=(1, 2))
+    size = behind / (2 * float(mdp.steps)) * rng.uniform(*shares, size=count)
+    signs = rng.choice([-1.0, 1.0], size=q.shape)
+    return Batch(mdp, {"q": q, "changes": signs * size[:, None, None]})
+
+
+@claim(
+    "2.5",
+    "Sets of optimal actions cannot grow at once: within (1 − γ)/2 of the smallest positive gap nothing joins them.",
+    formula="states where an action joins = 0",
+    kind="exact",
+    instances=_within,
+)
+def sets_do_not_grow(mdp: MDP, q: Any, changes: Any) -> Found:
+    rewards = inverse_bellman(mdp, q)
+    before, after = (optimal_actions(solve(mdp, r)) for r in (rewards, rewards + changes))
+    return Found(_grown(mdp, before, after), 0.0)
+
+
+@claim(
+    "2.6",
+    "The graph is closed: what is optimal along rewards that converge is optimal at their limit.",
+    formula="states where a limit of optimal actions is not optimal = 0",
+    kind="exact",
+    instances=draw.ties,
+)
+def limits_of_optimal_actions_are_optimal(mdp: MDP, q: Any, tied: Any, raised: Any, size: Any) -> Found:
+    rewards = np.asarray(inverse_bellman(mdp, q))
+    there = optimal_actions(solve(mdp, rewards))
+    along = np.zeros_like(rewards)
+    along[np.arange(len(along)), 0, raised] = 1
+    always = np.ones(rewards.shape, bool)
+    for n in (4, 8, 12, 16):
+        acts = optimal_actions(solve(mdp, rewards + along * size[:, None, None] * 2.0**-n))
+        always &= np.asarray(~acts.suboptimal)
+    return Found((always & np.asarray(there.suboptimal)).any(axis=-1).sum(axis=-1), 0.0)
+
+
+@claim(
+    "2.5 shrinks",
+    "Sets of optimal actions shrink at once: at a tie noise of any size leaves one action, a Hausdorff distance of 1.",
+    formula="Hausdorff distance at the tied state = 1",
+    kind="exact",
+    source="new",
+    instances=draw.ties,
+)
+def noise_leaves_one_action(mdp: MDP, q: Any, tied: Any, raised: Any, size: Any) -> Found:
+    rewards = np.asarray(inverse_bellman(mdp, q))
+    noise = np.random.default_rng(0).normal(size=rewards.shape) * size[:, None, None]
+    before, after = optimal_actions(solve(mdp, rewards)), optimal_actions(solve(mdp, rewards + noise), 1e-13)
+    low, high = metrics.hausdorff(before, after)
+    return Found(np.asarray(low + high)[:, 0] / 2, 1.0, np.asarray(high - low)[:, 0] / 2)
+
+
+@claim(
+    "2.8",
+    "A selection is a function: the order of a batch, and what else is in it, change no bit of it.",
+    formula="policies that differ = 0",
+    kind="exact",
+    instances=draw.pairs,
+)
+def selections_are_functions(mdp: MDP, rewards: Any, changes: Any) -> Found:
+    turned = rewards[::-1]
+    one = selections.first(optimal_actions(solve(mdp, rewards)))
+    two = selections.first(optimal_actions(solve(mdp, turned)))
+    return Found(np.asarray((one != two[::-1]).any(axis=(-2, -1)), float), 0.0)
