@@ -11,7 +11,7 @@ import jaxcliff as jc
 ROOT = pathlib.Path(__file__).parents[1]
 BEGIN, END = "<!-- claims: made by docs/claims.py -->\n", "<!-- end of claims -->"
 TELLING = ("2.4", "2.7 exact", "2.9 bump sharp", "2.10", "3.1", "4.6 one model", "4.7 sharp", "4.7 outcomes")
-TELLING += ("4.4 limit uniform", "C.2 everywhere")
+TELLING += ("4.7 limit uniform", "C.2 everywhere")
 
 
 def row(one: jc.claims.Verified, longer: bool) -> str:

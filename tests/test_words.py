@@ -25,7 +25,7 @@ def glossary():
 
 
 OTHERWISE = dict(glossary())
-ROOMS = ("aggregate", "family", "figures", "metrics", "models", "perturb", "policies", "problems", "studies")
+ROOMS = ("aggregate", "claims", "family", "figures", "metrics", "models", "perturb", "policies", "problems", "studies")
 ROOMS += ("sweep", "theory")
 
 
@@ -72,6 +72,7 @@ FACTORED = {
     ("theory.chi_square", "base"),
     ("theory.regularizer_law", "base"),
     ("problems.Scores", "base"),
+    ("claims.verify", "seed"),  # a number, which a table can hold
     ("sweep.run", "seed"),  # a number, which a store can hold
 }
 
@@ -154,6 +155,7 @@ def results():
     x, y = jnp.eye(2)[jnp.asarray([0, 0, 0])], jnp.eye(2)[jnp.asarray([1, 1, 1])]
     sol, near = jc.solve(mdp), jc.nearest_cliff(mdp)
     slope = jc.soft_jacobian(mdp, jc.solve(mdp, regularizer=soft))
+    yield jc.calibrate(mdp, noise=0.1, budget=0.2, key=key, count=100)
     yield from (sol, jc.solve(mdp, [mdp.reward, 2 * mdp.reward], regularizer=soft), jc.optimal_actions(sol), near)
     yield from (jc.nearest_cliff(mdp, [mdp.reward, x]), near.walls, jc.cliffs_along(mdp, None, y - x), slope)
     yield from (jc.policy_map(mdp, None, x, y), slope.lipschitz(), jc.weight_map(mdp, [x, y]))

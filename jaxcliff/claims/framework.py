@@ -8,7 +8,6 @@ import numpy as np
 from jaxcliff import metrics, problems
 from jaxcliff.claims import instances as draw
 from jaxcliff.claims.registry import Batch, Found, claim
-from jaxcliff.core.numerics import unit_roundoff
 from jaxcliff.model.mdp import MDP
 from jaxcliff.policies import optimal_actions, selections
 from jaxcliff.rewards.inverse import inverse_bellman
@@ -16,7 +15,7 @@ from jaxcliff.solvers.evaluate import evaluate
 from jaxcliff.solvers.solve import solve
 
 SECTION = "Framework"
-U = float(unit_roundoff(jnp.float64))
+U = float(np.finfo(np.float64).eps) / 2
 
 
 def size_of(mdp: MDP, changes: Any) -> Any:

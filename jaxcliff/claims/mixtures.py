@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxcliff import metrics, policies, theory
 from jaxcliff.claims import instances as draw
-from jaxcliff.claims.cliffs import acts_of, flipped
+from jaxcliff.claims.continuity import acts_of, flipped
 from jaxcliff.claims.framework import U, rounding, size_of
 from jaxcliff.claims.registry import Batch, Found, claim
 from jaxcliff.cliffs.radius import nearest_cliff

@@ -71,7 +71,7 @@ class Claim:
         source: "paper", "new" (derived here), or "corrected" (the paper's, in the form in which it holds).
         check: from a batch to `Found`.
         instances: draws batches; `equality`, of a tight claim, those on which both sides are equal.
-        attained: to which relative accuracy they are, beyond the arithmetic's own error.
+        attained: to which relative accuracy they are, at least.
         mutant: the same claim, wrong in a way of its own, from `Found` to `Found`; see `wrong`.
         told: a word on what a table cannot show.
     """

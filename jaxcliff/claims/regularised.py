@@ -1,4 +1,4 @@
-"""Entropy, KL and other regularisers (Sections 3.4 and 4.4, Appendix C.2): slopes, prices and limits."""
+"""The softmax itself, and other regularisers (Appendix C.2, and what continuity costs whoever it is bought from)."""
 
 from typing import Any
 
@@ -7,349 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.special
 
-from jaxcliff import metrics, policies, problems, theory
+from jaxcliff import problems, theory
 from jaxcliff.claims import instances as draw
-from jaxcliff.claims.cliffs import acts_of
-from jaxcliff.claims.framework import U, rounding, size_of
+from jaxcliff.claims.entropy import arms
+from jaxcliff.claims.framework import U, size_of
 from jaxcliff.claims.registry import Batch, Found, claim
 from jaxcliff.model.mdp import MDP
-from jaxcliff.operators.regularizers import KL, Entropy, FDivergence, Sparsemax
-from jaxcliff.rewards.inverse import inverse_bellman
-from jaxcliff.solvers.evaluate import occupancy
+from jaxcliff.operators.regularizers import FDivergence, Sparsemax
 from jaxcliff.solvers.solve import solve
 
-SECTION = "Regularised"
-
-
-def soft(mdp: MDP, rewards: Any, strength: Any, base: Any = None) -> tuple[np.ndarray, np.ndarray, Any]:
-    """(policy, by how much a TV of it may be wrong, the solution) with entropy, or KL to a base."""
-    own = strength[:, None]  # one per lane
-    regularizer = Entropy(own) if base is None else KL(own, base)
-    sol = solve(mdp, rewards, regularizer=regularizer)
-    wrong = np.asarray(sol.gap_error).reshape(len(rewards), -1).max(axis=-1)
-    return np.asarray(sol.policy), 2 * wrong / strength + 16 * U, sol
-
-
-def _strengths(rng: Any, count: int, source: Any = draw.pairs) -> Batch:
-    mdp, arrays = source(rng, count)
-    return Batch(mdp, arrays | {"strength": 10 ** rng.uniform(-1, 1, size=count)})
-
-
-def _with_base(rng: Any, count: int) -> Batch:
-    mdp, arrays = _strengths(rng, count, draw.chain_pairs)
-    base = rng.dirichlet(np.ones(mdp.num_actions), size=(count, mdp.num_states))
-    return Batch(mdp, arrays | {"base": base})
-
-
-def _moved(mdp: MDP, rewards: Any, changes: Any, strength: Any, base: Any = None) -> tuple[Any, Any]:
-    """(the largest TV over states, its error)."""
-    one, wrong, _ = soft(mdp, rewards, strength, base)
-    two, more, _ = soft(mdp, rewards + changes, strength, base)
-    tv = np.where(np.asarray(mdp.decisions).any(-1), np.abs(two - one).sum(axis=-1) / 2, 0)
-    extra = rounding(mdp, rewards, changes) * float(mdp.steps) / strength
-    return tv.max(axis=-1), wrong + more + extra
-
-
-def _forks_symmetric(rng: Any, count: int) -> Batch:
-    """The fork, from one side of its tie to the other: where the bound of entropy is attained."""
-    mdp, arrays = draw.forks(rng, count)
-    sizes = 10 ** rng.uniform(-2, 0, size=(count, 1, 1)) * arrays["strength"][:, None, None] / float(mdp.steps)
-    towards = np.array([[1.0, -1.0], [1.0, 0.0], [-1.0, 0.0]])
-    return Batch(mdp, {"rewards": -sizes / 2 * towards, "changes": sizes * towards, "strength": arrays["strength"]})
-
-
-def _small_forks(rng: Any, count: int) -> Batch:
-    mdp, arrays = _forks_symmetric(rng, count)
-    return Batch(mdp, arrays | {"rewards": 1e-3 * arrays["rewards"], "changes": 1e-3 * arrays["changes"]})
-
-
-@claim(
-    "4.7",
-    "The policy of entropy moves by at most ‖ΔR‖/(2α(1 − γ)) in total variation, at every state.",
-    formula="TV ≤ ‖ΔR‖/(2α(1 − γ))",
-    kind="tight",
-    instances=_strengths,
-    equality=_small_forks,
-    attained=1e-5,
-    told="attained only in the limit of small changes",
-)
-def soft_policies_are_lipschitz(mdp: MDP, rewards: Any, changes: Any, strength: Any) -> Found:
-    moved, error = _moved(mdp, rewards, changes, strength)
-    bound = theory.soft_jump_linear(size_of(mdp, changes), strength, float(mdp.steps))
-    return Found(moved, bound, error)
-
-
-@claim(
-    "4.7 sharp",
-    "It moves by at most tanh of that, which is never empty.",
-    formula="TV ≤ tanh(‖ΔR‖/(2α(1 − γ)))",
-    kind="tight",
-    source="new",
-    instances=_strengths,
-    equality=_forks_symmetric,
-    attained=1e-10,
-)
-def soft_policies_obey_tanh(mdp: MDP, rewards: Any, changes: Any, strength: Any) -> Found:
-    moved, error = _moved(mdp, rewards, changes, strength)
-    return Found(moved, theory.soft_jump(size_of(mdp, changes), strength, float(mdp.steps)), error)
-
-
-@claim(
-    "3.4 KL",
-    "The same bound holds for the policy of KL to any base policy, with its coefficient β.",
-    formula="TV ≤ tanh(‖ΔR‖/(2β(1 − γ)))",
-    kind="tight",
-    source="new",
-    instances=_with_base,
-    equality=lambda rng, count: _flat_base(rng, count),
-    attained=1e-10,
-    told="the paper proves it for entropy only",
-)
-def kl_policies_obey_tanh(mdp: MDP, rewards: Any, changes: Any, strength: Any, base: Any) -> Found:
-    moved, error = _moved(mdp, rewards, changes, strength, base)
-    return Found(moved, theory.soft_jump(size_of(mdp, changes), strength, float(mdp.steps)), error)
-
-
-def _flat_base(rng: Any, count: int) -> Batch:
-    mdp, arrays = _forks_symmetric(rng, count)
-    base = np.array([[0.5, 0.5], [1.0, 0.0], [1.0, 0.0]])
-    return Batch(mdp, arrays | {"base": np.broadcast_to(base, (count, 3, 2))})
-
-
-def _soft_outcomes(rng: Any, count: int) -> Batch:
-    mdp, arrays = draw.outcomes(rng, count)
-    return Batch(mdp, arrays | {"strength": 10 ** rng.uniform(-0.5, 1, size=count)})
-
-
-def _balanced_outcomes(rng: Any, count: int) -> Batch:
-    """A tree of two tokens, all outcomes alike: half of them rise, half of them fall."""
-    mdp = problems.token_tree(draw.key(rng), vocabulary=2, depth=3).astype(jnp.float64)
-    half = draw.leaves(mdp) * np.array([1.0, -1.0])
-    sizes, strength = 10 ** rng.uniform(-2, 0, size=(count, 1, 1)), rng.uniform(0.2, 2, size=count)
-    return Batch(mdp, {"rewards": -sizes / 2 * half, "changes": sizes * half, "strength": strength})
-
-
-@claim(
-    "4.7 outcomes",
-    "On a tree whose outcomes alone change, the distribution of whole sequences moves by at most tanh(δ/2α).",
-    formula="TV of sequences ≤ tanh(‖ΔR‖/(2α))",
-    kind="tight",
-    source="new",
-    instances=_soft_outcomes,
-    equality=_balanced_outcomes,
-    attained=1e-9,
-    told="without a horizon: 1/(1 − γ) would make the bound empty for language models",
-)
-def sequences_obey_tanh(mdp: MDP, rewards: Any, changes: Any, strength: Any) -> Found:
-    last = draw.leaves(mdp)[:, 0] > 0
-    one, wrong, _ = soft(mdp, rewards, strength)
-    two, more, _ = soft(mdp, rewards + changes, strength)
-    ends = [np.asarray(occupancy(mdp, p))[:, last].reshape(len(rewards), -1) for p in (one, two)]
-    tv = np.abs(ends[1] - ends[0]).sum(axis=-1) / 2
-    steps = float(mdp.steps)
-    return Found(tv, np.tanh(size_of(mdp, changes) / (2 * strength)), steps * (wrong + more + 16 * U * one[0].size))
-
-
-@claim(
-    "(10) modulus",
-    "The soft Bellman operator is a contraction by γ as well, attained where action values differ by a constant.",
-    formula="‖T_αQ − T_αQ'‖ ≤ γ‖Q − Q'‖",
-    kind="tight",
-    instances=lambda rng, count: _two_soft_q(rng, count, False),
-    equality=lambda rng, count: _two_soft_q(rng, count, True),
-    attained=1e-12,
-)
-def soft_bellman_contracts(mdp: MDP, q: Any, other: Any, strength: Any) -> Found:
-    alpha = strength[:, None]
-
-    def backup(x: Any) -> Any:
-        best = alpha * scipy.special.logsumexp(np.asarray(x) / alpha[..., None], axis=-1)
-        return float(mdp.discount) * np.asarray(mdp.expect(best))
-
-    error = 64 * U * (np.abs(q).max() + np.abs(other).max() + strength * 2)
-    return Found(size_of(mdp, backup(q) - backup(other)), float(mdp.discount) * size_of(mdp, q - other), error)
-
-
-def _two_soft_q(rng: Any, count: int, shifted: bool) -> Batch:
-    mdp = draw.chain(rng, (0.5, 0.9, 0.99))
-    q = draw.rewards_of(rng, mdp, count)
-    other = q + (rng.uniform(0.1, 1, size=(count, 1, 1)) if shifted else draw.changes_of(rng, mdp, count))
-    return Batch(mdp, {"q": q, "other": other, "strength": 10 ** rng.uniform(-1, 1, size=count)})
-
-
-@claim(
-    "(11) Boltzmann",
-    "The regularised optimum is Boltzmann's distribution over its own action values, and there is no other.",
-    formula="‖π − softmax(Q_α/α)‖ = 0",
-    kind="exact",
-    instances=lambda rng, count: _strengths(rng, count, draw.chain_pairs),
-)
-def soft_policies_are_boltzmanns(mdp: MDP, rewards: Any, changes: Any, strength: Any) -> Found:
-    policy, wrong, sol = soft(mdp, rewards, strength)
-    expected = scipy.special.softmax(np.asarray(sol.q_values) / strength[:, None, None], axis=-1)
-    size = np.abs(np.asarray(sol.q_values)).max(axis=(1, 2)) / strength
-    return Found(np.abs(policy - expected).sum(axis=-1).max(axis=-1), 0.0, wrong + 32 * U * (1 + size))
-
-
-@claim(
-    "4.4 price",
-    "Entropy costs at most α·log K/(1 − γ) of return.",
-    formula="V* − V^{π_α} ≤ α log K/(1 − γ)",
-    kind="loose",
-    instances=lambda rng, count: _strengths(rng, count, draw.chain_pairs),
-)
-def entropy_has_a_price(mdp: MDP, rewards: Any, changes: Any, strength: Any) -> Found:
-    policy, wrong, sol = soft(mdp, rewards, strength)
-    lost = np.asarray(metrics.regret(mdp, policy, rewards))
-    bound = theory.entropy_cost(strength, mdp.num_actions, float(mdp.steps))
-    error = np.asarray(sol.error_bound) + float(mdp.steps) ** 2 * wrong * size_of(mdp, rewards) + rounding(mdp, rewards)
-    return Found(lost, bound, error)
-
-
-def _arms(rng: Any, count: int) -> Batch:
-    mdp = problems.contextual_bandit(np.zeros((1, draw.ACTIONS))).astype(np.float64)
-    rewards = rng.normal(size=(count, 1, draw.ACTIONS)) * rng.exponential(2, size=(count, 1, 1))
-    return Batch(mdp, {"rewards": rewards, "strength": rng.uniform(0.1, 2, size=count)})
-
-
-def _worst_arms(rng: Any, count: int) -> Batch:
-    """All rivals are behind by the same, which loses most: α(1 + W((K − 1)/e))."""
-    mdp, arrays = _arms(rng, count)
-    w = float(scipy.special.lambertw((draw.ACTIONS - 1) / np.e).real)
-    rewards = np.zeros((count, 1, draw.ACTIONS))
-    rewards[:, 0, 0] = arrays["strength"] * (1 + w)
-    return Batch(mdp, arrays | {"rewards": rewards})
-
-
-@claim(
-    "4.4 price of arms",
-    "In a bandit the price of entropy is at most α·W((K − 1)/e), W being Lambert's function.",
-    formula="V* − V^{π_α} ≤ α·W((K − 1)/e)",
-    kind="tight",
-    source="new",
-    instances=_arms,
-    equality=_worst_arms,
-    attained=1e-12,
-)
-def arms_cost_lamberts_function(mdp: MDP, rewards: Any, strength: Any) -> Found:
-    policy, wrong, _ = soft(mdp, rewards, strength)
-    lost = rewards[:, 0].max(-1) - (policy[:, 0] * rewards[:, 0]).sum(-1)
-    bound = strength * float(scipy.special.lambertw((draw.ACTIONS - 1) / np.e).real)
-    return Found(lost, bound, (2 * wrong + 8 * U) * np.ptp(rewards, axis=(1, 2)))
-
-
-@claim(
-    "4.4 hallucination",
-    "The mass on wrong actions is what their gaps say: Σe^{−gap/α}, of those that are wrong over all.",
-    formula="Σ_{a wrong} π(a) = Σ_{a wrong} e^{−gap/α}/Σ_a e^{−gap/α}",
-    kind="exact",
-    instances=_arms,
-)
-def wrong_actions_keep_their_mass(mdp: MDP, rewards: Any, strength: Any) -> Found:
-    policy, wrong, _ = soft(mdp, rewards, strength)
-    gaps = rewards[:, 0].max(-1, keepdims=True) - rewards[:, 0]
-    weights = np.exp(-gaps / strength[:, None])
-    mass = np.where(gaps > 0, weights, 0).sum(-1) / weights.sum(-1)
-    return Found(np.where(gaps > 0, policy[:, 0], 0).sum(-1), mass, wrong + 32 * U * (1 + gaps.max(-1) / strength))
-
-
-def _few_ties(rng: Any, count: int) -> Batch:
-    mdp, arrays = draw.ties(rng, min(count, 16))
-    return Batch(mdp, {"q": arrays["q"], "base": rng.dirichlet(np.ones(4), size=(len(arrays["q"]), mdp.num_states))})
-
-
-def _weak(mdp: MDP, q: Any, base: Any = None) -> tuple[Any, Any, Any]:
-    """(sets of optimal actions, a soft policy that gives rivals, .2 behind at least, e⁻⁴⁰, and its error)."""
-    rewards = np.asarray(inverse_bellman(mdp, q))
-    strength = np.full(len(q), 0.2 / 40)
-    policy, wrong, _ = soft(mdp, rewards, strength, base)
-    return acts_of(mdp, rewards), policy, wrong
-
-
-@claim(
-    "3.4 limit",
-    "As KL vanishes the policy does not become the base over optimal actions, but weighs what follows them, too.",
-    formula="TV(π_β, π_0) → 0 with π_0 ∝ 1{optimal} b e^{−γPK}",
-    kind="exact",
-    source="new",
-    instances=_few_ties,
-)
-def the_limit_of_kl(mdp: MDP, q: Any, base: Any) -> Found:
-    acts, policy, wrong = _weak(mdp, q, base)
-    limit = np.asarray(policies.kl_limit(acts, mdp, base))
-    beyond = mdp.num_actions * np.exp(-40.0) / base.min(axis=(1, 2)) * float(mdp.steps)
-    return Found(np.abs(policy - limit).sum(-1).max(-1) / 2, 0.0, wrong + beyond + 64 * U * float(mdp.steps))
-
-
-def _forked_ties(rng: Any, count: int) -> Batch:
-    """A choice between one optimal leaf and three: uniform over actions is not uniform over sequences."""
-    mdp = problems.token_tree(draw.key(rng), vocabulary=3, depth=2).astype(jnp.float64)
-    rewards = np.zeros((count, *mdp.reward.shape))
-    value = rng.uniform(0.5, 1.5, size=count)
-    rewards[:, 1, 0], rewards[:, 2, :] = value, value[:, None]
-    return Batch(mdp, {"rewards": rewards})
-
-
-@claim(
-    "4.4 limit uniform",
-    "As entropy vanishes the policy becomes uniform over the optimal actions of every state.",
-    formula="TV(π_α, uniform over optimal actions) → 0",
-    kind="refuted",
-    instances=_forked_ties,
-    told="true in bandits; in general π ∝ 1{optimal} e^{γPH}: one leaf against three gives ¼ to ¾",
-)
-def the_limit_of_entropy_is_not_uniform(mdp: MDP, rewards: Any) -> Found:
-    acts = acts_of(mdp, rewards)
-    policy, wrong, _ = soft(mdp, rewards, np.full(len(rewards), 0.5 / 40))
-    uniform = np.asarray(policies.uniform(acts))
-    return Found(np.abs(policy - uniform)[:, 0].sum(-1) / 2, 0.0, wrong)
-
-
-@claim(
-    "4.4 limit",
-    "As entropy vanishes an optimal action is weighed by how much is optimal after it.",
-    formula="TV(π_α, π_0) → 0 with π_0 ∝ 1{optimal} e^{γPH}",
-    kind="exact",
-    source="corrected",
-    instances=_forked_ties,
-)
-def the_limit_of_entropy(mdp: MDP, rewards: Any) -> Found:
-    acts = acts_of(mdp, rewards)
-    policy, wrong, _ = soft(mdp, rewards, np.full(len(rewards), 0.5 / 40))
-    limit = np.asarray(policies.entropy_limit(acts, mdp))
-    reached = np.asarray(mdp.decisions).any(-1) & (rewards[0].max(-1) > 0) | (np.arange(mdp.num_states) == 0)
-    return Found(np.abs(policy - limit)[:, reached].sum(-1).max(-1) / 2, 0.0, wrong + 9 * np.exp(-40.0))
-
-
-@claim(
-    "3.3 lengths",
-    "Where every outcome pays the same, short and long answers are equally optimal, at any discount.",
-    formula="gap of ending at once and going on = 0",
-    kind="refuted",
-    instances=lambda rng, count: _lengths(rng, count, float(rng.uniform(0.5, 0.9999))),
-    told="true at γ = 1 only: any discount is a penalty on length",
-)
-def lengths_are_told_apart(mdp: MDP, none: Any) -> Found:
-    sol = solve(mdp, np.broadcast_to(np.asarray(mdp.reward), (len(none), *mdp.reward.shape)))
-    gaps = np.where(np.isfinite(np.asarray(sol.gaps)), np.asarray(sol.gaps), 0)
-    return Found(gaps[:, 0].max(-1), 0.0, 2 * np.asarray(sol.error_bound))
-
-
-@claim(
-    "3.3 lengths at γ = 1",
-    "Where every outcome pays the same and nothing is discounted, short and long answers are equally optimal.",
-    formula="gap of ending at once and going on = 0",
-    kind="exact",
-    source="corrected",
-    instances=lambda rng, count: _lengths(rng, count, 1.0),
-)
-def lengths_tie_without_a_discount(mdp: MDP, none: Any) -> Found:
-    return lengths_are_told_apart(mdp, none)
-
-
-def _lengths(rng: Any, count: int, discount: float) -> Batch:
-    mdp = problems.token_tree(draw.key(rng), vocabulary=2, depth=4, correct=1.0, end_token=True).astype(jnp.float64)
-    return Batch(mdp.replace(discount=np.float64(discount)), {"none": np.zeros(count)})
+SECTION = "Softmax and others"
 
 
 def _logits(rng: Any, count: int, half: bool = False) -> Batch:
@@ -427,7 +94,7 @@ def the_softmax_constant_is_local(mdp: MDP, x: Any, y: Any, strength: Any) -> Fo
 
 def _around(rng: Any, count: int) -> Batch:
     """Arms, and a base."""
-    mdp, arrays = _arms(rng, count)
+    mdp, arrays = arms(rng, count)
     base = rng.dirichlet(np.full(draw.ACTIONS, 2.0), size=(count, 1))
     strength = rng.uniform(0.5, 2, size=count)
     rewards = arrays["rewards"] / 4
@@ -454,7 +121,7 @@ for _name, _said in (
     ("forward_kl", "(1 + χ²(π‖b))/(2β)"),
 ):
     claim(
-        f"4.4 law {_name}",
+        f"4.7 law {_name}",
         f"With {_name.replace('_', ' ')} a policy moves per unit of Q by at most half of Σ b/f''(π/b) over β.",
         formula=f"local constant ≤ {_said}",
         kind="loose",
@@ -464,21 +131,21 @@ for _name, _said in (
 
 
 def _sparse(rng: Any, count: int) -> Batch:
-    mdp, arrays = _arms(rng, count)
+    mdp, arrays = arms(rng, count)
     changes = rng.normal(size=arrays["rewards"].shape) * 10 ** rng.uniform(-2, 0, size=(count, 1, 1))
     return Batch(mdp, arrays | {"changes": changes})
 
 
 def _sparse_even(rng: Any, count: int) -> Batch:
     """All arms within the support, half of them up and half of them down."""
-    mdp, arrays = _arms(rng, count)
+    mdp, arrays = arms(rng, count)
     signs = np.array([1.0, 1.0, -1.0, -1.0])[None, None]
     size = 0.2 * arrays["strength"][:, None, None] / draw.ACTIONS
     return Batch(mdp, arrays | {"rewards": -size / 2 * signs, "changes": size * signs})
 
 
 @claim(
-    "4.4 sparsemax",
+    "4.7 sparsemax",
     "Sparsemax has a constant of its own, about K/2 times that of entropy: its slope counts the actions.",
     formula="TV ≤ (2/(αK))⌊K/2⌋⌈K/2⌉‖ΔQ‖",
     kind="tight",
@@ -506,7 +173,7 @@ def _clipped(rng: Any, count: int) -> Batch:
 
 
 @claim(
-    "4.4 frontier",
+    "4.7 frontier",
     "No policy map of two arms that moves by at most L per unit of reward loses less than 1/(8L) somewhere.",
     formula="1/(8L) ≤ worst regret",
     kind="tight",

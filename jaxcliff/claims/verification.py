@@ -32,7 +32,7 @@ class Verified:
         violations: how many instances contradict it beyond the arithmetic's own error.
         unsure: how many are within that error of the bound.
         worst: the largest ratio, or difference.
-        equality: of a tight claim, how near to 1 the ratio came where both sides are equal (relative, at the worst).
+        equality: of a tight claim, how far from 1 the ratio is where both sides are equal, at the worst.
         counterexample: the instance that contradicts it most, if one does.
         seconds: what it took.
     """
@@ -91,7 +91,7 @@ def verify(
     seed = checks.whole(seed, "seed", 0)
     found = []
     for each in some(None if names is None else list([names] if isinstance(names, str) else names)):
-        found.append(_verified(each, count, seed))
+        found.append(measured(each, count, seed))
         if told is not None:
             told(found[-1])
     return found
@@ -126,13 +126,13 @@ def ratios(claim: Claim, found: Found) -> np.ndarray:
     return found.measured / found.bound
 
 
-def shortfall(found: Found) -> float:
-    """How far measured stays below the bound, relative to it and beyond the arithmetic's own error, at the worst."""
-    away = np.maximum(np.abs(found.bound - found.measured) - found.error, 0)
-    return float(np.max(away / np.where(found.bound > 0, found.bound, 1)))
+def apart(found: Found) -> float:
+    """How far measured and bound are apart, relative to the bound, at the worst."""
+    return float(np.max(np.abs(found.bound - found.measured) / np.where(found.bound > 0, found.bound, 1)))
 
 
-def _verified(claim: Claim, count: int, seed: int) -> Verified:
+def measured(claim: Claim, count: int, seed: int) -> Verified:
+    """One claim, on at least so many instances."""
     began = time.monotonic()
     several, violations, unsure = [], 0, 0
     worst: tuple[float, Batch | None] = -np.inf, None
@@ -146,7 +146,7 @@ def _verified(claim: Claim, count: int, seed: int) -> Verified:
             beyond = np.where(bad, np.nan_to_num(found.measured - found.bound - found.error, nan=np.inf), -np.inf)
             if beyond.max() > worst[0]:
                 worst = float(beyond.max()), batch.row(int(beyond.argmax()))
-    equal = [shortfall(claim.found(batch)) for batch in attained(claim, seed)]
+    equal = [apart(claim.found(batch)) for batch in attained(claim, seed)]
     whole = np.concatenate(several)
     return Verified(
         claim=claim,

@@ -6,7 +6,7 @@ from typing import Any
 
 from jaxcliff import studies
 from jaxcliff.config import held
-from jaxcliff.config.file import tables_of
+from jaxcliff.config.file import has_problem, tables_of
 from jaxcliff.core import types
 
 WIDTH = 110  # of a line with its comment
@@ -19,6 +19,7 @@ branching = 4
 discount = 0.9
 """
 LISTS = {
+    "actions": "[2, 10, 100]",
     "strength": '{ start = 0.01, stop = 10, count = 7, spacing = "geometric" }',
     "sizes": '{ start = 0.001, stop = 1, count = 13, spacing = "geometric" }',
     "positions": "{ start = -1, stop = 1, count = 41 }",
@@ -26,6 +27,7 @@ LISTS = {
     "extent": "[-1.0, 1.0, -1.0, 1.0]",
 }
 VALUES = {
+    "kinds": '["entropy", "sparsemax"]',
     "count": "64",
     "resolution": "64",
     "weights": "[0.5, 0.3, 0.2]",
@@ -47,6 +49,7 @@ USED = {
     "response": ("kind", "count", "strength", "sizes"),
     "phase_diagram": ("extent", "resolution"),
     "phase_scan": ("positions", "strength"),
+    "frontier": ("kinds", "actions", "strength"),
     "soft_against_hard": ("strength",),
     "temperature_curve": ("count",),
     "flip_frequency": ("count",),
@@ -62,7 +65,8 @@ def example(name: str) -> str:
     comments, several = held.described(function), held.arguments(function)
     first = (inspect.getdoc(function) or "").splitlines()[0]
     lines = [f"# {first}", f'study = "{name}"', f'store = "{name}.zarr"', "seed = 0", "float64 = true"]
-    lines += [*PROBLEM.splitlines(), "seeds = 2" if name == "response" else "seed = 0"]
+    if has_problem(name):
+        lines += [*PROBLEM.splitlines(), "seeds = 2" if name == "response" else "seed = 0"]
     for table, model in tables_of(name).items():
         lines += ["", f"[{table}]"]
         for field, info in model.model_fields.items():

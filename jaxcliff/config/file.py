@@ -45,7 +45,8 @@ class Study:
         """The study's dataset; `how` are arguments of a sweep."""
         function = getattr(studies, self.name)
         key = {"key": jax.random.key(self.seed)} if "key" in inspect.signature(function).parameters else {}
-        return function(self.problem, **self.arguments, **key, **how)
+        about = [] if self.problem is None else [self.problem]
+        return function(*about, **self.arguments, **key, **how)
 
     @property
     def sweeps(self) -> bool:
@@ -91,11 +92,15 @@ def understood(given: dict[str, Any], name: str, folder: Path) -> Study:
     own = {table: held.checked(model, given.get(table, {}), table, lines) for table, model in tables.items()}
     rest = {name: x for name, x in given.items() if name not in (*tables, "problem", "study")}
     head = held.checked(_head(), rest, "", lines, ["study", "problem", *tables])
-    makers = _makers(given.get("problem"), study == "response", lines)
+    if study in known and not has_problem(str(study)):
+        makers: dict[str, Callable[[], list[MDP]]] = {}
+        lines += ["problem: this study is about none; leave it out"] if "problem" in given else []
+    else:
+        makers = _makers(given.get("problem"), study == "response", lines)
     if lines:
         raise MistakesError(name, lines)
     built = {family: make() for family, make in makers.items()}
-    first = next(iter(built.values()))[0]
+    first = next(iter(built.values()))[0] if built else None
     problem = first if study != "response" else built.get("", built)
     try:
         arguments = {n: held.value(x, first, folder) for table in own.values() for n, x in held.said(table)}
@@ -108,6 +113,11 @@ def understood(given: dict[str, Any], name: str, folder: Path) -> Study:
     return Study(
         str(study), store, head.seed, head.float64, arguments, problem, json.loads(json.dumps(said, default=str))
     )
+
+
+def has_problem(study: str) -> bool:
+    """Whether a study is about a problem; some are about policy maps alone."""
+    return "mdp" in inspect.signature(getattr(studies, study)).parameters
 
 
 @functools.cache

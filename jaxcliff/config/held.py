@@ -138,7 +138,7 @@ def said(table: Any) -> list[tuple[str, Any]]:
     return [(name, getattr(table, name)) for name in type(table).model_fields if name in table.model_fields_set]
 
 
-def value(given: Any, mdp: MDP, folder: Path) -> Any:
+def value(given: Any, mdp: Any, folder: Path) -> Any:
     """An argument as a study takes it; files are looked for in a folder."""
     if isinstance(given, Space):
         return given.numbers()

@@ -3,6 +3,7 @@
 from jaxcliff.figures.aggregation import aggregation_stability
 from jaxcliff.figures.claims import claims
 from jaxcliff.figures.flips import flip_frequency
+from jaxcliff.figures.frontier import frontier
 from jaxcliff.figures.phase import phase_diagram, weight_triangle
 from jaxcliff.figures.radius import radius_distribution
 from jaxcliff.figures.ray import ray
@@ -15,6 +16,7 @@ __all__ = [
     "aggregation_stability",
     "claims",
     "flip_frequency",
+    "frontier",
     "phase_diagram",
     "phase_scan",
     "radius_distribution",

@@ -22,9 +22,9 @@ def claims(
 ) -> Figure:
     """Draws what `jc.claims.verify` found: a row per claim, measured over bound on a logarithmic axis.
 
-    Lines go from the 5th to the 95th of a hundred instances, thick between the quartiles, with the largest as a point;
-    a diamond at 1 says that the bound is attained where it should be. Claims of equality, and of what is
-    refused, have no ratio: their row has a word.
+    Lines go from the smallest to the largest, thick between the quartiles, with the largest as a point; a diamond at 1
+    says that the bound is attained where it should be. Claims of equality, and of what is refused, have no ratio: their
+    row has a word.
 
     Args:
         ds: `jc.claims.to_dataset(jc.claims.verify())`.

@@ -2,6 +2,7 @@
 
 from jaxcliff.studies.aggregation import aggregation_stability
 from jaxcliff.studies.flips import flip_frequency
+from jaxcliff.studies.frontier import frontier
 from jaxcliff.studies.phase import phase_diagram
 from jaxcliff.studies.ray import ray
 from jaxcliff.studies.response import response
@@ -12,6 +13,7 @@ from jaxcliff.studies.temperature import temperature_curve
 __all__ = [
     "aggregation_stability",
     "flip_frequency",
+    "frontier",
     "phase_diagram",
     "phase_scan",
     "ray",

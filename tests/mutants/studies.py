@@ -286,8 +286,8 @@ WORDS = (
     Mutant(
         "jaxcliff.cli.main.main",
         "a mistake ends with the status of success",
-        "return 2",
-        "return 0",
+        "else MISTAKE",
+        "else 0",
         f"{MISTAKE}[arguments0-there is no built-in problem 'no-such'; choose one of grid]",
     ),
     Mutant(

@@ -1,110 +1,22 @@
-"""Where policies jump (Sections 2.3, 3.2 and 3.3): continuity and its radius, bumps, jumps, missing rewards."""
+"""How policies jump at a tie (Sections 2.3, 3.2 and 3.3): bumps, jumps, missing rewards, broken ties."""
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff import metrics, policies, problems, theory
 from jaxcliff.claims import instances as draw
+from jaxcliff.claims.continuity import acts_of
 from jaxcliff.claims.framework import U, rounding, size_of
 from jaxcliff.claims.registry import Batch, Found, claim
-from jaxcliff.cliffs.radius import nearest_cliff
 from jaxcliff.cliffs.repair import best_tiebreaker
 from jaxcliff.model.mdp import MDP
-from jaxcliff.policies import optimal_actions
 from jaxcliff.rewards.inverse import inverse_bellman
 from jaxcliff.solvers.evaluate import evaluate, occupancy
 from jaxcliff.solvers.solve import solve
 
-SECTION = "Cliffs"
-
-
-def acts_of(mdp: MDP, rewards: Any) -> Any:
-    """Sets of optimal actions."""
-    return optimal_actions(solve(mdp, rewards))
-
-
-def flipped(mdp: MDP, rewards: Any, others: Any) -> Any:
-    """(in how many states the set certainly changes, in how many it may)."""
-    certain, unsure = metrics.flips(acts_of(mdp, rewards), acts_of(mdp, others))
-    return np.asarray(certain.sum(axis=-1), float), np.asarray(unsure.sum(axis=-1), float)
-
-
-def _near(shares: Any, adversarial: bool) -> Any:
-    """Changes of so many radii: random corners, or the direction of the nearest wall."""
-
-    def drawn(rng: Any, count: int) -> Batch:
-        mdp = draw.chain(rng)
-        rewards = draw.rewards_of(rng, mdp, count)
-        near = nearest_cliff(mdp, rewards)
-        signs = near.direction if adversarial else rng.choice([-1.0, 1.0], size=rewards.shape)
-        size = np.where(np.isfinite(near.lower), near.lower, 1) * rng.uniform(*shares, size=count)
-        return Batch(mdp, {"rewards": rewards, "changes": signs * size[:, None, None]})
-
-    return drawn
-
-
-@claim(
-    "2.7",
-    "Where every state has one optimal action the policy is continuous: nothing within the exact radius changes it.",
-    formula="states that flip at .5 to .999 of ρ = 0",
-    kind="exact",
-    instances=_near((0.5, 0.999), False),
-)
-def nothing_flips_within_the_radius(mdp: MDP, rewards: Any, changes: Any) -> Found:
-    certain, unsure = flipped(mdp, rewards, rewards + changes)
-    return Found(certain, 0.0, unsure)
-
-
-@claim(
-    "2.7 exact",
-    "The radius is exact: a hair beyond ρ = min gap/‖n‖₁, towards the nearest wall, the policy is another one.",
-    formula="some state flips at 1.001 ρ",
-    kind="exact",
-    source="new",
-    instances=_near((1.001, 1.001001), True),
-    told="so continuity at R asks for one optimal action at R alone, not in a neighbourhood",
-)
-def beyond_the_radius_it_flips(mdp: MDP, rewards: Any, changes: Any) -> Found:
-    certain, unsure = flipped(mdp, rewards, rewards + changes)
-    return Found(np.minimum(certain, 1), 1.0, np.minimum(unsure, 1 - np.minimum(certain, 1)))
-
-
-@claim(
-    "2.7 generic",
-    "What the smallest gap promises without any normal is never more than the radius; on the fork it is the radius.",
-    formula="g(1 − γ)/2 ≤ ρ",
-    kind="tight",
-    source="new",
-    instances=draw.chain_pairs,
-    equality=draw.forks,
-    attained=1e-10,
-)
-def the_gap_promises_less(mdp: MDP, rewards: Any, **_: Any) -> Found:
-    near = nearest_cliff(mdp, rewards)
-    promised = theory.safe_radius(near.walls.gap.min(axis=(-2, -1)), float(mdp.steps))
-    return Found(promised, near.radius, near.upper - near.lower + near.walls.gap_bound.max(axis=(-2, -1)))
-
-
-@claim(
-    "2.7 half",
-    "The radius is at most half of the smallest gap where no episode ends: raise one action, lower the other.",
-    formula="ρ ≤ g/2",
-    kind="tight",
-    source="new",
-    instances=draw.chain_pairs,
-    equality=lambda rng, count: _bandits(rng, count),
-    attained=1e-12,
-)
-def the_radius_is_half_a_gap(mdp: MDP, rewards: Any, **_: Any) -> Found:
-    near = nearest_cliff(mdp, rewards)
-    gaps, wrong = near.walls.gap, near.walls.gap_bound
-    return Found(near.radius, gaps.min(axis=(-2, -1)) / 2, near.upper - near.lower + wrong.max(axis=(-2, -1)))
-
-
-def _bandits(rng: Any, count: int) -> Batch:
-    mdp = draw.chain(rng, (0.0,))
-    return Batch(mdp, {"rewards": draw.rewards_of(rng, mdp, count)})
+SECTION = "Jumps"
 
 
 def bumped(mdp: MDP, q: Any, raised: Any, size: Any) -> tuple[Any, Any, Any]:
@@ -183,7 +95,7 @@ def a_bump_is_smaller(mdp: MDP, q: Any, tied: Any, raised: Any, size: Any) -> Fo
 )
 def a_bump_has_this_size(mdp: MDP, q: Any, tied: Any, raised: Any, size: Any) -> Found:
     before, after, _ = bumped(mdp, q, raised, size)
-    into = np.asarray(mdp.expect(np.eye(mdp.num_states)[0]))
+    into = np.asarray(mdp.expect(jnp.eye(mdp.num_states, dtype=mdp.dtype)[0]))
     elsewhere = np.broadcast_to(into, q.shape).copy()
     elsewhere[np.arange(len(q)), 0, raised] = 0
     own = np.abs(1 - float(mdp.discount) * into[0, raised])
@@ -345,12 +257,12 @@ def ties_can_be_broken(mdp: MDP, q: Any, tied: Any, raised: Any, size: Any) -> F
     formula="gap after the change = what best_tiebreaker says ≤ 2ε/(1 − γ)",
     kind="exact",
     source="new",
-    instances=draw.ties,
+    instances=lambda rng, count: draw.ties(rng, min(count, 4)),
 )
 def ties_can_be_broken_best(mdp: MDP, q: Any, tied: Any, raised: Any, size: Any) -> Found:
     rewards = np.asarray(inverse_bellman(mdp, q))
     gaps, said, error = [], [], []
-    for reward, action, budget in list(zip(rewards, raised, size, strict=True))[:4]:
+    for reward, action, budget in zip(rewards, raised, size, strict=True):
         best = best_tiebreaker(mdp, reward, state=0, action=int(action), budget=float(budget))
         sol = solve(mdp, best.reward)
         rivals = np.delete(np.asarray(sol.gaps)[0], int(action))
@@ -360,20 +272,32 @@ def ties_can_be_broken_best(mdp: MDP, q: Any, tied: Any, raised: Any, size: Any)
     return Found(np.array(gaps), np.array(said), np.array(error))
 
 
-def _odds(rng: Any, count: int) -> Batch:
-    """Rewards, and an ε that is small beside most radii."""
-    mdp = draw.chain(rng, (0.5, 0.9))
-    return Batch(mdp, {"rewards": draw.rewards_of(rng, mdp, count)})
+@claim(
+    "3.3 lengths",
+    "Where every outcome pays the same, short and long answers are equally optimal, at any discount.",
+    formula="gap of ending at once and going on = 0",
+    kind="refuted",
+    instances=lambda rng, count: _lengths(rng, count, float(rng.uniform(0.5, 0.9999))),
+    told="true at γ = 1 only: any discount is a penalty on length",
+)
+def lengths_are_told_apart(mdp: MDP, none: Any) -> Found:
+    sol = solve(mdp, np.broadcast_to(np.asarray(mdp.reward), (len(none), *mdp.reward.shape)))
+    gaps = np.where(np.isfinite(np.asarray(sol.gaps)), np.asarray(sol.gaps), 0)
+    return Found(gaps[:, 0].max(-1), 0.0, 2 * np.asarray(sol.error_bound))
 
 
 @claim(
-    "2.11",
-    "Policies are stable only where the optimum is unique, which almost every reward has: cliffs have measure zero.",
-    formula="rewards on a cliff = 0",
+    "3.3 lengths at γ = 1",
+    "Where every outcome pays the same and nothing is discounted, short and long answers are equally optimal.",
+    formula="gap of ending at once and going on = 0",
     kind="exact",
-    instances=_odds,
-    told="the share of rewards within ε of a cliff falls in proportion to ε: `jc.census`",
+    source="corrected",
+    instances=lambda rng, count: _lengths(rng, count, 1.0),
 )
-def cliffs_are_thin(mdp: MDP, rewards: Any) -> Found:
-    near = nearest_cliff(mdp, rewards)
-    return Found((near.radius <= 0).astype(float), 0.0, near.undecided.astype(float))
+def lengths_tie_without_a_discount(mdp: MDP, none: Any) -> Found:
+    return lengths_are_told_apart(mdp, none)
+
+
+def _lengths(rng: Any, count: int, discount: float) -> Batch:
+    mdp = problems.token_tree(draw.key(rng), vocabulary=2, depth=4, correct=1.0, end_token=True).astype(jnp.float64)
+    return Batch(mdp.replace(discount=np.float64(discount)), {"none": np.zeros(count)})
