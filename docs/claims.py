@@ -25,7 +25,8 @@ def row(one: jc.claims.Verified, longer: bool) -> str:
         "refuted": "refuted",
     }[claim.kind]
     statement = claim.statement + (f" {claim.told[0].upper()}{claim.told[1:]}." if longer and claim.told else "")
-    return f"| {claim.name} | {statement} | {claim.formula.replace('|', '∣')} | {claim.source} | {found} |"
+    cells = (claim.name, statement, claim.formula, claim.source, found)
+    return f"| {' | '.join(cell.replace('|', '∣') for cell in cells)} |"
 
 
 def written(page: pathlib.Path, several: list[jc.claims.Verified], longer: bool) -> None:

@@ -148,6 +148,5 @@ def test_bad_input_gets_a_sentence(name, capsys, monkeypatch):
 def test_the_page_has_every_claim_as_it_is_registered():
     page = (ROOT / "docs/theory.md").read_text()
     for claim in CLAIMS:
-        assert f"| {claim.name} | {claim.statement}" in page, (
-            f"docs/theory.md lacks {claim.name}: python docs/claims.py"
-        )
+        row = f"| {claim.name} | {claim.statement.replace('|', '∣')}"
+        assert row in page, f"docs/theory.md lacks {claim.name}: python docs/claims.py"

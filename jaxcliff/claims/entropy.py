@@ -122,7 +122,7 @@ def _soft_outcomes(rng: Any, count: int) -> Batch:
 
 def _balanced_outcomes(rng: Any, count: int) -> Batch:
     """A tree of two tokens, all outcomes alike: half of them rise, half of them fall."""
-    mdp = problems.token_tree(draw.key(rng), vocabulary=2, depth=3).astype(jnp.float64)
+    mdp = draw.tree(rng, vocabulary=2)
     half = draw.leaves(mdp) * np.array([1.0, -1.0])
     sizes, strength = 10 ** rng.uniform(-2, 0, size=(count, 1, 1)), rng.uniform(0.2, 2, size=count)
     return Batch(mdp, {"rewards": -sizes / 2 * half, "changes": sizes * half, "strength": strength})
@@ -282,7 +282,7 @@ def the_limit_of_kl(mdp: MDP, q: Any, base: Any) -> Found:
 
 def _forked_ties(rng: Any, count: int) -> Batch:
     """A choice between one optimal leaf and three: uniform over actions is not uniform over sequences."""
-    mdp = problems.token_tree(draw.key(rng), vocabulary=3, depth=2).astype(jnp.float64)
+    mdp = draw.tree(rng, depth=2)
     rewards = np.zeros((count, *mdp.reward.shape))
     value = rng.uniform(0.5, 1.5, size=count)
     rewards[:, 1, 0], rewards[:, 2, :] = value, value[:, None]

@@ -32,9 +32,10 @@ def chain(rng: Rng, discounts: Any = DISCOUNTS) -> MDP:
     return mdp.astype(jnp.float64)
 
 
-def tree(rng: Rng, **options: Any) -> MDP:
-    """A token tree at γ = 1."""
-    return problems.token_tree(key(rng), vocabulary=VOCABULARY, depth=DEPTH, **options).astype(jnp.float64)
+def tree(rng: Rng, vocabulary: int = VOCABULARY, depth: int = DEPTH) -> MDP:
+    """A token tree at γ = 1, from its root."""
+    mdp = problems.token_tree(key(rng), vocabulary=vocabulary, depth=depth).astype(jnp.float64)
+    return mdp.replace(initial=np.eye(mdp.num_states)[0])
 
 
 def rewards_of(rng: Rng, mdp: MDP, count: int) -> np.ndarray:
