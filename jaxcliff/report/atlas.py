@@ -16,6 +16,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from jaxcliff import figures, studies
+from jaxcliff.cliffs.calibrate import calibrate
 from jaxcliff.cliffs.census import census
 from jaxcliff.cliffs.radius import NearestCliff, nearest_cliff
 from jaxcliff.core.labels import brief, many
@@ -250,20 +251,19 @@ def _temperature(mdp: MDP, key: Any, quick: bool, tie: Any) -> Chapter:
     ladder = np.geomspace(1e-3, 3, 7 if quick else 13) * span
     options: dict[str, Any] = {"strength": ladder, "count": 16 if quick else 48, "tie_tolerance": tie}
     ds = studies.temperature_curve(mdp, key=key, progress=True, **options)
-    moved = (ds.sensitivity * ds.distance).values
-    enough = ladder[moved <= BUDGET]
-    size, steps = ds.attrs["size"], float(mdp.steps)
-    safe = size * steps / (2 * np.arctanh(BUDGET))
-    found = (
-        f"On these rewards α = {enough[0]:.3g} was enough; it gives away "
-        f"{float(ds.lost.sel(strength=enough[0])):.3g}, where the optimal return is {ds.attrs['best_return']:.3g}."
-        if len(enough)
-        else "On these rewards no strength of this ladder was enough."
+    size = ds.attrs["size"]
+    near = calibrate(mdp, noise=size, budget=BUDGET, key=key, count=128 if quick else 256)
+    safe, estimate, enough = near.strength
+    drawn = (
+        f"For {1 - near.delta:.0%} of the rewards that far away α = {enough:.3g} is enough, with confidence "
+        f"{near.confidence:.0%}; it gives away {near.lost[2]:.3g}, where the optimal return is {near.best_return:.3g}."
+        if np.isfinite(enough)
+        else "No weaker strength was shown to be enough for most rewards."
     )
     text = (
         "Entropy regularisation: what it buys (left), costs (middle), and how wide it makes the nearest cliff (right). "
         f"To move by at most {BUDGET:g} in total variation when the reward is off by {size:.3g}, α = {safe:.3g} is "
-        f"enough for certain (the tanh bound). {found}"
+        f"enough for certain (the tanh bound), and gives away {near.lost[0]:.3g}; to first order {estimate:.3g} is. {drawn}"
     )
     return Chapter("temperature", ds, figures.temperature_curve(ds), text)
 
