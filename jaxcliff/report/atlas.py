@@ -263,7 +263,8 @@ def _temperature(mdp: MDP, key: Any, quick: bool, tie: Any) -> Chapter:
     text = (
         "Entropy regularisation: what it buys (left), costs (middle), and how wide it makes the nearest cliff (right). "
         f"To move by at most {BUDGET:g} in total variation when the reward is off by {size:.3g}, α = {safe:.3g} is "
-        f"enough for certain (the tanh bound), and gives away {near.lost[0]:.3g}; to first order {estimate:.3g} is. {drawn}"
+        f"enough for certain (the tanh bound), and gives away {near.lost[0]:.3g}; to first order {estimate:.3g} is. "
+        f"{drawn}"
     )
     return Chapter("temperature", ds, figures.temperature_curve(ds), text)
 
