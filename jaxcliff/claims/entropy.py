@@ -6,14 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.special
 
-from jaxcliff import metrics, policies, problems, theory
+from jaxcliff import metrics, problems, theory
 from jaxcliff.claims import instances as draw
-from jaxcliff.claims.continuity import acts_of
 from jaxcliff.claims.framework import U, rounding, size_of
 from jaxcliff.claims.registry import Batch, Found, claim
 from jaxcliff.model.mdp import MDP
 from jaxcliff.operators.regularizers import KL, Entropy
-from jaxcliff.rewards.inverse import inverse_bellman
 from jaxcliff.solvers.evaluate import occupancy
 from jaxcliff.solvers.solve import solve
 
@@ -250,71 +248,3 @@ def wrong_actions_keep_their_mass(mdp: MDP, rewards: Any, strength: Any) -> Foun
     weights = np.exp(-gaps / strength[:, None])
     mass = np.where(gaps > 0, weights, 0).sum(-1) / weights.sum(-1)
     return Found(np.where(gaps > 0, policy[:, 0], 0).sum(-1), mass, wrong + 32 * U * (1 + gaps.max(-1) / strength))
-
-
-def _few_ties(rng: Any, count: int) -> Batch:
-    mdp, arrays = draw.ties(rng, min(count, 16))
-    return Batch(mdp, {"q": arrays["q"], "base": rng.dirichlet(np.ones(4), size=(len(arrays["q"]), mdp.num_states))})
-
-
-def _weak(mdp: MDP, q: Any, base: Any = None) -> tuple[Any, Any, Any]:
-    """(sets of optimal actions, a soft policy that gives rivals, .2 behind at least, e⁻⁴⁰, and its error)."""
-    rewards = np.asarray(inverse_bellman(mdp, q))
-    strength = np.full(len(q), 0.2 / 40)
-    policy, wrong, _ = soft(mdp, rewards, strength, base)
-    return acts_of(mdp, rewards), policy, wrong
-
-
-@claim(
-    "3.4 limit",
-    "As KL vanishes the policy does not become the base over optimal actions, but weighs what follows them, too.",
-    formula="TV(π_β, π_0) → 0 with π_0 ∝ 1{optimal} b e^{−γPK}",
-    kind="exact",
-    source="new",
-    instances=_few_ties,
-)
-def the_limit_of_kl(mdp: MDP, q: Any, base: Any) -> Found:
-    acts, policy, wrong = _weak(mdp, q, base)
-    limit = np.asarray(policies.kl_limit(acts, mdp, base))
-    beyond = mdp.num_actions * np.exp(-40.0) / base.min(axis=(1, 2)) * float(mdp.steps)
-    return Found(np.abs(policy - limit).sum(-1).max(-1) / 2, 0.0, wrong + beyond + 64 * U * float(mdp.steps))
-
-
-def _forked_ties(rng: Any, count: int) -> Batch:
-    """A choice between one optimal leaf and three: uniform over actions is not uniform over sequences."""
-    mdp = draw.tree(rng, depth=2)
-    rewards = np.zeros((count, *mdp.reward.shape))
-    value = rng.uniform(0.5, 1.5, size=count)
-    rewards[:, 1, 0], rewards[:, 2, :] = value, value[:, None]
-    return Batch(mdp, {"rewards": rewards})
-
-
-@claim(
-    "4.7 limit uniform",
-    "As entropy vanishes the policy becomes uniform over the optimal actions of every state.",
-    formula="TV(π_α, uniform over optimal actions) → 0",
-    kind="refuted",
-    instances=_forked_ties,
-    told="true in bandits; in general π ∝ 1{optimal} e^{γPH}: one leaf against three gives ¼ to ¾",
-)
-def the_limit_of_entropy_is_not_uniform(mdp: MDP, rewards: Any) -> Found:
-    acts = acts_of(mdp, rewards)
-    policy, wrong, _ = soft(mdp, rewards, np.full(len(rewards), 0.5 / 40))
-    uniform = np.asarray(policies.uniform(acts))
-    return Found(np.abs(policy - uniform)[:, 0].sum(-1) / 2, 0.0, wrong)
-
-
-@claim(
-    "4.7 limit",
-    "As entropy vanishes an optimal action is weighed by how much is optimal after it.",
-    formula="TV(π_α, π_0) → 0 with π_0 ∝ 1{optimal} e^{γPH}",
-    kind="exact",
-    source="corrected",
-    instances=_forked_ties,
-)
-def the_limit_of_entropy(mdp: MDP, rewards: Any) -> Found:
-    acts = acts_of(mdp, rewards)
-    policy, wrong, _ = soft(mdp, rewards, np.full(len(rewards), 0.5 / 40))
-    limit = np.asarray(policies.entropy_limit(acts, mdp))
-    reached = np.asarray(mdp.decisions).any(-1) & (rewards[0].max(-1) > 0) | (np.arange(mdp.num_states) == 0)
-    return Found(np.abs(policy - limit)[:, reached].sum(-1).max(-1) / 2, 0.0, wrong + 9 * np.exp(-40.0))

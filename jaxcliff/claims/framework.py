@@ -4,11 +4,14 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+import scipy.special
 
 from jaxcliff import metrics, problems
 from jaxcliff.claims import instances as draw
 from jaxcliff.claims.registry import Batch, Found, claim
+from jaxcliff.cliffs.radius import nearest_cliff
 from jaxcliff.model.mdp import MDP
+from jaxcliff.operators.regularizers import Entropy
 from jaxcliff.policies import optimal_actions, selections
 from jaxcliff.rewards.inverse import inverse_bellman
 from jaxcliff.solvers.evaluate import evaluate
@@ -188,6 +191,71 @@ def outcomes_have_no_horizon(mdp: MDP, rewards: Any, changes: Any) -> Found:
     before, after = solve(mdp, rewards), solve(mdp, rewards + changes)
     moved = size_of(mdp, np.asarray(after.q_values) - np.asarray(before.q_values))
     return Found(moved, size_of(mdp, changes), np.asarray(before.error_bound + after.error_bound))
+
+
+@claim(
+    "2.4 operators",
+    "Every monotone backup that passes constants through inherits the constant, the soft one of entropy among them.",
+    formula="‖Q_{R,α} − Q_{R',α}‖ ≤ ‖R − R'‖/(1 − γ)",
+    kind="tight",
+    source="new",
+    instances=draw.pairs,
+    equality=draw.constants,
+    attained=1e-9,
+)
+def soft_values_are_lipschitz(mdp: MDP, rewards: Any, changes: Any) -> Found:
+    before, after = (solve(mdp, r, regularizer=Entropy(0.5)) for r in (rewards, rewards + changes))
+    moved = size_of(mdp, np.asarray(after.q_values) - np.asarray(before.q_values))
+    error = np.asarray(before.error_bound + after.error_bound) + rounding(mdp, rewards)
+    return Found(moved, float(mdp.steps) * size_of(mdp, changes), error)
+
+
+def _two_arms_apart(rng: Any, count: int) -> Batch:
+    mdp = problems.contextual_bandit(np.zeros((1, 2))).astype(np.float64)
+    return Batch(mdp, {"gap": rng.uniform(2, 3, size=count), "size": 10 ** rng.uniform(-4, -1, size=count)})
+
+
+@claim(
+    "2.4 averages",
+    "An average of action values weighed by Boltzmann's distribution is such a backup as well.",
+    formula="|m(q) − m(q')| ≤ ‖q − q'‖ with m(q) = Σ softmax(q) q",
+    kind="refuted",
+    source="new",
+    instances=_two_arms_apart,
+    told="it is not monotone, and expands: by 1.2 with two arms",
+)
+def boltzmann_averages_expand(mdp: MDP, gap: Any, size: Any) -> Found:
+    def average(q: Any) -> Any:
+        return (scipy.special.softmax(q, axis=-1) * q).sum(axis=-1)
+
+    q = np.stack([gap, np.zeros_like(gap)], axis=-1)
+    moved = average(q + size[:, None] * np.array([1.0, -1.0])) - average(q)
+    return Found(np.abs(moved), size, 16 * U * gap)
+
+
+def _inside(rng: Any, count: int) -> Batch:
+    """A reward, a direction, and a step that stays within the radius."""
+    mdp = draw.chain(rng)
+    rewards, directions = draw.rewards_of(rng, mdp, count), draw.rewards_of(rng, mdp, count)
+    radius = nearest_cliff(mdp, rewards).lower / size_of(mdp, directions)
+    step = np.where(np.isfinite(radius), radius, 1) * rng.uniform(0.1, 0.9, size=count)
+    return Batch(mdp, {"rewards": rewards, "changes": step[:, None, None] * directions})
+
+
+@claim(
+    "2.4 derivative",
+    "Where the optimum is unique, action values move with the reward as those of the optimal policy do: by its visits.",
+    formula="Q_{R+D} − Q_R = Q^{π*}_D up to the radius",
+    kind="exact",
+    source="new",
+    instances=_inside,
+)
+def values_move_by_visits(mdp: MDP, rewards: Any, changes: Any) -> Found:
+    before, after = solve(mdp, rewards), solve(mdp, rewards + changes)
+    own = evaluate(mdp, selections.first(optimal_actions(before)), changes)
+    moved = np.asarray(after.q_values) - np.asarray(before.q_values)
+    error = np.asarray(before.error_bound + after.error_bound + own.error_bound) + rounding(mdp, rewards)
+    return Found(size_of(mdp, moved - np.asarray(own.q_values)), 0.0, error)
 
 
 def _grown(mdp: MDP, before: Any, after: Any) -> Any:

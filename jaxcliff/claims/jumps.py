@@ -178,7 +178,7 @@ def uniform_policies_jump_between_sets(mdp: MDP, first: Any, second: Any) -> Fou
     formula="TV at the tied state = 1 − q(a)",
     kind="exact",
     source="new",
-    instances=lambda rng, count: _with_base(rng, count),
+    instances=lambda rng, count: with_base(rng, count),
 )
 def any_rule_jumps(mdp: MDP, q: Any, tied: Any, raised: Any, size: Any, base: Any) -> Found:
     before, after, _ = bumped(mdp, q, raised, size)
@@ -189,7 +189,7 @@ def any_rule_jumps(mdp: MDP, q: Any, tied: Any, raised: Any, size: Any, base: An
     return Found(np.asarray(metrics.total_variation(one, two))[:, 0], 1 - shares, 8 * U)
 
 
-def _with_base(rng: Any, count: int) -> Batch:
+def with_base(rng: Any, count: int) -> Batch:
     mdp, arrays = draw.ties(rng, count)
     return Batch(mdp, arrays | {"base": rng.dirichlet(np.ones(mdp.num_actions), size=(count, mdp.num_states))})
 
@@ -301,3 +301,33 @@ def lengths_tie_without_a_discount(mdp: MDP, none: Any) -> Found:
 def _lengths(rng: Any, count: int, discount: float) -> Batch:
     mdp = problems.token_tree(draw.key(rng), vocabulary=2, depth=4, correct=1.0, end_token=True).astype(jnp.float64)
     return Batch(mdp.replace(discount=np.float64(discount)), {"none": np.zeros(count)})
+
+
+def _tied_everywhere(rng: Any, count: int) -> Batch:
+    mdp = draw.chain(rng)
+    q = rng.uniform(0.0, 0.8, size=(count, draw.STATES, draw.ACTIONS))
+    m = rng.integers(1, draw.ACTIONS + 1, size=(count, draw.STATES))
+    tied = rng.random(q.shape).argsort(axis=-1).argsort(axis=-1) < m[..., None]
+    q = np.where(tied, 1.0, q)
+    names = {"base": rng.dirichlet(np.ones(draw.ACTIONS), size=(count, draw.STATES))}
+    return Batch(mdp, {"q": q, "tied": m, "size": 10 ** rng.uniform(-6, -1.5, size=count)} | names)
+
+
+@claim(
+    "2.10 visited",
+    "Where a policy goes its jump is the mean over the states that it visits: Σ d(s)(1 − 1/m(s)).",
+    formula="E_d[TV] = Σ_s d(s)(1 − 1/m(s))",
+    kind="exact",
+    source="new",
+    instances=_tied_everywhere,
+)
+def jumps_add_up_where_a_policy_goes(mdp: MDP, q: Any, tied: Any, size: Any, base: Any) -> Found:
+    raised = np.zeros(q.shape)
+    np.put_along_axis(raised, q.argmax(axis=-1)[..., None], 1.0, axis=-1)
+    one, two = (
+        policies.uniform(acts_of(mdp, np.asarray(inverse_bellman(mdp, x))))
+        for x in (q, q + size[:, None, None] * raised)
+    )
+    visits = np.asarray(occupancy(mdp, one)).sum(axis=-1)
+    expected = (visits * (1 - 1 / tied)).sum(-1) / visits.sum(-1)
+    return Found(np.asarray(metrics.visited_total_variation(mdp, one, two)), expected, 64 * U * float(mdp.steps))

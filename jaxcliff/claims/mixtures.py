@@ -318,32 +318,26 @@ def gates_amplify(mdp: MDP, several: Any, changes: Any, sharpness: Any) -> Found
     return Found(size_of(mdp, two - one), np.asarray(bound), 32 * U * np.abs(several).max((1, 2, 3)))
 
 
-def _segments(rng: Any, count: int) -> Batch:
-    mdp, arrays = draw.chain_pairs(rng, count)
-    return Batch(mdp, arrays | {"share": rng.uniform(0, 1, size=count)})
-
-
 @claim(
-    "4 convex",
-    "The optimal value is convex in the reward, and so in constant weights; its kinks are the cliffs that are visited.",
-    formula="V*_{tR + (1−t)R'} ≤ tV*_R + (1 − t)V*_R'",
-    kind="tight",
+    "4.1 weights",
+    "In any problem there are weights with which that is exact for every policy.",
+    formula="distance of the exact weights of two policies = 0",
+    kind="refuted",
     source="new",
-    instances=_segments,
-    equality=lambda rng, count: _same_policy(rng, count),
-    attained=1e-10,
+    instances=lambda rng, count: _classes(rng, count),
+    told="where classes meet in a state, who is served there depends on the policy; in a tree they never meet",
 )
-def optimal_values_are_convex(mdp: MDP, rewards: Any, changes: Any, share: Any) -> Found:
-    t = share[:, None, None]
-    several = [solve(mdp, r) for r in (rewards, rewards + changes, rewards + (1 - t) * changes)]
-    one, two, between = (np.asarray(sol.values) @ np.asarray(mdp.initial) for sol in several)
-    error = sum(np.asarray(sol.error_bound) for sol in several) + rounding(mdp, rewards, changes)
-    lift = float(mdp.steps) * (size_of(mdp, rewards) + size_of(mdp, changes))  # so that both sides are positive
-    return Found(between + lift, share * one + (1 - share) * two + lift, error)
+def exact_weights_depend_on_the_policy(mdp: MDP, policy: Any, other: Any, starts: Any) -> Found:
+    several = []
+    for each in (policy, other):
+        visits = [np.asarray(occupancy(mdp.replace(initial=d), each)).sum(-1) for d in starts[0]]
+        weights = np.stack(visits, axis=1)
+        several.append(weights / weights.sum(axis=1, keepdims=True))
+    return Found(np.abs(several[1] - several[0]).max(axis=(1, 2)), 0.0, 64 * U * float(mdp.steps))
 
 
-def _same_policy(rng: Any, count: int) -> Batch:
-    """Segments within one cone: a reward and its multiples."""
-    mdp = draw.chain(rng)
-    rewards = draw.rewards_of(rng, mdp, count)
-    return Batch(mdp, {"rewards": rewards, "changes": rewards, "share": rng.uniform(0, 1, size=count)})
+def _classes(rng: Any, count: int) -> Batch:
+    mdp = draw.chain(rng, (0.5, 0.9))
+    starts = np.broadcast_to(rng.dirichlet(np.ones(mdp.num_states), size=MODELS), (count, MODELS, mdp.num_states))
+    both = rng.dirichlet(np.ones(mdp.num_actions), size=(2, count, mdp.num_states))
+    return Batch(mdp, {"policy": both[0], "other": both[1], "starts": starts})

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.special
+from scipy.optimize import linprog
 
 from jaxcliff import problems, theory
 from jaxcliff.claims import instances as draw
@@ -105,11 +106,7 @@ def _law(name: str) -> Any:
     def check(mdp: MDP, rewards: Any, base: Any, strength: Any) -> Found:
         regularizer = FDivergence(strength[:, None], base, name)
         policy = solve(mdp, rewards, regularizer=regularizer).policy
-        jacobian = jax.vmap(
-            jax.jacfwd(lambda r, b, s: solve(mdp, r[None], regularizer=FDivergence(s, b[None], name)).policy[0])
-        )(jnp.asarray(rewards[:, 0]), jnp.asarray(base[:, 0]), jnp.asarray(strength))
-        corners = 2.0 * ((np.arange(2**draw.ACTIONS)[:, None] >> np.arange(draw.ACTIONS)) & 1) - 1
-        norm = np.abs(np.einsum("bij,cj->bci", np.asarray(jacobian), corners)).sum(-1).max(-1) / 2
+        norm = _jacobians(name, rewards, base, strength)
         law = np.asarray(theory.regularizer_law(name, strength, policy[:, 0], jnp.asarray(base[:, 0])))
         return Found(norm, law, 1e4 * U * law)
 
@@ -117,6 +114,7 @@ def _law(name: str) -> Any:
 
 
 for _name, _said in (
+    ("chi_square", "b({π > 0})/(2β)"),
     ("jensen_shannon", "(2 + χ²(π‖b))/(2β)"),
     ("forward_kl", "(1 + χ²(π‖b))/(2β)"),
 ):
@@ -128,6 +126,57 @@ for _name, _said in (
         source="new",
         instances=_around,
     )(_law(_name))
+
+
+def _jacobians(name: str, rewards: Any, base: Any, strength: Any) -> Any:
+    """∞→1 norms of dπ/dR over 2, of bandits, by all corners."""
+    mdp = problems.contextual_bandit(np.zeros((1, draw.ACTIONS))).astype(np.float64)
+    one = jax.jacfwd(lambda r, b, s: solve(mdp, r[None], regularizer=FDivergence(s, b[None], name)).policy[0])
+    jacobian = jax.vmap(one)(jnp.asarray(rewards[:, 0]), jnp.asarray(base[:, 0]), jnp.asarray(strength))
+    corners = 2.0 * ((np.arange(2**draw.ACTIONS)[:, None] >> np.arange(draw.ACTIONS)) & 1) - 1
+    return np.abs(np.einsum("bij,cj->bci", np.asarray(jacobian), corners)).sum(-1).max(-1) / 2
+
+
+@claim(
+    "4.7 law exact",
+    "The local constant of a divergence is its law times max 4p(1 − p) over sets of actions, p their part of it.",
+    formula="local constant = ½W·max_S 4p_S(1 − p_S), W = Σ b/(β f''), p_S = W_S/W",
+    kind="exact",
+    source="new",
+    instances=_around,
+)
+def the_local_constant_of_a_divergence(mdp: MDP, rewards: Any, base: Any, strength: Any) -> Found:
+    policy = np.asarray(solve(mdp, rewards, regularizer=FDivergence(strength[:, None], base, "jensen_shannon")).policy)
+    u = policy[:, 0] / base[:, 0]
+    softness = base[:, 0] * u * (u + 1) / strength[:, None]
+    whole = softness.sum(-1)
+    law = whole / 2 * local_constant(softness / whole[:, None])
+    return Found(_jacobians("jensen_shannon", rewards, base, strength), law, 1e5 * U * law)
+
+
+def _linear(rng: Any, count: int) -> Batch:
+    mdp = problems.contextual_bandit(np.zeros((1, 2))).astype(np.float64)
+    few = min(count, 16)
+    return Batch(mdp, {"share": rng.uniform(0.1, 0.9, size=few), "strength": rng.uniform(0.1, 2, size=few)})
+
+
+@claim(
+    "4.7 law TV",
+    "A regulariser without curvature buys no continuity: with total variation the cliff moves to where the gap is β.",
+    formula="TV across gap = β is 1 − b(best)",
+    kind="exact",
+    source="new",
+    instances=_linear,
+)
+def total_variation_moves_the_cliff(mdp: MDP, share: Any, strength: Any) -> Found:
+    jumps = []
+    for b, beta in zip(share, strength, strict=True):
+        ends = []
+        for gap in (beta * (1 - 1e-6), beta * (1 + 1e-6)):  # max gap·p − β·t, with t ≥ |p − b|
+            cost, above = [-gap, beta], [[1.0, -1.0], [-1.0, -1.0]]
+            ends.append(linprog(cost, above, [b, -b], bounds=[(0, 1), (0, None)]).x[0])
+        jumps.append(ends[1] - ends[0])
+    return Found(np.array(jumps), 1 - share, 1e-9)
 
 
 def _sparse(rng: Any, count: int) -> Batch:
