@@ -3,7 +3,6 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff import metrics, policies, problems, theory
@@ -175,6 +174,7 @@ def _survivors(rng: Any, count: int) -> Batch:
     instances=_survivors,
     mutant=lambda found: found._replace(bound=0 * found.bound + 0.5),  # as if actions counted, and not leaves
     told="within six standard errors of 4,096 draws; not ½",
+    costly=10,
 )
 def noise_counts_leaves(mdp: MDP, reward: Any, seed: Any) -> Found:
     shares = []
@@ -211,6 +211,7 @@ def _two_noisy_arms(rng: Any, count: int) -> Batch:
     attained=0.2,
     mutant=lambda found: found._replace(bound=found.bound / 2),
     told="and with at least the largest of them; equal where there is one wall; measured in 5,000 draws",
+    costly=10,
 )
 def walls_bound_the_probability_of_a_flip(mdp: MDP, rewards: Any, sigma: Any, seed: Any) -> Found:
     several = [

@@ -258,6 +258,7 @@ def ties_can_be_broken(mdp: MDP, q: Any, tied: Any, raised: Any, size: Any) -> F
     kind="exact",
     source="new",
     instances=lambda rng, count: draw.ties(rng, min(count, 4)),
+    costly=10,
 )
 def ties_can_be_broken_best(mdp: MDP, q: Any, tied: Any, raised: Any, size: Any) -> Found:
     rewards = np.asarray(inverse_bellman(mdp, q))

@@ -74,6 +74,7 @@ class Claim:
         attained: to which relative accuracy they are, at least.
         mutant: the same claim, wrong in a way of its own, from `Found` to `Found`; see `wrong`.
         told: a word on what a table cannot show.
+        costly: so many times fewer instances are looked at: one is thousands of draws, or a linear programme.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Claim:
     attained: float = 0.0
     mutant: Callable[[Found], Found] | None = None
     told: str = ""
+    costly: int = 1
 
     def found(self, batch: Batch) -> Found:
         """Both sides, on a batch."""
@@ -130,6 +132,7 @@ def claim(
     attained: float = 0.0,
     mutant: Callable[[Found], Found] | None = None,
     told: str = "",
+    costly: int = 1,
 ) -> Callable[[Callable[..., Found]], Callable[..., Found]]:
     """Registers a function as the check of a claim; see `Claim`."""
     assert name not in _CLAIMS, name
@@ -140,7 +143,7 @@ def claim(
     def register(check: Callable[..., Found]) -> Callable[..., Found]:
         module = __import__(check.__module__, fromlist=["SECTION"])
         own = (name, module.SECTION, statement, formula, kind, source, check, instances)
-        _CLAIMS[name] = Claim(*own, equality=equality, attained=attained, mutant=mutant, told=told)
+        _CLAIMS[name] = Claim(*own, equality=equality, attained=attained, mutant=mutant, told=told, costly=costly)
         return check
 
     return register

@@ -26,7 +26,7 @@ def _logits(rng: Any, count: int, half: bool = False) -> Batch:
     x = rng.normal(size=(count, draw.ACTIONS)) * 3 * strength[:, None]
     if half:  # two groups of the same mass, which move apart
         x = np.tile(x[:, :2], (1, 2))
-        signs = np.repeat([[1.0, -1.0]], 2, axis=1).reshape(1, 4) * np.ones((count, 1))
+        signs = np.array([1.0, 1.0, -1.0, -1.0])
         step = 1e-4 * strength[:, None] * signs
         return Batch(mdp, {"x": x - step / 2, "y": x + step / 2, "strength": strength})
     y = x + rng.normal(size=x.shape) * 10 ** rng.uniform(-3, 1, size=(count, 1)) * strength[:, None]
@@ -47,6 +47,29 @@ def softmax_is_lipschitz(mdp: MDP, x: Any, y: Any, strength: Any) -> Found:
     one, two = (scipy.special.softmax(z / strength[:, None], axis=-1) for z in (x, y))
     size = np.abs(x - y).max(-1) / strength
     return Found(np.abs(one - two).sum(-1), size, 32 * U * (1 + np.abs(x).max(-1) / strength))
+
+
+def _halves(rng: Any, count: int) -> Batch:
+    """Two groups of the same mass, one of which rises as the other falls, from one side of the middle to the other."""
+    mdp, arrays = _logits(rng, count, True)
+    middle = (arrays["x"] + arrays["y"]) / 2
+    step = 10 ** rng.uniform(-1, 1, size=(count, 1)) * arrays["strength"][:, None] * np.array([1.0, 1.0, -1.0, -1.0])
+    return Batch(mdp, {"x": middle - step / 2, "y": middle + step / 2, "strength": arrays["strength"]})
+
+
+@claim(
+    "C.2 sharp",
+    "For changes of any size it moves by at most 2·tanh of half of that.",
+    formula="‖softmax(x/α) − softmax(y/α)‖₁ ≤ 2·tanh(‖x − y‖∞/(2α))",
+    kind="tight",
+    source="new",
+    instances=_logits,
+    equality=_halves,
+    attained=1e-10,
+)
+def softmax_obeys_tanh(mdp: MDP, x: Any, y: Any, strength: Any) -> Found:
+    found = softmax_is_lipschitz(mdp, x, y, strength)
+    return found._replace(bound=2 * np.tanh(found.bound / 2))
 
 
 def local_constant(policy: Any) -> Any:

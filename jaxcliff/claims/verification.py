@@ -28,7 +28,9 @@ class Verified:
 
     Attributes:
         claim: what is claimed.
-        ratios: measured / bound of every instance (of exact claims measured − bound; of others where the bound is 0).
+        count: how many instances.
+        ratios: measured / bound of those whose error is less than a tenth of the bound (of exact claims, and where the
+            bound is 0, measured − bound of all).
         violations: how many instances contradict it beyond the arithmetic's own error.
         unsure: how many are within that error of the bound.
         worst: the largest ratio, or difference.
@@ -38,6 +40,7 @@ class Verified:
     """
 
     claim: Claim
+    count: int
     ratios: np.ndarray
     violations: int
     unsure: int
@@ -59,7 +62,7 @@ class Verified:
         if self.claim.kind == "refuted":
             return "refuted, as it should be" if self.violations else "NOT REFUTED"
         if self.violations:
-            return f"VIOLATED by {self.violations} of {len(self.ratios)}"
+            return f"VIOLATED by {self.violations} of {self.count}"
         if self.equality is not None and self.equality > self.claim.attained:
             return f"NOT ATTAINED: {self.equality:.1e} away"
         return {"tight": "holds, attained", "validator": "refused", "exact": "equal"}.get(self.claim.kind, "holds")
@@ -67,7 +70,7 @@ class Verified:
     def row(self) -> dict[str, Any]:
         """What a table or a JSON file keeps."""
         own = ("name", "section", "statement", "formula", "kind", "source", "told")
-        found = {name: getattr(self.claim, name) for name in own} | {"instances": len(self.ratios), "worst": self.worst}
+        found = {name: getattr(self.claim, name) for name in own} | {"instances": self.count, "worst": self.worst}
         more = {"equality": self.equality, "violations": self.violations, "unsure": self.unsure}
         return found | more | {"verdict": self.verdict, "holds": self.holds, "seconds": self.seconds}
 
@@ -83,7 +86,7 @@ def verify(
 
     Args:
         names: such as "2.4" (which is "2.4 outcomes" too).
-        instances: at least so many for each.
+        instances: at least so many for each, but for those whose `costly` says otherwise.
         seed: of the instances.
         told: is given each as it comes.
     """
@@ -100,7 +103,7 @@ def verify(
 def batches(claim: Claim, count: int, seed: int) -> Iterator[Batch]:
     """So many instances of a claim, always the same for a seed."""
     rng = np.random.default_rng([seed, zlib.crc32(claim.name.encode())])
-    left = count
+    left = -(-count // claim.costly)
     while left > 0:
         batch = claim.instances(rng, BATCH)
         left -= rows(batch)
@@ -123,7 +126,8 @@ def ratios(claim: Claim, found: Found) -> np.ndarray:
     """Measured / bound; where that says nothing, measured − bound."""
     if claim.kind == "exact" or not np.all(found.bound > 0):
         return np.abs(found.measured - found.bound)
-    return found.measured / found.bound
+    told = found.error < found.bound / 10
+    return found.measured[told] / found.bound[told]
 
 
 def apart(found: Found) -> float:
@@ -134,11 +138,12 @@ def apart(found: Found) -> float:
 def measured(claim: Claim, count: int, seed: int) -> Verified:
     """One claim, on at least so many instances."""
     began = time.monotonic()
-    several, violations, unsure = [], 0, 0
+    several, seen, violations, unsure = [], 0, 0, 0
     worst: tuple[float, Batch | None] = -np.inf, None
     for batch in batches(claim, count, seed):
         found = claim.found(batch)
         several.append(ratios(claim, found))
+        seen += len(found.measured)
         bad = claim.violated(found)
         violations += int(bad.sum())
         unsure += int((~bad & (found.error > 0) & (found.measured + found.error > found.bound)).sum())
@@ -150,10 +155,11 @@ def measured(claim: Claim, count: int, seed: int) -> Verified:
     whole = np.concatenate(several)
     return Verified(
         claim=claim,
+        count=seen,
         ratios=whole,
         violations=violations,
         unsure=unsure,
-        worst=float(np.max(whole)),
+        worst=float(np.max(whole, initial=0)),
         equality=max(equal) if equal else None,
         counterexample=worst[1],
         seconds=time.monotonic() - began,
@@ -166,7 +172,7 @@ def to_dataset(several: Sequence[Verified]) -> Dataset:
 
     table = [each.row() for each in several]
     quantiles = np.array([0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0])
-    spread = np.array([np.quantile(each.ratios, quantiles) for each in several])
+    spread = np.array([np.quantile(each.ratios if len(each.ratios) else [0.0], quantiles) for each in several])
     variables: dict[str, Any] = {
         name: ("claim", [row[name] if row[name] is not None else np.nan for row in table]) for name in table[0]
     }

@@ -41,8 +41,9 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
             section.append(one.claim.section)
             say(f"\n{one.claim.section}")
         sharp = "" if one.equality is None else f"attained to {one.equality:.0e}"
-        number = f"{'≤' if one.claim.kind in ('tight', 'loose') else '±'} {one.worst:.4g}"
-        say(f"  {one.claim.name:<22}{len(one.ratios):>7} {number:>13}  {sharp:<18}{one.verdict}")
+        sign = {"tight": "≤", "loose": "≤", "refuted": "off by"}.get(one.claim.kind, "±")
+        number = f"{sign} {one.worst:.4g}"
+        say(f"  {one.claim.name:<22}{one.count:>7} {number:>15}  {sharp:<18}{one.verdict}")
         say(f"      {one.claim.statement}")
 
     names = None if options.only is None else [name.strip() for name in options.only.split(",")]
@@ -60,14 +61,12 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
         drawn = figures.claims(claims.to_dataset(found))
         for end in ("png", "pdf"):
             drawn.savefig(folder / f"claims.{end}", dpi=300)
-    elif any(one.counterexample is not None for one in wrong):
-        folder = Path()
     say("")
-    for one in wrong:
+    for one in found if options.out is not None else wrong:  # the instances that refute what is not so, too
         if one.counterexample is not None:
-            path = claims.save(one.claim, one.counterexample, folder)
+            path = claims.save(one.claim, one.counterexample, folder or Path())
             say(f"{one.claim.name}: {one.verdict}; jaxcliff verify --replay {path}")
-    told = f"{len(found)} claims, {sum(len(one.ratios) for one in found):,} instances"
+    told = f"{len(found)} claims, {sum(one.count for one in found):,} instances"
     say(f"{told}: {'all as they say' if not wrong else f'{len(wrong)} not as they say'}")
     return VIOLATED if wrong else 0
 
