@@ -95,3 +95,12 @@ def test_the_changelog_names_the_version():
 
     assert f"## {jc.__version__}" in (ROOT / "CHANGELOG.md").read_text()
     assert f"version: {jc.__version__}" in (ROOT / "CITATION.cff").read_text()
+
+
+def test_the_pages_name_files_that_exist():
+    for page in (ROOT / "docs").glob("*.md"):
+        text = page.read_text()
+        for path in re.findall(r"`((?:tests|benchmarks|notebooks)/[\w./]+)`", text):
+            assert (ROOT / path).exists(), f"{page.name}: {path}"
+        for path in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+            assert (page.parent / path).exists(), f"{page.name}: {path}"

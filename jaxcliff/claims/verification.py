@@ -173,12 +173,11 @@ def to_dataset(several: Sequence[Verified]) -> Dataset:
     table = [each.row() for each in several]
     quantiles = np.array([0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0])
     spread = np.array([np.quantile(each.ratios if len(each.ratios) else [0.0], quantiles) for each in several])
-    variables: dict[str, Any] = {
-        name: ("claim", [row[name] if row[name] is not None else np.nan for row in table]) for name in table[0]
-    }
-    variables["ratio"] = (("claim", "quantile"), spread)
-    coords = {"claim": variables.pop("name")[1], "quantile": quantiles}
-    return xr.Dataset(variables, coords, {"study": "claims"})
+    columns = {name: [np.nan if row[name] is None else row[name] for row in table] for name in table[0]}
+    arrays = {name: np.array(x, object if isinstance(x[0], str) else None) for name, x in columns.items()}
+    coords = {"claim": arrays.pop("name"), "quantile": quantiles}
+    variables: dict[str, Any] = {name: ("claim", x) for name, x in arrays.items()}
+    return xr.Dataset(variables | {"ratio": (("claim", "quantile"), spread)}, coords, {"study": "claims"})
 
 
 def save(claim: Claim, batch: Batch, folder: PathLike) -> Path:

@@ -90,7 +90,7 @@ class Calibration:
         alone = ("radius", "exceeded", "count", "probability", "best_return", "budget", "noise", "delta", "confidence")
         settings = {name: getattr(self, name) for name in (*alone, "kind", "distribution")}
         ds = datasets.build("Calibration", variables, settings, labels=None, size=None, made=self.made)
-        return ds.assign_coords(way=list(WAYS))
+        return ds.assign_coords(way=np.array(WAYS, object))
 
 
 @checks.public

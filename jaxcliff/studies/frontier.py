@@ -63,7 +63,11 @@ def frontier(
         "product": (dims[:2], slopes * worst),
         "bound": (dims, theorem / (8 * sensitivity), {"units": "reward"}),
     }
-    coords = {"kind": listed, "actions": arms.astype(int), "strength": ("strength", several, {"units": "reward"})}
+    coords = {
+        "kind": np.array(listed, object),
+        "actions": arms.astype(int),
+        "strength": ("strength", several, {"units": "reward"}),
+    }
     return xr.Dataset(variables, coords, {"study": "frontier", "steps": float(steps)})
 
 
