@@ -78,7 +78,7 @@ def soft_policies_are_lipschitz(mdp: MDP, rewards: Any, changes: Any, strength: 
 
 @claim(
     "4.7 sharp",
-    "It moves by at most tanh of that, which is never empty.",
+    "The policy of entropy moves by at most tanh(‖ΔR‖/(2α(1 − γ))), a bound that is never empty.",
     formula="TV ≤ tanh(‖ΔR‖/(2α(1 − γ)))",
     kind="tight",
     source="new",

@@ -217,7 +217,7 @@ def _two_arms_apart(rng: Any, count: int) -> Batch:
 
 @claim(
     "2.4 averages",
-    "An average of action values weighed by Boltzmann's distribution is such a backup as well.",
+    "A backup by an average of action values, weighed by Boltzmann's distribution, does not expand distances.",
     formula="|m(q) − m(q')| ≤ ‖q − q'‖ with m(q) = Σ softmax(q) q",
     kind="refuted",
     source="new",

@@ -110,7 +110,7 @@ def _conditioned(rng: Any, count: int) -> Batch:
 
 @claim(
     "3.4 sequences",
-    "In a tree of tokens that limit is the base policy given that its outcome is optimal.",
+    "In a tree of tokens the limit of vanishing KL is the base policy, given that its outcome is optimal.",
     formula="π_0(y) = b(y | y optimal)",
     kind="exact",
     source="new",

@@ -234,7 +234,7 @@ def _prompts(rng: Any, count: int) -> Batch:
 
 @claim(
     "4.1 prompts",
-    "In a tree of tokens that holds for any distributions of prompts, with the weights P(k | prompt).",
+    "In a tree of tokens the objective is that of the mixture for any prompts, with the weights P(k | prompt).",
     formula="Σ_k p_k J_k(π) = E V^π_{R_eff}",
     kind="exact",
     source="new",
@@ -320,7 +320,7 @@ def gates_amplify(mdp: MDP, several: Any, changes: Any, sharpness: Any) -> Found
 
 @claim(
     "4.1 weights",
-    "In any problem there are weights with which that is exact for every policy.",
+    "In any problem there are weights with which the mixture is exact for every policy.",
     formula="distance of the exact weights of two policies = 0",
     kind="refuted",
     source="new",
