@@ -121,12 +121,12 @@ def changes_outside_the_tie_move_nothing(mdp: MDP, rewards: Any, best: Any, size
 )
 def signs_explain_every_flip(mdp: MDP, rewards: Any, changes: Any) -> Found:
     policy = policies.first(acts_of(mdp, rewards))
-    there = acts_of(mdp, rewards + changes)
-    leaves = np.asarray((policy * there.suboptimal).any(axis=(-2, -1)), float)
+    taken = np.asarray(policy) > 0
+    leaves = (taken & np.asarray(acts_of(mdp, rewards + changes).suboptimal)).any(axis=(-2, -1)).astype(float)
     walls = evaluate(mdp, policy, rewards + changes)
     gaps, wrong = np.asarray(walls.gaps), np.asarray(walls.gap_bound)
-    near = (np.where(np.asarray(policy) > 0, np.inf, np.abs(gaps) - wrong) <= 0).any(axis=(-2, -1))
-    signs = (np.where(np.asarray(policy) > 0, 0, gaps) < 0).any(axis=(-2, -1))
+    near = (np.where(taken, np.inf, np.abs(gaps) - wrong) <= 0).any(axis=(-2, -1))
+    signs = (np.where(taken, 0, gaps) < 0).any(axis=(-2, -1))
     return Found(leaves, signs.astype(float), near.astype(float))
 
 
