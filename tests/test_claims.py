@@ -118,7 +118,13 @@ def test_the_table_as_data_and_only_some(tmp_path, capsys):
     file = tmp_path / "table.json"
     assert main(["verify", "--only", "2.10, C.2 exact", "--instances", "32", "--seed", "3", "--json", str(file)]) == 0
     table = json.loads(file.read_text())
-    assert [row["name"] for row in table["claims"]] == ["2.10", "2.10 sets", "2.10 any rule", "2.10 visited", "C.2 exact"]
+    assert [row["name"] for row in table["claims"]] == [
+        "2.10",
+        "2.10 sets",
+        "2.10 any rule",
+        "2.10 visited",
+        "C.2 exact",
+    ]
     assert all(row["holds"] and row["instances"] >= 32 for row in table["claims"])
     assert "5 claims" in capsys.readouterr().out
     again = jc.claims.verify(["C.2 exact"], instances=32, seed=3)[0]

@@ -177,11 +177,15 @@ def soft_jacobian(mdp: MDP, solution: Solution) -> SoftJacobian:
     if solution.centred_q.shape != mdp.reward.shape:
         raise ValueError(f"this solution is of another problem: it has shape {list(solution.centred_q.shape)}")
     mdp = mdp.astype(solution.centred_q.dtype)
-    # Where the strength is 0 and actions tie, the derivative follows the first best action, as everywhere.
+    return SoftJacobian(mdp, *_softness(mdp, solution))
+
+
+@jax.jit
+def _softness(mdp: MDP, solution: Solution) -> tuple[Policies, Policies]:
+    """(π, W). Where the strength is 0 and actions tie, the derivative follows the first best action, as everywhere."""
     legal = ~jnp.isneginf(solution.centred_q)
     policy = solution.regularizer.policy(jnp.where(legal, solution.centred_q, 0), legal)
-    softness = jnp.where(mdp.decisions, solution.regularizer.softness(policy), 0)
-    return SoftJacobian(mdp, policy, softness)
+    return policy, jnp.where(mdp.decisions, solution.regularizer.softness(policy), 0)
 
 
 def _shaped(mdp: MDP, change: Any) -> jax.Array:
