@@ -134,7 +134,7 @@ STATISTICS = sweep.statistics("mean", "m2", "min", "max", edges=np.linspace(-3, 
 @pytest.mark.parametrize("traced", [True, False])
 def test_statistics_are_those_of_all_draws(traced):
     """In blocks, of which the last is not full, with NaN among them: against numpy on all of them."""
-    count = 70
+    count = 67
     axes = {"x": [0.0, 1.0], "draw": sweep.draws(count)}
     reduced = {**axes, "draw": sweep.draws(count, {"noise": STATISTICS, "whole": "mean"})}
     all_of_them = sweep.run(points.holes, axes)
