@@ -35,19 +35,22 @@ def claims(
     names, kinds = ds.claim.values.tolist(), ds.kind.values.tolist()
     with style():
         panel = panels(axes, PAGE, 1.1 + ROW * len(names), 1, 1)[0]
+        seen = False
         for row, kind in enumerate(kinds):
             one = ds.isel(claim=row)
             holds = bool(one.holds)
             if kind in ("tight", "loose"):
                 low, _, first, _, third, _, most = np.maximum(one.ratio.values, LOWEST)
                 color = INK["blue"] if kind == "tight" else INK["grey"]
-                own: Any = {"label": f"{kind}: {'attained' if kind == 'tight' else 'largest seen'}"}
+                own: Any = {"label": f"{kind}, the largest seen"}
                 own = {} if kind in kinds[:row] else own
                 panel.plot([low, most], [row, row], color=color, linewidth=0.8)
                 panel.plot([first, third], [row, row], color=color, linewidth=3, solid_capstyle="butt")
                 panel.plot(most, row, "o", color=color, markersize=3.5, **own)
                 if kind == "tight" and holds:
-                    panel.plot(1, row, "D", color=INK["green"], markersize=4, zorder=3)
+                    named: Any = {} if seen else {"label": "attained where it should be"}
+                    panel.plot(1, row, "D", color=INK["green"], markersize=4, zorder=3, **named)
+                    seen = True
             if not holds or kind not in ("tight", "loose"):
                 said = words(one.verdict.item(), 200)
                 color = INK["grey"] if holds else INK["red"]
@@ -58,6 +61,6 @@ def claims(
         panel.set_ylim(len(names) - 0.4, -0.6)
         panel.set_yticks(range(len(names)), [words(name, 150) for name in names], fontsize=6.5)
         panel.set_xlabel("measured / bound")
-        outside(panel, below=True, ncols=2)
+        outside(panel, below=True, ncols=3, bbox_to_anchor=(0.5, -0.5 / (ROW * len(names))))
         dressed([panel], colors, labels)
     return figure_of(panel)
