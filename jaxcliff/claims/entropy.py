@@ -1,5 +1,6 @@
 """Entropy and KL (Sections 3.4 and 4.4): slopes, prices and limits."""
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -212,7 +213,7 @@ def arms(rng: Any, count: int) -> Batch:
 def _worst_arms(rng: Any, count: int) -> Batch:
     """All rivals are behind by the same, which loses most: α(1 + W((K − 1)/e))."""
     mdp, arrays = arms(rng, count)
-    w = float(scipy.special.lambertw((draw.ACTIONS - 1) / np.e).real)
+    w = float(scipy.special.lambertw((draw.ACTIONS - 1) / math.e).real)
     rewards = np.zeros((count, 1, draw.ACTIONS))
     rewards[:, 0, 0] = arrays["strength"] * (1 + w)
     return Batch(mdp, arrays | {"rewards": rewards})
@@ -231,7 +232,7 @@ def _worst_arms(rng: Any, count: int) -> Batch:
 def arms_cost_lamberts_function(mdp: MDP, rewards: Any, strength: Any) -> Found:
     policy, wrong, _ = soft(mdp, rewards, strength)
     lost = rewards[:, 0].max(-1) - (policy[:, 0] * rewards[:, 0]).sum(-1)
-    bound = strength * float(scipy.special.lambertw((draw.ACTIONS - 1) / np.e).real)
+    bound = strength * float(scipy.special.lambertw((draw.ACTIONS - 1) / math.e).real)
     return Found(lost, bound, (2 * wrong + 8 * U) * np.ptp(rewards, axis=(1, 2)))
 
 

@@ -1,5 +1,7 @@
 """What continuity costs: the sensitivity of a policy map against the return that it gives away at worst."""
 
+import math
+
 import numpy as np
 import scipy.special
 import xarray as xr
@@ -74,7 +76,7 @@ def frontier(
 def _unit(kind: str, actions: int, steps: float) -> tuple[float, float, float]:
     """(sensitivity, regret from above, regret from below) at strength 1."""
     if kind == "entropy":
-        worst = float(scipy.special.lambertw((actions - 1) / np.e).real)
+        worst = float(scipy.special.lambertw((actions - 1) / math.e).real)
         return steps / 2, worst if steps == 1 else steps * np.log(actions), worst
     if kind == "sparsemax":
         slope = 2 * (actions // 2) * (actions - actions // 2) / actions
