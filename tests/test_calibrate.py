@@ -45,11 +45,11 @@ def hardest(mdp, size):
     return jnp.concatenate([corners, jnp.stack([jnp.asarray(x) for x in towards])])
 
 
-def holds(name, kind, seed, noise=0.1, budget=0.2):
+def used(name, kind, seed, noise=0.1, budget=0.2):
+    """(the share of the budget that the hardest changes use at the guaranteed strength, the calibration)."""
     mdp = problem(name, seed)
     found = jc.calibrate(mdp, noise=noise, budget=budget, kind=kind)
     tv = moved(mdp, kind, float(found.strength[0]), hardest(mdp, noise))
-    assert tv.max() <= budget * (1 + 1e-9)
     return tv.max() / budget, found
 
 
@@ -57,17 +57,20 @@ def holds(name, kind, seed, noise=0.1, budget=0.2):
 @pytest.mark.parametrize("name", ["garnet", "tree", "arms", "fork"])
 def test_the_guarantee_holds(name, kind):
     for seed in range(2):
-        holds(name, kind, seed)
+        assert used(name, kind, seed)[0] <= 1 + 1e-9
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["entropy", "kl", "sparsemax"])
 @pytest.mark.parametrize("name", ["garnet", "tree", "arms", "fork"])
 def test_the_guarantee_holds_on_many_problems(name, kind):
-    found = [holds(name, kind, seed) for seed in range(100)]
-    used = np.array([share for share, _ in found])
+    found = [used(name, kind, seed) for seed in range(100)]
+    shares = np.array([share for share, _ in found])
+    assert shares.max() <= 1 + 1e-9
     slopes = np.array([each.strength[1] / each.strength[0] for _, each in found])
-    print(f"{name}, {kind}: uses {np.median(used):.2f} of the budget; to first order {np.median(slopes):.2f} suffices")
+    print(
+        f"{name}, {kind}: uses {np.median(shares):.2f} of the budget; to first order {np.median(slopes):.2f} suffices"
+    )
 
 
 def test_the_fork_needs_all_of_it():

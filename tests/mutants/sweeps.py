@@ -71,14 +71,14 @@ MUTANTS = (
         "another function is taken for the same",
         'if not lines and mine["hash"] != made["hash"]',
         'if lines and mine["hash"] != made["hash"]',
-        "sweep.py::test_another_function_of_the_same_name_is_refused",
+        "resume.py::test_another_function_of_the_same_name_is_refused",
     ),
     Mutant(
         f"{PLAN}._described",
         "of long axes only the ends are compared",
         '"hash": own.hexdigest()[:12]',
         '"hash": ""',
-        "sweep.py::test_another_sweep_is_refused_in_words",
+        "resume.py::test_another_sweep_is_refused_in_words",
     ),
     Mutant(
         f"{RESPONSE}.Point.__call__",
