@@ -93,6 +93,26 @@ def test_a_search_in_float32_reaches_no_other_answer(rng, at_scale, monkeypatch)
     assert found.iterations.mean() < 0.8 * plain.iterations.mean()
 
 
+def test_every_lane_is_answered_by_one_block(rng, at_scale, monkeypatch):
+    """Also in the last one, which starts among the lanes of its neighbour: their answers must not be mixed."""
+    answered = []
+
+    class Room(np.ndarray):
+        def __setitem__(self, at, value):
+            lanes = at if isinstance(at, slice) else at[-1]
+            answered.extend([(id(self), lane) for lane in range(*lanes.indices(COUNT))])
+            super().__setitem__(at, value)
+
+    made = blocks._room
+    rooms = []
+    monkeypatch.setattr(blocks, "_room", lambda *args: rooms.append(made(*args).view(Room)) or rooms[-1])
+    mdp, rewards = batch(rng)
+    monkeypatch.setattr(blocks, "spare_lanes", lambda batch: 0)  # one round of blocks
+    blocks.PROGRAMS.clear()
+    assert jc.solve(mdp, rewards, method="value_iteration").ok.all()
+    assert len(answered) == len(set(answered)) == COUNT * len(rooms) > 0
+
+
 def test_auto_says_what_it_took(rng, at_scale):
     mdp, rewards = batch(rng, discount=0.999)
     assert jc.solve(mdp, rewards).method == "value_iteration, shared"

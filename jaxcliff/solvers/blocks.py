@@ -189,12 +189,14 @@ def _over_cores(
     """What one program answers for all lanes, in blocks of a size, on as many cores as there are.
 
     Blocks without a lane that is wanted (all are, if None) are not solved, and what is returned for them means nothing.
+    The last block begins among the lanes of the one before it, which answers for these: the two may differ in how far
+    they went.
     """
     count = len(lanes[2])
     small = size * problem[0].reward.size <= SMALL
-    starts = range(0, count, size) if count < size else [*range(0, count - size, size), count - size]
+    firsts = range(0, count, size)  # each block answers from here on
     if wanted is not None:
-        starts = [start for start in starts if ((wanted >= start) & (wanted < start + size)).any()]
+        firsts = [first for first in firsts if ((wanted >= first) & (wanted < first + size)).any()]
 
     def one(start: int) -> Any:
         own, at = _filled(lanes, start, size), _filled(state, start, size, axis=-1)
@@ -216,20 +218,22 @@ def _over_cores(
 
     x64, device = jax.config.jax_enable_x64, jax.config.jax_default_device  # type: ignore[attr-defined]
 
-    def put(start: int) -> None:
+    def put(first: int) -> None:
+        start = min(first, count - size)
         with jax.enable_x64(x64), jax.default_device(device):  # which other threads do not inherit
             answer = one(start)
         parts, shape = jax.tree.flatten(answer)
         with lock:
             if not room:
-                first = len(jax.tree.leaves(answer[:2]))
-                room.extend((_room(part, count, i >= first), i >= first) for i, part in enumerate(parts))
+                named = len(jax.tree.leaves(answer[:2]))
+                room.extend((_room(part, count, i >= named), i >= named) for i, part in enumerate(parts))
                 structure.append(shape)
         for (whole, last), part in zip(room, parts, strict=True):
-            whole[(..., slice(start, start + size)) if last else slice(start, start + size)] = np.asarray(part)
+            own, to = np.asarray(part), slice(first, start + size)
+            whole[(..., to) if last else to] = own[..., first - start :] if last else own[first - start :]
 
     with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
-        running = [pool.submit(put, start) for start in starts]
+        running = [pool.submit(put, first) for first in firsts]
         try:
             for block in running:
                 block.result()

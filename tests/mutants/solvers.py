@@ -166,6 +166,13 @@ BLOCKWISE = (
         "blocks.py::test_certificates_hold_however_values_were_found[sweeps]",
     ),
     Mutant(
+        "jaxcliff.solvers.blocks._over_cores",
+        "two blocks answer for the lanes that both hold",
+        "start = min(first, count - size)",
+        "first = start = min(first, count - size)",
+        "blocks.py::test_every_lane_is_answered_by_one_block",
+    ),
+    Mutant(
         "jaxcliff.solvers.plans.counts",
         "sweeps that prepare for a method are among its steps",
         ' or stage != "sweeps"',
