@@ -6,14 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.special
 
-from jaxcliff import metrics, problems
+from jaxcliff import problems
 from jaxcliff.claims import instances as draw
 from jaxcliff.claims.registry import Batch, Found, claim
 from jaxcliff.cliffs.radius import nearest_cliff
 from jaxcliff.model.mdp import MDP
 from jaxcliff.operators.regularizers import Entropy
 from jaxcliff.policies import optimal_actions, selections
-from jaxcliff.rewards.inverse import inverse_bellman
 from jaxcliff.solvers.evaluate import evaluate
 from jaxcliff.solvers.solve import solve
 
@@ -258,79 +257,32 @@ def values_move_by_visits(mdp: MDP, rewards: Any, changes: Any) -> Found:
     return Found(size_of(mdp, moved - np.asarray(own.q_values)), 0.0, error)
 
 
-def _grown(mdp: MDP, before: Any, after: Any) -> Any:
-    """In how many states an action is certainly optimal that certainly was not."""
-    return np.asarray((before.suboptimal & after.optimal).any(axis=-1).sum(axis=-1), float)
+def _changed_trees(rng: Any, count: int) -> Batch:
+    """Two rewards of a tree of tokens with a discount."""
+    mdp = draw.tree(rng).replace(discount=np.float64(rng.choice([0.3, 0.9, 0.99])))
+    return Batch(mdp, {"rewards": draw.rewards_of(rng, mdp, count), "changes": draw.changes_of(rng, mdp, count)})
 
 
-def _within(rng: Any, count: int, shares: Any = (0.5, 0.999)) -> Batch:
-    """Planted ties, and changes of any direction within the safe radius of the best action that is not optimal."""
-    mdp, arrays = draw.ties(rng, count)
-    q = arrays["q"]
-    gaps = q.max(axis=-1, keepdims=True) - q
-    behind = np.where(gaps > 0, gaps, np.inf).min(axis=(1, 2))
-    size = behind / (2 * float(mdp.steps)) * rng.uniform(*shares, size=count)
-    signs = rng.choice([-1.0, 1.0], size=q.shape)
-    return Batch(mdp, {"q": q, "changes": signs * size[:, None, None]})
+def _raised_trees(rng: Any, count: int) -> Batch:
+    """The same, where every token pays the same more."""
+    mdp, arrays = _changed_trees(rng, count)
+    sizes = rng.uniform(0.1, 1, size=(count, 1, 1))
+    return Batch(mdp, arrays | {"changes": np.where(mdp.decisions, sizes, 0)})
 
 
 @claim(
-    "2.5",
-    "Sets of optimal actions cannot grow at once: within (1 − γ)/2 of the smallest positive gap nothing joins them.",
-    formula="states where an action joins = 0",
-    kind="exact",
-    instances=_within,
-)
-def sets_do_not_grow(mdp: MDP, q: Any, changes: Any) -> Found:
-    rewards = inverse_bellman(mdp, q)
-    before, after = (optimal_actions(solve(mdp, r)) for r in (rewards, rewards + changes))
-    return Found(_grown(mdp, before, after), 0.0)
-
-
-@claim(
-    "2.6",
-    "The graph is closed: what is optimal along rewards that converge is optimal at their limit.",
-    formula="states where a limit of optimal actions is not optimal = 0",
-    kind="exact",
-    instances=draw.ties,
-)
-def limits_of_optimal_actions_are_optimal(mdp: MDP, q: Any, tied: Any, raised: Any, size: Any) -> Found:
-    rewards = np.asarray(inverse_bellman(mdp, q))
-    there = optimal_actions(solve(mdp, rewards))
-    along = np.zeros_like(rewards)
-    along[np.arange(len(along)), 0, raised] = 1
-    always = np.ones(rewards.shape, bool)
-    for n in (4, 8, 12, 16):
-        acts = optimal_actions(solve(mdp, rewards + along * size[:, None, None] * 2.0**-n))
-        always &= np.asarray(~acts.suboptimal)
-    return Found((always & np.asarray(there.suboptimal)).any(axis=-1).sum(axis=-1), 0.0)
-
-
-@claim(
-    "2.5 shrinks",
-    "Sets of optimal actions shrink at once: at a tie noise of any size leaves one action, a Hausdorff distance of 1.",
-    formula="Hausdorff distance at the tied state = 1",
-    kind="exact",
+    "2.4 horizon",
+    "Where an episode ends after H steps, action values move by at most the discounted count of its steps.",
+    formula="‖Q_R − Q_R'‖ ≤ Σ_{t<H} γᵗ·‖R − R'‖",
+    kind="tight",
     source="new",
-    instances=draw.ties,
+    instances=_changed_trees,
+    equality=_raised_trees,
+    attained=1e-12,
 )
-def noise_leaves_one_action(mdp: MDP, q: Any, tied: Any, raised: Any, size: Any) -> Found:
-    rewards = np.asarray(inverse_bellman(mdp, q))
-    noise = np.random.default_rng(0).normal(size=rewards.shape) * size[:, None, None]
-    before, after = optimal_actions(solve(mdp, rewards)), optimal_actions(solve(mdp, rewards + noise), 1e-13)
-    low, high = metrics.hausdorff(before, after)
-    return Found(np.asarray(low + high)[:, 0] / 2, 1.0, np.asarray(high - low)[:, 0] / 2)
-
-
-@claim(
-    "2.8",
-    "A selection is a function: the order of a batch, and what else is in it, change no bit of it.",
-    formula="policies that differ = 0",
-    kind="exact",
-    instances=draw.pairs,
-)
-def selections_are_functions(mdp: MDP, rewards: Any, changes: Any) -> Found:
-    turned = rewards[::-1]
-    one = selections.first(optimal_actions(solve(mdp, rewards)))
-    two = selections.first(optimal_actions(solve(mdp, turned)))
-    return Found(np.asarray((one != two[::-1]).any(axis=(-2, -1)), float), 0.0)
+def a_horizon_bounds_values(mdp: MDP, rewards: Any, changes: Any) -> Found:
+    before, after = (solve(mdp, r) for r in (rewards, rewards + changes))
+    moved = size_of(mdp, np.asarray(after.q_values) - np.asarray(before.q_values))
+    steps = (float(mdp.discount) ** np.arange(draw.DEPTH)).sum()
+    error = np.asarray(before.error_bound + after.error_bound) + rounding(mdp, rewards)
+    return Found(moved, steps * size_of(mdp, changes), error)

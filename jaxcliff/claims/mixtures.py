@@ -22,7 +22,7 @@ SECTION = "Several rewards"
 MODELS = 3
 
 
-def _mixtures(rng: Any, count: int) -> Batch:
+def mixtures(rng: Any, count: int) -> Batch:
     """Three rewards of a chain, weights that depend on the state, and a change of each reward."""
     mdp = draw.chain(rng)
     shape = (count, MODELS)
@@ -34,13 +34,13 @@ def _mixtures(rng: Any, count: int) -> Batch:
 
 def _alike(rng: Any, count: int) -> Batch:
     """The same, where all rewards change alike."""
-    mdp, arrays = _mixtures(rng, count)
+    mdp, arrays = mixtures(rng, count)
     return Batch(mdp, arrays | {"changes": np.broadcast_to(arrays["changes"][:, :1], arrays["changes"].shape)})
 
 
 def _all_constant(rng: Any, count: int) -> Batch:
     """The same, where all rewards change by one number."""
-    mdp, arrays = _mixtures(rng, count)
+    mdp, arrays = mixtures(rng, count)
     shifts = rng.uniform(0.05, 1, size=(count, 1, 1, 1))
     return Batch(mdp, arrays | {"changes": np.broadcast_to(shifts, arrays["changes"].shape)})
 
@@ -55,7 +55,7 @@ def mixed(several: Any, weights: Any) -> Any:
     "The effective reward moves by no more than the largest of its components does.",
     formula="‖R_eff − R_eff'‖ ≤ max_k ‖R_k − R_k'‖",
     kind="tight",
-    instances=_mixtures,
+    instances=mixtures,
     equality=_alike,
     attained=1e-12,
 )
@@ -69,7 +69,7 @@ def mixtures_do_not_amplify(mdp: MDP, several: Any, changes: Any, weights: Any) 
     "Action values of the effective reward move by at most 1/(1 − γ) times the largest change of a component.",
     formula="‖ΔQ_eff‖ ≤ max_k ‖ΔR_k‖/(1 − γ)",
     kind="tight",
-    instances=_mixtures,
+    instances=mixtures,
     equality=_all_constant,
     attained=1e-11,
 )
@@ -85,7 +85,7 @@ def _components_near(shares: Any) -> Any:
     """Changes of all components, each within so much of the radius of the mixture."""
 
     def drawn(rng: Any, count: int) -> Batch:
-        mdp, arrays = _mixtures(rng, count)
+        mdp, arrays = mixtures(rng, count)
         near = nearest_cliff(mdp, mixed(arrays["several"], arrays["weights"]))
         size = np.where(np.isfinite(near.lower), near.lower, 1) * rng.uniform(*shares, size=count)
         signs = rng.choice([-1.0, 1.0], size=arrays["changes"].shape)
@@ -249,95 +249,3 @@ def prompts_make_it_exact(mdp: MDP, several: Any, policy: Any, prior: Any, start
     sol = evaluate(mdp, policy, mixed(several, np.asarray(aggregate.prompts(mdp, p, d))))
     error = np.asarray(sol.error_bound) + 64 * rounding(mdp, *np.moveaxis(several, 1, 0))
     return Found(whole, np.asarray(sol.values) @ (p @ d), error)
-
-
-def _weights(rng: Any, count: int) -> Batch:
-    mdp, arrays = _mixtures(rng, count)
-    return Batch(
-        mdp, {"several": arrays["several"], "one": arrays["weights"], "other": np.roll(arrays["weights"], 1, axis=0)}
-    )
-
-
-def _opposed(rng: Any, count: int) -> Batch:
-    """Two rewards that are as far apart everywhere, and a third between."""
-    mdp = draw.chain(rng)
-    span = rng.uniform(0.5, 2, size=(count, 1, 1))
-    several = np.stack(
-        [
-            span / 2 * np.ones(mdp.reward.shape),
-            -span / 2 * np.ones(mdp.reward.shape),
-            0 * span * np.ones(mdp.reward.shape),
-        ],
-        1,
-    )
-    w = rng.uniform(0, 1, size=(2, count))
-    one, other = (np.stack([x, 1 - x, 0 * x], 1)[..., None] * np.ones(mdp.num_states) for x in w)
-    return Batch(mdp, {"several": several, "one": one, "other": other})
-
-
-@claim(
-    "4 weights",
-    "Other weights move the effective reward by at most half of their distance times how far components are apart.",
-    formula="‖R_eff(w) − R_eff(w')‖ ≤ ½‖w − w'‖₁·max span_k R_k",
-    kind="tight",
-    source="new",
-    instances=_weights,
-    equality=_opposed,
-    attained=1e-12,
-)
-def weights_move_a_mixture(mdp: MDP, several: Any, one: Any, other: Any) -> Found:
-    moved = size_of(mdp, mixed(several, one) - mixed(several, other))
-    span = size_of(mdp, several.max(axis=1) - several.min(axis=1))
-    apart = np.abs(one - other).sum(axis=1).max(axis=-1) / 2
-    return Found(moved, apart * span, 32 * U * np.abs(several).max((1, 2, 3)))
-
-
-def _gated(rng: Any, count: int) -> Batch:
-    mdp, arrays = _mixtures(rng, count)
-    return Batch(
-        mdp,
-        {"several": arrays["several"], "changes": arrays["changes"], "sharpness": np.full(count, rng.uniform(0.1, 10))},
-    )
-
-
-@claim(
-    "4 gates",
-    "Weights that look at the rewards are another map: a softmax gate of sharpness η multiplies the constant.",
-    formula="‖ΔR_eff‖ ≤ (1 + η·Lip(g)·span/2)·max_k ‖ΔR_k‖",
-    kind="loose",
-    source="new",
-    instances=_gated,
-    told="a hard gate is η → ∞: the mixture itself jumps, and with it even a soft policy",
-)
-def gates_amplify(mdp: MDP, several: Any, changes: Any, sharpness: Any) -> Found:
-    both = several, several + changes
-    best = [np.asarray(r).max(axis=-1) for r in both]  # the score of a model: its best action here
-    one, two = (mixed(r, np.asarray(aggregate.softmax_gate(g, sharpness[0]))) for r, g in zip(both, best, strict=True))
-    span = np.maximum(*(size_of(mdp, r.max(axis=1) - r.min(axis=1)) for r in both))
-    bound = theory.gate_constant(sharpness, 1.0, span) * size_of(mdp, changes).max(axis=-1)
-    return Found(size_of(mdp, two - one), np.asarray(bound), 32 * U * np.abs(several).max((1, 2, 3)))
-
-
-@claim(
-    "4.1 weights",
-    "In any problem there are weights with which the mixture is exact for every policy.",
-    formula="distance of the exact weights of two policies = 0",
-    kind="refuted",
-    source="new",
-    instances=lambda rng, count: _classes(rng, count),
-    told="where classes meet in a state, who is served there depends on the policy; in a tree they never meet",
-)
-def exact_weights_depend_on_the_policy(mdp: MDP, policy: Any, other: Any, starts: Any) -> Found:
-    several = []
-    for each in (policy, other):
-        visits = [np.asarray(occupancy(mdp.replace(initial=d), each)).sum(-1) for d in starts[0]]
-        weights = np.stack(visits, axis=1)
-        several.append(weights / weights.sum(axis=1, keepdims=True))
-    return Found(np.abs(several[1] - several[0]).max(axis=(1, 2)), 0.0, 64 * U * float(mdp.steps))
-
-
-def _classes(rng: Any, count: int) -> Batch:
-    mdp = draw.chain(rng, (0.5, 0.9))
-    starts = np.broadcast_to(rng.dirichlet(np.ones(mdp.num_states), size=MODELS), (count, MODELS, mdp.num_states))
-    both = rng.dirichlet(np.ones(mdp.num_actions), size=(2, count, mdp.num_states))
-    return Batch(mdp, {"policy": both[0], "other": both[1], "starts": starts})
