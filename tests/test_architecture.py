@@ -32,6 +32,7 @@ ORDER = (
     "claims",
     "studies",
     "figures",
+    "auditing",
     "report",
     "config",
     "cli",

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxcliff import theory
@@ -132,7 +133,7 @@ def _weights_of_a_chain(rng: Any, count: int) -> Batch:
 )
 def one_model_is_weighed_where_it_is_paid(mdp: MDP, rewards: Any, weights: Any) -> Found:
     states, actions = mdp.reward.shape
-    to = np.stack([np.asarray(mdp.expect(x)) for x in np.eye(states)], axis=-1) * float(mdp.discount)
+    to = np.stack([np.asarray(mdp.expect(jnp.asarray(x))) for x in np.eye(states)], axis=-1) * float(mdp.discount)
     near = nearest_cliff(mdp, rewards, family=family.component(weights[0], 0, actions))
     radii, errors = [], []
     for reward, acts in zip(rewards, np.asarray(solve(mdp, rewards).q_values).argmax(-1), strict=True):

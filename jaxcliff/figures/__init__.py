@@ -1,9 +1,13 @@
 """Pictures of finished records: pure functions of datasets that return matplotlib figures and solve nothing."""
 
+from jaxcliff.figures.advantages import advantages
 from jaxcliff.figures.aggregation import aggregation_stability
 from jaxcliff.figures.claims import claims
+from jaxcliff.figures.conflicts import conflicts
 from jaxcliff.figures.flips import flip_frequency
+from jaxcliff.figures.fragility import fragility
 from jaxcliff.figures.frontier import frontier
+from jaxcliff.figures.margins import margins
 from jaxcliff.figures.phase import phase_diagram, weight_triangle
 from jaxcliff.figures.radius import radius_distribution
 from jaxcliff.figures.ray import ray
@@ -11,12 +15,17 @@ from jaxcliff.figures.response import response
 from jaxcliff.figures.scan import phase_scan
 from jaxcliff.figures.soft import soft_against_hard
 from jaxcliff.figures.temperature import temperature_curve
+from jaxcliff.figures.winners import winners_over_weights
 
 __all__ = [
+    "advantages",
     "aggregation_stability",
     "claims",
+    "conflicts",
     "flip_frequency",
+    "fragility",
     "frontier",
+    "margins",
     "phase_diagram",
     "phase_scan",
     "radius_distribution",
@@ -25,6 +34,7 @@ __all__ = [
     "soft_against_hard",
     "temperature_curve",
     "weight_triangle",
+    "winners_over_weights",
 ]
 
 

@@ -194,7 +194,7 @@ def _over_cores(
     """
     count = len(lanes[2])
     small = size * problem[0].reward.size <= SMALL
-    firsts = range(0, count, size)  # each block answers from here on
+    firsts = list(range(0, count, size))  # each block answers from here on
     if wanted is not None:
         firsts = [first for first in firsts if ((wanted >= first) & (wanted < first + size)).any()]
 
