@@ -23,7 +23,7 @@ from jaxcliff.solvers.solve import factorize, solve
 
 if TYPE_CHECKING:
     from jaxcliff import claims, figures, metrics, policies, problems, studies, sweep, theory
-    from jaxcliff.auditing import Audit, audit
+    from jaxcliff.auditing import audit
     from jaxcliff.cliffs.calibrate import Calibration, calibrate
     from jaxcliff.cliffs.census import Census, census
     from jaxcliff.cliffs.noise import FlipProbability, flip_probability
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _ROOMS = {"aggregate": "rewards", "family": "geometry", "models": "rewards", "perturb": "rewards"}
 _ROOMS |= dict.fromkeys(("claims", "figures", "metrics", "policies", "problems", "studies", "sweep", "theory"), "")
 _PLACES = {
-    "auditing": ("Audit", "audit"),
+    "auditing": ("audit",),
     "cliffs.calibrate": ("Calibration", "calibrate"),
     "cliffs.census": ("Census", "census"),
     "cliffs.noise": ("FlipProbability", "flip_probability"),
@@ -57,7 +57,7 @@ _LAZY = {name: place for place, names in _PLACES.items() for name in names}
 
 # fmt: off
 __all__ = [
-    "KL", "MDP", "ActionSets", "Audit", "Bracket", "Calibration", "Census", "Dense", "Entropy", "FDivergence",
+    "KL", "MDP", "ActionSets", "Bracket", "Calibration", "Census", "Dense", "Entropy", "FDivergence",
     "Factorization", "FlipProbability", "Labels", "Margin", "NearestCliff", "Path", "PolicyMap", "Repair",
     "SoftJacobian", "Solution", "Sparsemax", "Status", "Successors", "TieBreaker", "Tree", "Walls", "WeightMap",
     "__version__", "aggregate", "audit", "best_tiebreaker", "calibrate", "census", "claims", "cliffs_along",

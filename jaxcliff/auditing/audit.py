@@ -21,7 +21,7 @@ from jaxcliff.auditing.training import Training, training_of
 from jaxcliff.core import checks
 from jaxcliff.core.devices import float64
 from jaxcliff.core.labels import brief
-from jaxcliff.core.types import TableLike
+from jaxcliff.core.types import DataFrame, Dataset, NumbersLike, TableLike
 
 SCALES = ("raw", "logit")
 
@@ -74,6 +74,14 @@ class Audit:
 
         return summary(self)
 
+    def to_dataset(self) -> Dataset:
+        """What the figures of `jc.figures` draw: fragility, margins, winners_over_weights, conflicts, advantages."""
+        return self.data
+
+    def to_dataframe(self) -> DataFrame:
+        """The prompts, the most fragile first."""
+        return self.prompts
+
     def __repr__(self) -> str:
         prompts, answers = self.numbers["prompts"], self.numbers["answers"]
         return f"Audit({prompts:,} prompts, {answers:,} answers, {len(self.models)} models)"
@@ -90,7 +98,7 @@ def audit(
     base_logprob: str | None = None,
     group: str | None = None,
     suspect: Sequence[str] | str = (),
-    noise: Any = None,
+    noise: NumbersLike | Mapping[str, float] | str | None = None,
     budget: float = 0.1,
     best_of: int = 4,
     scale: str = "raw",

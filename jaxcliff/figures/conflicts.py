@@ -16,7 +16,7 @@ def conflicts(ds: Dataset, *, axes: AxesLike | None = None) -> Figure:
     the mean correlation of their ranks within prompts.
 
     Args:
-        ds: `jc.audit(…).data`.
+        ds: `jc.audit(…).to_dataset()`.
         axes: one to draw on; a new figure if not given.
     """
     checks.study(ds, "audit", "jc.audit")

@@ -23,7 +23,7 @@ def margins(
     on the scale.
 
     Args:
-        ds: `jc.audit(…).data`.
+        ds: `jc.audit(…).to_dataset()`.
         axes: one to draw on; a new figure if not given.
         colors, labels: one per entry of the legend, in its order; ours if not given.
     """

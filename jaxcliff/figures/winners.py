@@ -42,7 +42,7 @@ def winners_over_weights(
     have under the weights that were taken (cross), over all weights.
 
     Args:
-        ds: `jc.audit(…).data`.
+        ds: `jc.audit(…).to_dataset()`.
         axes: one to draw on, or two where there are three models; a new figure if not given.
         colors, labels: one per entry of the legend, in its order; ours if not given.
     """
