@@ -11,7 +11,6 @@ from jaxcliff.report import folder
 from tests.conftest import needs_x64
 
 pytestmark = needs_x64
-TABLE = "context,action,a,b,id\nq,x,1,2,7\nq,y,3,0,8\n"
 
 
 @pytest.fixture
@@ -20,7 +19,6 @@ def atlas(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(report, "chapters", lambda *_: iter(()))
     monkeypatch.setattr(report.verdict, "words", lambda *_: "Ties: none.")
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "t.csv").write_text(TABLE)
 
     def run(*arguments):
         status = cli.main(["atlas", *arguments])
@@ -34,7 +32,7 @@ def test_the_same_problem_writes_over_its_atlas_and_another_one_does_not(atlas, 
     assert atlas("fork", "--seed", "3") == (0, "")
     status, said = atlas("classic")
     assert status == 2
-    assert "atlas/ has the atlas of another problem, or of other columns (fork)" in said
+    assert "atlas/ has the atlas of another problem (fork)" in said
     assert (tmp_path / "atlas/README.txt").read_text().startswith("fork: ")
     (tmp_path / "atlas/ray.png").write_text("of the fork")
     (tmp_path / "atlas/ray.zarr").mkdir()
@@ -43,27 +41,6 @@ def test_the_same_problem_writes_over_its_atlas_and_another_one_does_not(atlas, 
     assert (tmp_path / "atlas/README.txt").read_text().startswith("classic: ")
     assert {path.name for path in (tmp_path / "atlas").iterdir()} == {"README.txt", "notes.txt"}
     assert atlas("classic", "--replace") == (0, "")
-
-
-def test_other_columns_or_other_numbers_under_the_same_name_are_another_problem(atlas, tmp_path):
-    assert atlas("t.csv") == (0, "")
-    assert atlas("t.csv", "--models", "b,a")[0] == 2
-    assert atlas("t.csv", "--models", "a")[0] == 2
-    assert atlas("t.csv", "--models", "a,b", "--context", "context") == (0, "")
-    (tmp_path / "t.csv").write_text(TABLE.replace("3,0", "3,1"))
-    assert atlas("t.csv")[0] == 2
-    assert atlas("t.csv", "--replace") == (0, "")
-
-
-def test_the_atlas_says_which_columns_were_taken(atlas, tmp_path):
-    atlas("t.csv", "--out", "first")
-    text = (tmp_path / "first/README.txt").read_text()
-    assert "Reward models: a, b. Columns left out: 'id' (its name says that it numbers things)." in text
-    atlas("t.csv", "--out", "second", "--models", "id")
-    assert "Reward models: id. The base is the mean" in (tmp_path / "second/README.txt").read_text()
-    (tmp_path / "t.csv").write_text('prompt,answer,"a,b"\nq,x,1\nq,y,3\n')
-    names = ("--context", "prompt", "--action", "answer", "--models", '"a,b"')
-    assert atlas("t.csv", "--out", "third", *names) == (0, "")
 
 
 def test_a_terminal_of_another_encoding_ends_no_atlas(atlas, monkeypatch):

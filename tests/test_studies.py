@@ -1,6 +1,5 @@
 """The flip study, its figure and the command line."""
 
-import json
 import re
 
 import jax
@@ -106,39 +105,6 @@ def test_the_verdict_keeps_names_as_they_are():
     assert "Nearest cliff at 0.25 (inf norm): Home goes from Paris to London" in text
 
 
-def planted_scores():
-    """Six prompts, three answers, three models: an exact tie, a near-tie, a prompt on which the models conflict."""
-    rows = []
-    for prompt in range(6):
-        for answer, base in zip("abc", (1.0, 0.5, 0.0), strict=True):
-            rows.append(
-                {"context": f"prompt {prompt}", "action": answer, "helpful": base, "honest": base, "safe": base}
-            )
-    rows[3 * 1 + 1] |= {"helpful": 1.0, "honest": 1.0, "safe": 1.0}  # ties with a
-    rows[3 * 2 + 1] |= {"helpful": 0.999, "honest": 0.999, "safe": 0.999}  # nearly
-    rows[3 * 4 + 2] |= {"helpful": 2.0, "honest": -1.0, "safe": 0.5}  # conflict
-    return rows
-
-
-@pytest.mark.parametrize("suffix", ["csv", *(pytest.param(s, marks=pytest.mark.slow) for s in ("jsonl", "json"))])
-def test_the_atlas_of_a_score_table_finds_what_was_planted(suffix, tmp_path, capsys):
-    rows, path = planted_scores(), tmp_path / f"scores.{suffix}"
-    if suffix == "csv":
-        lines = [",".join(rows[0])] + [",".join(str(value) for value in row.values()) for row in rows]
-        path.write_text("\n".join(lines))
-    else:
-        path.write_text("\n".join(map(json.dumps, rows)) if suffix == "jsonl" else json.dumps(rows))
-    out = tmp_path / "atlas"
-    assert cli.main(["atlas", "--problem", str(path), "--out", str(out), "--quick"]) == 0
-    assert {p.name for p in out.iterdir()} == files_of({"weights", "aggregation", "flips", "radius", "temperature"})
-    text = (out / "README.txt").read_text()
-    assert "Ties: 1; any change, however small, can break them: prompt 1: a = b." in text
-    first = text.split("nothing else flips first):\n")[1].splitlines()[0]
-    assert first.strip() == "0.0005  prompt 2: from a to b"
-    assert "helpful, honest, safe" in text
-    assert "helpful" in text.split("aggregation.png")[1]
-
-
 @pytest.mark.slow
 def test_the_atlas_of_a_problem_in_a_file(tmp_path):
     mdp = jc.problems.garnet(jax.random.key(5), states=20, actions=3)
@@ -162,37 +128,14 @@ def test_the_atlas_of_gymnasium_tables(name, tmp_path):
     assert {p.name for p in (tmp_path / "atlas").iterdir()} == files_of(FILES)
 
 
-@pytest.mark.slow
-def test_the_atlas_of_five_hundred_prompts_finds_what_was_planted(rng, tmp_path):
-    """Eight answers, four models; one prompt ties, one nearly, one is a conflict that the models' mean hides."""
-    scores = rng.normal(size=(500, 8, 1)) + 0.5 * rng.normal(size=(500, 8, 4))
-    scores[7, :2] = 5.0
-    scores[11, 3:5] = [[4.0], [4.0 - 1e-6]]
-    scores[23] = -5.0
-    scores[23, :2] = [[3.0, -3.0, 0.0, 0.0], [-3.0, 3.0, 1e-4, 0.0]]
-    lines = ["context,action,helpful,honest,safe,brief"]
-    for c in range(500):
-        lines += [f"Prompt {c},answer {a},{','.join(map(repr, scores[c, a].tolist()))}" for a in range(8)]
-    (tmp_path / "scores.csv").write_text("\n".join(lines))
-    assert cli.main(["atlas", str(tmp_path / "scores.csv"), "--out", str(tmp_path / "atlas"), "--quick"]) == 0
-    text = (tmp_path / "atlas/README.txt").read_text()
-    assert "Ties: 1; any change, however small, can break them: Prompt 7: answer 0 = action 1" in text
-    near = text.split("nothing else flips first):\n")[1].splitlines()
-    assert near[0].strip() == "5e-07  Prompt 11: from answer 3 to answer 4"
-    assert near[1].strip().endswith("Prompt 23: from answer 1 to answer 0")
-    contexts = set(xr.open_zarr(tmp_path / "atlas/weights.zarr", consolidated=False).state_name.values.tolist())
-    assert "Prompt 23" in contexts  # the conflict depends on the weights
-    assert not {"Prompt 7", "Prompt 11"} & contexts  # all models agree on these: no weights change them
-
-
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["atlas", "no-such"], "there is no built-in problem 'no-such'; choose one of grid"),
         (["atlas", "missing.csv"], "there is no file missing.csv"),
-        (["atlas", "--problem", "broken.json"], "broken.json is no JSON"),
-        (["atlas", "broken.csv"], "the table has no column 'context'"),
-        (["atlas", "number.json"], "number.json is no table"),
+        (["atlas", "--problem", "broken.json"], 'cannot be read: Malformed JSON in file "broken.json"'),
+        (["atlas", "broken.csv"], "which column of broken.csv names the prompt?"),
+        (["atlas", "number.json"], "which column of number.json names the prompt?"),
         (["atlas", "broken.npz"], "broken.npz"),
         (["atlas", "classic", "--count", "0"], "count must be a number from 1"),
         (["atlas", "classic", "--seed", "-1"], "the seed must be a number"),

@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from jaxcliff.auditing import population
 from jaxcliff.auditing.facts import LEVELS, facts
@@ -229,10 +230,12 @@ def _computed(
     if grid is not None:
         kept = np.zeros(len(grid))
     given = tuple(jnp.asarray(x) for x in (weights, ties, tie, noise.mixed, rows.spread))
+    bar = tqdm(total=len(rows.sizes), unit=" prompts", disable=None, delay=2, leave=False)
     for batch in rows.batches():
         arrays = (batch.present, batch.scores, batch.times, batch.again, batch.logs, batch.suspects)
         found = facts(arrays, *given, budget=budget, best_of=best_of, both=both)
         own = batch.gids >= 0
+        bar.update(int(own.sum()))
         told = pd.DataFrame({"gid": batch.gids[own]} | {k: np.asarray(v)[own] for k, v in found["told"].items()})
         tables.append(db, "facts", told)
         curve += np.asarray(found["curve"], float)[:, own].sum(axis=1)
@@ -246,6 +249,7 @@ def _computed(
             whole = jnp.where(jnp.isfinite(batch.scores), batch.scores, 0)
             full = found["there"] & np.isfinite(batch.scores).all(axis=-1)
             kept += np.asarray(population.kept_over_the_triangle(whole, full, found["told"]["winner"], grid))
+    bar.close()
     tables.report(rows, weights, noise, tie)
     numbers = tables.numbers(rows, weights, noise, tie, both)
     return Audit(

@@ -25,7 +25,7 @@ def facts(
     budget: float,
     best_of: int,
     both: bool,
-) -> dict[str, Array]:
+) -> dict[str, Any]:
     """All that is said of single prompts, [P, …] each."""
     present, scores, times, again, logs, suspects = batch
     counts = weights > 0
@@ -62,7 +62,7 @@ def facts(
         "winner": first.winner,
         "runner_up": first.second,
         "value": jnp.where(first.winner >= 0, mixed[rows, jnp.maximum(first.winner, 0)], jnp.nan),
-        "mean": jnp.where(there, mixed, 0).sum(axis=-1) / some,
+        "mean": jnp.where(there, mixed, 0).sum(axis=-1) / some.astype(mixed.dtype),
         "margin": first.margin,
         "tied": first.tied,
         "winner_again": again[rows, jnp.maximum(first.winner, 0)],

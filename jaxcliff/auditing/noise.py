@@ -120,7 +120,9 @@ def disagreement(rows: Rows) -> np.ndarray:
     if not (rows.spread > 0).all():
         flat = rows.models[int(np.argmin(rows.spread))]
         raise ValueError(f"{brief(flat)} never tells answers of a prompt apart, so that its disagreement says nothing")
-    z = ", ".join(f"(s{k} - avg(s{k}) OVER (PARTITION BY gid)) / {rows.spread[k]!r} AS z{k}" for k in range(count))
+    z = ", ".join(
+        f"(s{k} - avg(s{k}) OVER (PARTITION BY gid)) / {float(rows.spread[k])!r} AS z{k}" for k in range(count)
+    )
     pairs = edges(count)
     wanted = ", ".join(f"avg((z{i} - z{j}) * (z{i} - z{j}))" for i, j in pairs)
     freedom = float(rows.sizes.sum() - len(rows.sizes)) / float(rows.sizes.sum())

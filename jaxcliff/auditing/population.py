@@ -94,7 +94,7 @@ def ranks(x: Array, there: Array) -> Array:
     rising = jnp.sort(padded, axis=-1)
     below = jax.vmap(lambda s, v: jnp.searchsorted(s, v, side="left"))(rising, padded)
     upto = jax.vmap(lambda s, v: jnp.searchsorted(s, v, side="right"))(rising, padded)
-    upto = jnp.minimum(upto, there.sum(axis=-1, keepdims=True))
+    upto = jnp.minimum(upto, there.sum(axis=-1, keepdims=True, dtype=upto.dtype))
     return jnp.where(there, (below + upto - 1).astype(x.dtype) / 2, 0)
 
 
@@ -172,10 +172,10 @@ def suspicions(mixed: Array, there: Array, winner: Array, suspects: Array) -> Su
         x = suspects[..., k]
         seen = there & jnp.isfinite(x)
         count = seen.sum(axis=-1).astype(x.dtype)
-        place = jnp.where(seen, ranks(x, seen) / jnp.maximum(count - 1, 1)[:, None], 0)
+        place = jnp.where(seen, ranks(x, seen) / jnp.maximum(count - 1, 1.0)[:, None], 0)
         own = jnp.take_along_axis(jnp.where(seen, place, jnp.nan), jnp.maximum(winner, 0)[:, None], axis=1)[:, 0]
-        mean = place.sum(axis=-1) / jnp.maximum(count, 1)
-        variance = jnp.where(seen, (place - mean[:, None]) ** 2, 0).sum(axis=-1) / jnp.maximum(count, 1)
+        mean = place.sum(axis=-1) / jnp.maximum(count, 1.0)
+        variance = jnp.where(seen, (place - mean[:, None]) ** 2, 0).sum(axis=-1) / jnp.maximum(count, 1.0)
         usable = (winner >= 0) & (variance > 0)
         nan = jnp.asarray(jnp.nan, x.dtype)
         found.append((jnp.where(usable, own, nan), jnp.where(usable, variance, nan), rank_correlation(x, mixed, seen)))

@@ -35,9 +35,10 @@ def worst_movement(policy: Array, scores: Array, error: Array, strength: Array) 
     worst = 1 / (1 + jnp.exp(x / 2))
 
     def moved(p: Array) -> Array:
-        return p * (1 - p) * -jnp.expm1(-x) / (p + (1 - p) * jnp.exp(-x))
+        raised = jnp.where(p > 0, p + (1 - p) * jnp.exp(-x), 1)
+        return p * (1 - p) * -jnp.expm1(-x) / raised
 
-    between = (worst > 1 - top) & (worst < top)
+    between = (worst >= 1 - top) & (worst < top)
     return jnp.where(between, jnp.maximum(moved(top), moved(1 - top)), jnp.tanh(x / 4))
 
 
@@ -53,7 +54,7 @@ def safe_strength(scores: Array, base: Array, error: Array, budget: float) -> Ar
 
     def look(i: Any, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         low, high, going = state
-        level = size * most * LOWEST ** ((jnp.asarray(i, most.dtype) + 1) / LEVELS)
+        level = size * most * LOWEST ** ((jnp.asarray(i, scores.dtype) + 1) / LEVELS)
         fine = going & safe(level)
         return jnp.where(going & ~fine, level, low), jnp.where(fine, level, high), fine
 

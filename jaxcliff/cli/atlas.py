@@ -1,11 +1,11 @@
-"""`jaxcliff atlas`: every map of a built-in problem, of one in a file, or of a table of scores."""
+"""`jaxcliff atlas`: every map of a built-in problem, or of one in a file."""
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-TABLES = (".csv", ".jsonl", ".json")
+from jaxcliff.cli import audit
+
 MOST = 1_000_000  # rewards per radius
 FIELD = (
     "....#......",
@@ -37,14 +37,11 @@ def add(commands: Any) -> None:
     atlas = commands.add_parser("atlas", help="every map of a problem, as figures, data and words")
     atlas.set_defaults(run=run)
     known = ", ".join(_problems())
-    what = f"one of {known}; or a file: .npz (a problem), .csv, .jsonl or .json (a table of scores); default: grid"
+    what = f"one of {known}; or a file: .npz (a problem); or a table of scores, which is audited; default: grid"
     atlas.add_argument("problem", nargs="?", default=None, help=what)
     atlas.add_argument("--problem", dest="named", help="the same")
     atlas.add_argument("--out", default="atlas", help="folder to write (default: atlas)")
     atlas.add_argument("--replace", action="store_true", help="remove the atlas of another problem from that folder")
-    atlas.add_argument("--models", help="of a table: the columns that are reward models, such as helpful,harmless")
-    atlas.add_argument("--context", help="of a table: the column with the contexts (default: context)")
-    atlas.add_argument("--action", help="of a table: the column with the actions (default: action)")
     atlas.add_argument(
         "--tie-tolerance",
         type=float,
@@ -68,19 +65,21 @@ def run(options: Any, say: Callable[[str], None]) -> None:
         raise ValueError(f"one atlas has one problem, not {given[0]!r} and {given[1]!r}")
     if given and not given[0].strip():
         raise ValueError(f"the problem must not be empty; choose one of {', '.join(_problems())}, or name a file")
-    columns = {name: getattr(options, name) for name in ("context", "action") if getattr(options, name) is not None}
-    if options.models is not None:
-        columns["models"] = next(csv.reader([options.models]), [])  # a name with a comma in it is quoted
+    problem = given[0] if given else "grid"
+    if problem not in _problems() and audit.is_table(problem):
+        say(f"{problem} is a table of scores, which is audited; `jaxcliff audit` has the options for it")
+        audit.write(problem, Path(options.out), {}, say=say, replace=options.replace)
+        return
     from jaxcliff.report import atlas
 
-    subject = _subject(given[0] if given else "grid", options.seed, columns)
+    subject = _subject(problem, options.seed)
     count = 64 if options.quick else options.count
     out, look = Path(options.out), {"seed": options.seed, "quick": options.quick, "replace": options.replace}
     look["tie_tolerance"] = options.tie_tolerance
     atlas.write(subject, out, count=count, say=say, **look)
 
 
-def _subject(problem: str, seed: int, columns: dict[str, Any]) -> Any:
+def _subject(problem: str, seed: int) -> Any:
     """A built-in problem, or one from a file."""
     import jax
 
@@ -88,18 +87,13 @@ def _subject(problem: str, seed: int, columns: dict[str, Any]) -> Any:
     from jaxcliff.report import atlas
 
     known, path = _problems(), Path(problem)
-    if columns and (problem in known or path.suffix.lower() not in TABLES):
-        raise ValueError(f"--{next(iter(columns))} names columns of a table of scores, and {problem!r} is none")
     if problem in known:
         return atlas.Subject(problem, known[problem](problems, jax.random.key(seed)))
-    if path.suffix.lower() not in (".npz", *TABLES):
+    if path.suffix.lower() != ".npz":
         raise ValueError(
             f"there is no built-in problem {problem!r}; choose one of {', '.join(known)}, or name a file: .npz (a "
-            "problem), .csv, .jsonl or .json (a table of scores)"
+            "problem), or a table of scores"
         )
     if not path.is_file():
         raise ValueError(f"there is no file {problem}")
-    if path.suffix.lower() == ".npz":
-        return atlas.Subject(path.stem, problems.load(path))
-    scores = problems.from_scores(path, **columns)
-    return atlas.Subject(path.stem, scores.mdp, scores.rewards, scores.names, scores.summary())
+    return atlas.Subject(path.stem, problems.load(path))

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".arrow", ".feather")
+
 
 def add(commands: Any) -> None:
     """The command and its options."""
@@ -48,9 +50,6 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> None:
     """Reads the options, audits the table, and writes its folder."""
     if not options.out.strip():
         raise ValueError("--out names the folder to write; it must not be empty")
-    from jaxcliff.auditing import audited
-    from jaxcliff.report import audit
-
     rewards = _names(options.rewards)
     given = {
         "context": options.context,
@@ -69,8 +68,22 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> None:
         "missing": options.missing,
     }
     table = options.table[0] if len(options.table) == 1 else options.table
+    write(table, Path(options.out), given, say=say, replace=options.replace)
+
+
+def write(table: Any, out: Path, given: dict[str, Any], *, say: Callable[[str], None], replace: bool) -> None:
+    """Audits a table and writes its folder."""
+    from jaxcliff.auditing import audited
+    from jaxcliff.report import audit
+
     with audited(table, say=say, **given) as found:
-        audit.write(found, Path(options.out), say=say, replace=options.replace)
+        audit.write(found, out, say=say, replace=replace)
+
+
+def is_table(name: str) -> bool:
+    """Whether the name is that of a table's file, or of a folder with tables."""
+    suffixes = {suffix.lower() for suffix in Path(name).suffixes}
+    return bool(suffixes & set(TABLES)) or Path(name).is_dir()
 
 
 def _names(text: str | None) -> list[str] | None:

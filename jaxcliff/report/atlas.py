@@ -20,7 +20,6 @@ from jaxcliff.cliffs.calibrate import calibrate
 from jaxcliff.cliffs.census import census
 from jaxcliff.cliffs.radius import NearestCliff, nearest_cliff
 from jaxcliff.core.labels import brief, many
-from jaxcliff.geometry import family
 from jaxcliff.model.mdp import MDP
 from jaxcliff.model.transitions import Dense, Successors
 from jaxcliff.report import folder, verdict
@@ -35,23 +34,16 @@ CENSUS_WORK = 2 * 10**10  # multiplications; fewer rewards are compared in large
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """What an atlas is about: a problem; for a table of scores, its components, their names, how they were found."""
+    """What an atlas is about: a problem, and what it is called."""
 
     name: str
     mdp: MDP
-    rewards: Any = None
-    names: tuple[str, ...] = ()
-    found: str = ""
 
     @property
     def heading(self) -> str:
         """The first paragraph of README.txt, by which the folder is known."""
-        lines = [f"{brief(self.name)}: {self.mdp!r}"]
-        if self.names:
-            found = self.found or f"Reward models: {', '.join(map(brief, self.names))}."
-            lines.append(f"{found} The base is the mean of the models.")
-        number = folder.fingerprint(self.mdp.labels, (self.name, *self.names), (self.mdp, self.rewards))
-        heading = "\n".join([*lines, f"Problem {number}"])
+        number = folder.fingerprint(self.mdp.labels, self.name, self.mdp)
+        heading = f"{brief(self.name)}: {self.mdp!r}\nProblem {number}"
         return heading.encode("utf-8", "backslashreplace").decode()
 
 
@@ -109,10 +101,7 @@ def chapters(subject: Subject, near: NearestCliff, key: Any, count: int, quick: 
     """The studies that fit the subject, one after the other."""
     mdp, tie = subject.mdp, near.walls.tie_tolerance
     keys = jax.random.split(key, 4)
-    if subject.rewards is not None and len(subject.rewards) > 1:
-        yield _weights(subject, tie)
-        yield _aggregation(subject, keys[1], count, quick, tie)
-    elif np.isfinite(near.margin):
+    if np.isfinite(near.margin):
         yield _phase(mdp, near, quick)
         yield _ray(mdp, near)
     yield _flips(mdp, keys[0], count, tie)
@@ -167,55 +156,6 @@ def _ray(mdp: MDP, near: NearestCliff) -> Chapter:
         f"does nothing but jump.{_unsure(ds)}"
     )
     return Chapter("ray", ds, figures.ray(ds), text)
-
-
-def _weights(subject: Subject, tie: Any) -> Chapter:
-    mdp, rewards = subject.mdp, np.asarray(subject.rewards)
-    names = tuple(subject.names)
-    called = [brief(name) for name in names]
-    if len(rewards) == 2:
-        ds = studies.ray(mdp, rewards[0], rewards[1] - rewards[0], tie_tolerance=tie)
-        text = (
-            f"From {called[0]} alone (t = 0) to {called[1]} alone (t = 1): {many(ds.sizes['breakpoint'], 'cliff')}, "
-            f"all exact. On the way the answers of {many(int(ds.states_changed.max()), 'context')} change.{_unsure(ds)}"
-        )
-        return Chapter("weights", ds, figures.ray(ds), text)
-    mdp, rewards = brittle.contexts(mdp, rewards[:3], tie)
-    near = nearest_cliff(mdp, rewards.mean(axis=0), family=family.weights(rewards), tie_tolerance=tie)
-    ds = studies.phase_diagram(mdp, weights_of=rewards, max_regions=20_000, tie_tolerance=tie, progress=True)
-    rest = f" ({', '.join(called[3:])} left out of the picture)" if len(names) > 3 else ""
-    text = (
-        f"Which answers win under which weights of {', '.join(called[:3])}{rest}, in the {mdp.num_states} contexts "
-        f"that are nearest to a change: {many(ds.sizes['region'], 'policy', 'policies')}, exactly. The cross is equal "
-        f"weights; from there the nearest change is {float(near.radius):.3g} away (the most that any weight moves)."
-        f"{_lacking(ds)}"
-    )
-    return Chapter("weights", ds, figures.weight_triangle(ds, names=names[:3]), text)
-
-
-def _aggregation(subject: Subject, key: Any, count: int, quick: bool, tie: Any) -> Chapter:
-    count = min(count, 32 if quick else 128)
-    options: dict[str, Any] = {"key": key, "count": count, "names": subject.names, "tie_tolerance": tie}
-    ds = studies.aggregation_stability(subject.mdp, subject.rewards, **options)
-    moves = ds.breakpoint.fillna(np.inf).values
-    text = (
-        f"What one reward model can do to the mean of all. An error of {float(ds.radius.min()):.3g} in one alone "
-        f"flips some answer, {ds.attrs['joint_radius']:.3g} if all err alike. "
-        if np.isfinite(ds.attrs["joint_radius"])
-        else "No error of the reward models changes any answer: there is nothing to choose. "
-    )
-    if (moves == 0).any():
-        at_once = ", ".join(brief(name) for name in ds.component.values[moves == 0])
-        text += f"Equal weights stand on a cliff: any step towards {at_once} alone takes one side of it."
-    elif np.isfinite(moves).any():
-        first = brief(ds.component.values[moves.argmin()])
-        text += (
-            f"From equal weights towards {first} alone, the first answer flips after "
-            f"{100 * float(moves.min()):.2g}% of the way."
-        )
-    else:
-        text += "Going from equal weights towards one of them alone flips no answer."
-    return Chapter("aggregation", ds, figures.aggregation_stability(ds), text)
 
 
 def _flips(mdp: MDP, key: Any, count: int, tie: Any) -> Chapter:

@@ -6,7 +6,7 @@ from typing import Any
 
 from jaxcliff import figures
 from jaxcliff.auditing import Audit
-from jaxcliff.core.labels import brief
+from jaxcliff.core.labels import brief, many
 
 README = "README.txt"
 FIRST_LINE = "An audit by jaxcliff: "
@@ -17,6 +17,8 @@ SHOWN = {
     "conflicts": "which models have no best answer in common",
     "advantages": "dead groups, and what nearly dead ones make of the gradient",
 }
+TABLES = ("prompts", "population", "weights", "conflicts", "suspects", "groups", "steps")
+OURS = {README, *(f"{n}.{form}" for n in (*TABLES, *SHOWN) for form in ("csv", "parquet", "png", "pdf"))}
 COLUMNS = "What each column of these tables means is in docs/audit.md of jaxcliff."
 
 
@@ -25,7 +27,7 @@ def write(found: Audit, out: Path, *, say: Callable[[str], None], replace: bool 
 
     An older audit of the same table is written over; a folder with anything else under these names is refused.
     """
-    heading = f"{FIRST_LINE}{brief(found.rows.source.name)}"
+    heading = f"{FIRST_LINE}{brief(found.rows.source.name)}, {many(found.rows.count, 'row')}"
     _make_room(out, heading, replace=replace)
     text = [heading, "\n".join(found.roles.sentences()), found.summary()]
     say("\n" + text[-1])
@@ -46,13 +48,13 @@ def _make_room(out: Path, heading: str, *, replace: bool) -> None:
         raise ValueError(f"{out} is a file; --out names a folder")
     out.mkdir(parents=True, exist_ok=True)
     readme = out / README
-    there = [p.name for p in out.iterdir() if p.name == README or p.name.startswith("prompts.")]
+    there = [p for p in sorted(out.iterdir()) if p.name in OURS]
     if not there:
         return
     first = readme.read_text(encoding="utf-8", errors="replace").split("\n")[0] if readme.is_file() else ""
     if not first.startswith(FIRST_LINE):
         raise ValueError(
-            f"{out}/ has a {there[0]} that is of no audit, and would be written over; choose another folder"
+            f"{out}/ has a {there[0].name} that is of no audit, and would be written over; choose another folder"
         )
     if first != heading and not replace:
         other = first.removeprefix(FIRST_LINE)
@@ -60,6 +62,8 @@ def _make_room(out: Path, heading: str, *, replace: bool) -> None:
             f"{out}/ has the audit of another table ({other}); choose another folder (--out), or write over it "
             "(--replace)"
         )
+    for path in there:
+        path.unlink()
 
 
 def _tables(found: Audit, out: Path) -> dict[str, str]:

@@ -9,13 +9,13 @@ from jaxcliff.core.labels import Labels
 from jaxcliff.model import provenance
 
 README = "README.txt"
-CHAPTERS = ("phase", "ray", "weights", "aggregation", "flips", "radius", "temperature")
+CHAPTERS = ("phase", "ray", "flips", "radius", "temperature")
 FORMS = ("zarr", "png", "pdf")
 
 
-def fingerprint(labels: Labels, names: Any, arrays: Any) -> str:
+def fingerprint(labels: Labels, name: str, arrays: Any) -> str:
     """Twelve digits that belong to these names and numbers."""
-    texts = repr((names, labels.states, labels.actions, labels.positions))
+    texts = repr((name, labels.states, labels.actions, labels.positions))
     return provenance.fingerprint(arrays, texts)
 
 
@@ -41,7 +41,7 @@ def make_room(out: Path, heading: str, *, replace: bool) -> None:
     if not replace:
         name = found.split(": MDP(")[0]
         raise ValueError(
-            f"{out}/ has the atlas of another problem, or of other columns ({name}); choose another folder (--out), or "
+            f"{out}/ has the atlas of another problem ({name}); choose another folder (--out), or "
             "remove that atlas first (--replace)"
         )
     for path in there:

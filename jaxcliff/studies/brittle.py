@@ -4,11 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxcliff.cliffs.radius import NearestCliff, nearest_cliff
-from jaxcliff.core.labels import Labels
-from jaxcliff.geometry import family
-from jaxcliff.model.mdp import MDP
-from jaxcliff.problems.bandits import contextual_bandit
+from jaxcliff.cliffs.radius import NearestCliff
 
 BRITTLE = 8  # states whose margins set the scale of the maps
 CONTEXTS = 24  # of a table of scores that the map of weights shows
@@ -34,14 +30,3 @@ def directions(near: NearestCliff) -> tuple[Any, Any]:
         others = [int(a) for a in np.argsort(margin[state]) if a != action and np.isfinite(margin[state, a])]
         found.append((state, others[0] if others else action))
     return tuple(-np.sign(np.round(near.walls.normals(s, a), 12)) for s, a in found)  # type: ignore[return-value]
-
-
-def contexts(mdp: MDP, rewards: np.ndarray, tie: Any) -> tuple[MDP, np.ndarray]:
-    """The contexts whose answers change first when the weights leave equality: a picture of all would be black."""
-    middle = rewards.mean(axis=0)
-    near = nearest_cliff(mdp, middle, family=family.weights(rewards), tie_tolerance=tie)
-    chosen = sorted(m.state for m in near.ranking(CONTEXTS)) or [0]
-    own = mdp.labels
-    labels = Labels([own.states[s] for s in chosen], [own.actions[s] for s in chosen], name=own.name)
-    legal = None if mdp.legal is None else mdp.legal[np.array(chosen)]
-    return contextual_bandit(middle[chosen], legal=legal).replace(labels=labels), rewards[:, chosen]

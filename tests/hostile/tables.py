@@ -439,16 +439,10 @@ ROWS: list[Row] = [
     Row("a problem without a name", run(""), says="the problem must not be empty"),
     Row("a folder without a name", run("fork", "--out", ""), says="--out names the folder to write"),
     Row("two problems", run("fork", "--problem", "grid"), says="one atlas has one problem, not 'fork' and 'grid'"),
-    Row("columns of what is no table", run("fork", "--models", "a"), says="--models names columns of a table"),
-    Row(
-        "a column that is not there",
-        run("t.csv", "--models", "rm,x", before=lambda f: (f / "t.csv").write_text(HEAD + "q,a,1\n")),
-        says="the table has no column 'x'",
-    ),
     Row(
         "the atlas of another problem",
         run("classic", before=an_atlas),
-        says="atlas/ has the atlas of another problem, or of other columns (fork); choose another folder",
+        says="atlas/ has the atlas of another problem (fork); choose another folder",
     ),
     Row("a README of one's own", run("fork", "--out", ".", before=a_readme), says="README.txt that is of no atlas"),
     Row(

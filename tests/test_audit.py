@@ -1,0 +1,474 @@
+"""The audit of tables of scores: what it says of single prompts and of all of them, against other ways to the same numbers."""
+
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.optimize
+import scipy.special
+import scipy.stats
+
+import jaxcliff as jc
+from jaxcliff.auditing import population, tilting, winners
+from jaxcliff.auditing.noise import disagreement
+from jaxcliff.auditing.rows import widths_of
+from tests.conftest import needs_x64
+
+pytestmark = needs_x64
+REAL = pathlib.Path(__file__).parents[2] / "shared/data/bon16.csv"
+real = pytest.mark.skipif(not REAL.exists(), reason="the table of real scores is not there")
+
+
+def table_of(scores, names=None):
+    """Scores [P, W, M] as columns."""
+    prompts, answers, models = scores.shape
+    names = names or [f"rm{k}_score" for k in range(models)]
+    table = {"prompt": np.repeat([f"prompt {i}" for i in range(prompts)], answers)}
+    table["answer"] = np.tile([f"answer {a}" for a in range(answers)], prompts)
+    return table | {name: scores[..., k].ravel() for k, name in enumerate(names)}
+
+
+def by_prompt(found):
+    return found.prompts.set_index("prompt")
+
+
+@pytest.fixture(scope="module")
+def scores():
+    """Three models that see a quality with errors of their own, on prompts with ties, near-ties and a conflict."""
+    rng = np.random.default_rng(3)
+    scores = (rng.normal(size=(300, 6, 1)) + 0.5 * rng.normal(size=(300, 6, 3))).round(3)
+    scores[7, :2] = 5.0
+    scores[11, 3:5] = [[4.0], [4.0 - 1e-3]]
+    scores[23] = -5.0
+    scores[23, :2] = [[3.0, -3.0, 0.0], [-3.0, 3.0, 0.01]]
+    return scores
+
+
+@pytest.fixture(scope="module")
+def found(scores):
+    return jc.audit(table_of(scores), noise=0.1, weights=[0.5, 0.25, 0.25])
+
+
+def test_what_was_planted_is_found_by_name(found):
+    prompts = by_prompt(found)
+    tie, near, conflict = (prompts.loc[f"prompt {i}"] for i in (7, 11, 23))
+    assert (tie.tied, tie.is_tie, tie.margin, tie.winner, tie.runner_up) == (2, True, 0, "answer 0", "answer 1")
+    assert (near.tied, near.winner, near.runner_up) == (1, "answer 3", "answer 4")
+    assert near.margin == pytest.approx(1e-3)
+    assert conflict["winner: rm0_score"] == "answer 0"
+    assert conflict["winner: rm1_score"] == conflict["winner: rm2_score"] == "answer 1"
+    assert conflict.conflicts == 2
+    assert conflict.weights_away_from == "rm0_score"
+    assert conflict.weights_towards == "rm1_score"
+    assert "On 1 it is tied with another text" in " ".join(found.summary().split())
+    assert near.review_rank < 30 < tie.review_rank  # a tie that no rival is near stays a tie
+
+
+def test_margins_and_distances_are_those_of_the_scores(found, scores):
+    mixed = scores @ [0.5, 0.25, 0.25]
+    falling = -np.sort(-mixed, axis=1)
+    margin = falling[:, 0] - falling[:, 1]
+    prompts = by_prompt(found).loc[[f"prompt {i}" for i in range(300)]]
+    np.testing.assert_allclose(prompts.margin, margin, atol=1e-12)
+    np.testing.assert_allclose(prompts.distance_all, margin / 2, atol=1e-12)
+    np.testing.assert_allclose(prompts.distance_entry, margin / 0.5, atol=1e-12)
+    np.testing.assert_allclose(prompts["distance: rm1_score"], margin / (2 * 0.25), atol=1e-12)
+    np.testing.assert_allclose(prompts.value, mixed.max(axis=1), atol=1e-12)
+
+
+def test_distances_are_those_of_linear_programmes(found, scores):
+    """min t so that some rival draws level: scores move by up to t, all of them, one model's, or one entry."""
+    weights, prompts = np.array([0.5, 0.25, 0.25]), by_prompt(found)
+    for i in (0, 11, 23, 42):
+        behind = (scores[i].max(axis=0) * 0 + scores[i] - scores[i][(scores[i] @ weights).argmax()]) @ weights
+        rivals = np.flatnonzero(behind < 0)
+        for name, moved in (("distance_all", weights), ("distance: rm2_score", weights * [0, 0, 1])):
+            # variables: changes of the winner (3), of the rival (3), and t
+            level = [
+                scipy.optimize.linprog(
+                    [0] * 6 + [1],
+                    A_ub=np.vstack(
+                        [
+                            [*moved, *-moved, 0],
+                            np.hstack([np.eye(6), -np.ones((6, 1))]),
+                            np.hstack([-np.eye(6), -np.ones((6, 1))]),
+                        ]
+                    ),
+                    b_ub=[behind[rival], *np.zeros(12)],
+                    bounds=[(None, None)] * 7,
+                ).fun
+                for rival in rivals
+            ]
+            assert prompts.loc[f"prompt {i}", name] == pytest.approx(min(level), abs=1e-9)
+
+
+def test_the_distance_of_weights_is_that_of_a_linear_programme(found, scores):
+    weights, prompts, checked = np.array([0.5, 0.25, 0.25]), by_prompt(found), 0
+    for i in range(40):
+        best = (scores[i] @ weights).argmax()
+        found_here = []
+        for rival in range(6):
+            d = scores[i, best] - scores[i, rival]
+            if rival == best:
+                continue
+            # w' and |w' − w|: minimise half of the sum of the latter
+            programme = scipy.optimize.linprog(
+                [0] * 3 + [0.5] * 3,
+                A_ub=np.vstack(
+                    [[*d, 0, 0, 0], np.hstack([np.eye(3), -np.eye(3)]), np.hstack([-np.eye(3), -np.eye(3)])]
+                ),
+                b_ub=[0, *weights, *-weights],
+                A_eq=[[1, 1, 1, 0, 0, 0]],
+                b_eq=[1],
+                bounds=[(0, None)] * 6,
+            )
+            found_here.append(programme.fun if programme.status == 0 else np.inf)
+        said = prompts.loc[f"prompt {i}", "weights_distance"]
+        if np.isfinite(min(found_here)):
+            assert said == pytest.approx(min(found_here), abs=1e-9)
+            checked += 1
+        else:
+            assert said == np.inf
+    assert checked > 10
+
+
+def test_the_nearest_cliff_of_the_same_table_is_as_far(scores):
+    table = table_of(scores[:, :, :2])
+    mdp, _ = jc.problems.from_scores(table, context="prompt", action="answer")
+    near = jc.nearest_cliff(mdp)
+    found = jc.audit(table)
+    clear = found.prompts[~found.prompts.is_tie]
+    walls = np.where(near.walls.tied, np.inf, near.walls.margin).min(axis=1)
+    said = clear.set_index("prompt").distance_all
+    for i, name in enumerate(near.labels.states):
+        if name in said.index:
+            assert said[name] == pytest.approx(walls[i], abs=1e-9)
+    assert near.tied == (len(clear) < 300)
+
+
+def test_breakpoints_along_an_edge_are_those_of_solving_again(found, scores):
+    """Just before and just after each, the winner is the one that is said; between, nothing changes."""
+    table = found.breakpoints
+    edge = table[(table.from_model == "rm0_score") & (table.to_model == "rm2_score")]
+    assert len(edge) > 100
+    for i in range(0, 300, 7):
+        own = edge[edge.prompt == f"prompt {i}"]
+        ends = [0.0, *own.share, 1.0]
+        current = None
+        for k, (a, b) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
+            if b - a < 1e-9:
+                continue
+            middle = (a + b) / 2
+            mixed = scores[i] @ [1 - middle, 0, middle]
+            best = f"answer {mixed.argmax()}"
+            if (mixed == mixed.max()).sum() == 1:
+                if current is not None:
+                    assert own.leaves.iloc[k - 1] == current or own.enters.iloc[k - 1] == best
+                    assert own.enters.iloc[k - 1] == best
+                current = best
+
+
+def test_conflicts_and_rank_correlations_are_those_of_scipy(found, scores):
+    row = found.conflicts.iloc[1]
+    assert (row.one, row.other) == ("rm0_score", "rm2_score")
+    apart = [
+        not ({*np.flatnonzero(x[:, 0] == x[:, 0].max())} & {*np.flatnonzero(x[:, 2] == x[:, 2].max())}) for x in scores
+    ]
+    assert row.apart == pytest.approx(np.mean(apart))
+    rho = [scipy.stats.spearmanr(x[:, 0], x[:, 2]).statistic for x in scores]
+    assert row.rank_correlation == pytest.approx(np.mean(rho), abs=1e-12)
+    assert "prompt 23" in row.most_costly_prompts
+
+
+def test_a_model_that_says_the_opposite_is_named(rng):
+    good = rng.normal(size=(100, 5, 1))
+    scores = np.concatenate([good + 0.1 * rng.normal(size=(100, 5, 2)), -good], axis=2)
+    found = jc.audit(table_of(scores, ["fine_score", "good_score", "bad_score"]))
+    assert set(found.conflicts.sort_values("apart").iloc[1:][["one", "other"]].to_numpy()[:, 1]) == {"bad_score"}
+    said = found.summary().split("common: ")[1].split(";")[0]
+    assert "bad_score" in said
+
+
+def flips(gaps, noise=1.0, tie=0.0):
+    u = -np.atleast_2d(gaps).astype(float)
+    return np.asarray(winners.flip_probability(jnp.asarray(u), jnp.isfinite(u), jnp.asarray(noise), jnp.asarray(tie)))
+
+
+def test_flip_probabilities_of_two_answers_are_closed_forms():
+    gaps = np.concatenate([np.geomspace(1e-9, 50, 400), [0.5, 1.0, 2.0]])
+    noise = np.array([0.01, 1.0, 7.0])
+    for sigma in noise:
+        found = flips(np.stack([0 * gaps, gaps * sigma], axis=1), sigma)
+        true = scipy.stats.norm.sf(gaps / np.sqrt(2))
+        assert np.abs(found - true).max() < 1e-12
+        assert np.abs(found / true - 1).max() < 1e-9
+
+
+@pytest.mark.parametrize("width", [2, 3, 16, 1024, 16_384])
+def test_flip_probabilities_of_equal_answers_are_closed_forms(width):
+    """m tied among n that are far behind: 0; one of n − m that is exactly d behind all m: known for m = n − 1 = 1."""
+    assert flips(np.zeros((1, width)))[0] == 0
+    # the winner by a hair: each of the others wins with 1/n
+    assert flips(np.concatenate([[0.0], np.full(width - 1, 1e-13)])[None])[0] == pytest.approx(1 - 1 / width, rel=1e-10)
+    # with so tolerant a tie, half of them win
+    half = np.where(np.arange(width) < width // 2, 0.0, 1e-12)
+    assert flips(half[None], tie=1e-13)[0] == pytest.approx(1 - (width // 2) / width, rel=1e-9)
+
+
+@pytest.mark.parametrize("count", [40_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
+def test_flip_probabilities_are_those_of_simulation(rng, count):
+    """On 200 prompts, each with so many draws: a two-sided exact binomial test of each."""
+    wide = rng.normal(size=(200, 8)) * rng.choice([0.1, 1.0, 3.0], size=(200, 1))
+    wide[::5, 1] = wide[::5, 0]  # some ties, also at the top
+    tie = 1e-9
+    found = np.asarray(
+        winners.flip_probability(jnp.asarray(wide), jnp.ones(wide.shape, bool), *map(jnp.asarray, (0.7, tie)))
+    )
+    best = wide.max(axis=1, keepdims=True) - wide <= tie
+    left = np.zeros(200, int)
+    for _ in range(count // 20_000):
+        noisy = wide + 0.7 * rng.standard_normal((20_000, *wide.shape), dtype=np.float32)
+        left += (~np.take_along_axis(best[None], noisy.argmax(axis=2)[..., None], axis=2))[..., 0].sum(axis=0)
+    p = [scipy.stats.binomtest(int(k), count, float(q)).pvalue for k, q in zip(left, found, strict=True)]
+    assert min(p) > 1e-6
+
+
+def test_expected_changes_add_up(found):
+    assert found.numbers["expected_flips"] == pytest.approx(found.prompts.flip_probability.sum())
+    middle = found.flips[len(found.flips) // 2]
+    assert middle == pytest.approx(found.numbers["expected_flips"], rel=1e-4)
+    assert (np.diff(found.flips) > 0).all()
+    removes = found.prompts.review_removes.to_numpy()
+    assert removes[-1] == pytest.approx(1)
+    assert (np.diff(found.prompts.flip_probability) <= 1e-15).all()
+
+
+def test_no_error_within_the_size_moves_answers_more_than_is_said(rng):
+    """All 2^n corners of the errors, of policies peaked and flat: the bound holds, and is attained where it says so."""
+    scores = rng.normal(size=(60, 7)) * rng.choice([0.1, 1.0, 5.0], size=(60, 1))
+    base = rng.dirichlet(np.ones(7), size=60)
+    strength, error = 10 ** rng.uniform(-1, 1, size=60), 0.2
+    tilted = tilting.tilted(jnp.asarray(scores), jnp.asarray(base), jnp.asarray(strength))
+    bound = np.asarray(tilting.worst_movement(tilted, jnp.asarray(scores), jnp.asarray(error), jnp.asarray(strength)))
+    policy = np.asarray(tilted)
+    corners = error * (1 - 2.0 * ((np.arange(128)[:, None] >> np.arange(7)) & 1))
+    worst = np.zeros(60)
+    for corner in corners:
+        moved = np.asarray(tilting.tilted(jnp.asarray(scores + corner), jnp.asarray(base), jnp.asarray(strength)))
+        worst = np.maximum(worst, np.abs(moved - policy).sum(axis=1) / 2)
+    assert (worst <= bound * (1 + 1e-9) + 1e-14).all()
+    peaked = policy.max(axis=1) > 1 / (1 + np.exp(-error / strength))
+    assert peaked.sum() > 5
+    np.testing.assert_allclose(worst[peaked], bound[peaked], rtol=1e-9, atol=1e-14)
+    assert np.median(worst / bound) > 0.95
+
+
+def test_the_temperature_keeps_the_budget_and_no_smaller_one_does(rng):
+    scores = jnp.asarray(rng.normal(size=(200, 6)) * rng.choice([0.3, 3.0], size=(200, 1)))
+    base = jnp.full((200, 6), 1 / 6)
+    error, budget = jnp.asarray(0.1), 0.1
+    strength = tilting.safe_strength(scores, base, error, budget)
+
+    def worst(alpha):
+        return np.asarray(tilting.worst_movement(tilting.tilted(scores, base, alpha), scores, error, alpha))
+
+    needed = np.asarray(strength)
+    assert (needed <= error / (2 * np.arctanh(budget)) * (1 + 1e-9)).all()
+    some = needed > 0
+    assert 20 < some.sum() < 200  # some answers are so far ahead that no temperature is needed
+    for factor in (1.0, 1.5, 3.0, 10.0):
+        assert (worst(jnp.where(some, factor * strength, 1.0))[some] <= budget * (1 + 1e-9)).all()
+    assert (worst(jnp.where(some, 0.99 * strength, 1.0))[some] > budget).all()
+
+
+def test_best_of_n_and_its_divergence_are_those_of_enumeration(rng):
+    scores = np.array([0.5, 0.1, 0.5, -1.0])  # a tie at the top
+    base = np.array([0.1, 0.4, 0.3, 0.2])
+    policy, kl = tilting.best_of(jnp.asarray(scores[None]), jnp.asarray(base[None]), 3)
+    expected = np.zeros(4)
+    for draws in np.ndindex(4, 4, 4):
+        p = base[list(draws)].prod()
+        best = [d for d in draws if scores[d] == scores[list(draws)].max()]
+        for d in best:
+            expected[d] += p / len(best)
+    np.testing.assert_allclose(policy[0], expected, atol=1e-12)
+    assert kl[0] == pytest.approx((expected * np.log(expected / base)).sum())
+    strength = tilting.same_kl(jnp.asarray(scores[None]), jnp.asarray(base[None]), kl)
+    tilted = np.asarray(tilting.tilted(jnp.asarray(scores[None]), jnp.asarray(base[None]), strength))[0]
+    assert (tilted * np.log(tilted / base)).sum() == pytest.approx(float(kl[0]), rel=1e-9)
+
+
+def test_noise_is_taken_from_repeated_scores(rng):
+    """Answers that were scored five times, with an error of .2."""
+    quality = rng.normal(size=(200, 4))
+    rows = {"prompt": [], "answer": [], "judge": []}
+    for i, a in np.ndindex(200, 4):
+        for _ in range(5):
+            rows["prompt"].append(f"q{i}")
+            rows["answer"].append(f"a{a}")
+            rows["judge"].append(quality[i, a] + 0.2 * rng.normal())
+    found = jc.audit(rows)
+    assert found.noise.source == "repeated"
+    assert found.noise.sizes[0] == pytest.approx(0.2, rel=0.05)
+    assert found.numbers["answers"] == 800
+    assert jc.audit(rows, noise=0.3).noise.source == "given"
+    means = pd.DataFrame(rows).groupby(["prompt", "answer"]).judge.mean().unstack()
+    assert by_prompt(found).loc["q3"].value == pytest.approx(means.loc["q3"].max())
+
+
+def test_noise_is_guessed_from_disagreement_as_grubbs_does(rng):
+    quality, sizes = rng.normal(size=(2000, 6, 1)), np.array([0.1, 0.3, 0.6])
+    scores = quality + sizes * rng.normal(size=(2000, 6, 3))
+    found = jc.audit(table_of(scores), noise="disagreement")
+    # in units of each model's own spread, which has its error in it
+    z = (scores - scores.mean(axis=1, keepdims=True)) / found.rows.spread
+    v = {(i, j): ((z[..., i] - z[..., j]) ** 2).sum() / (2000 * 5) for i, j in ((0, 1), (0, 2), (1, 2))}
+    expected = np.sqrt(
+        [(v[0, 1] + v[0, 2] - v[1, 2]) / 2, (v[0, 1] + v[1, 2] - v[0, 2]) / 2, (v[0, 2] + v[1, 2] - v[0, 1]) / 2]
+    )
+    np.testing.assert_allclose(found.noise.sizes, expected * found.rows.spread, rtol=1e-9)
+    np.testing.assert_allclose(found.noise.sizes, sizes, atol=0.04)
+    assert disagreement.__doc__
+
+
+def test_winners_that_follow_a_suspect_are_caught(rng):
+    chars = rng.integers(50, 500, size=(300, 5))
+    table = table_of((rng.normal(size=(300, 5)) + chars / 100)[..., None], ["judge"])
+    table |= {"chars": chars.ravel(), "words": rng.integers(10, 90, size=1500)}
+    found = jc.audit(table, suspect=["chars", "words"])
+    rows = found.suspects.set_index("column")
+    assert rows.loc["chars"].rank_of_winners > 0.8
+    assert rows.loc["words"].rank_of_winners == pytest.approx(0.5, abs=4 * rows.loc["words"].error)
+    assert "Winners follow chars" in found.summary()
+    assert "Winners do not follow words" in found.summary()
+    place = np.array(
+        [np.sum(c < c[s.argmax()]) / 4 for c, s in zip(chars, table["judge"].reshape(300, 5), strict=True)]
+    )
+    assert rows.loc["chars"].rank_of_winners == pytest.approx(place.mean(), abs=0.01)
+
+
+def test_equal_texts_are_one_answer():
+    table = {
+        "prompt": ["q"] * 4,
+        "response": ["1", "2", "3", "4"],
+        "text_sha1": ["x", "x", "y", "z"],
+        "judge": [0.9, 0.9, 0.8, 0.1],
+    }
+    found = jc.audit(table)
+    assert found.prompts.answers.tolist() == [3]
+    assert found.prompts.runner_up.tolist() == ["3"]
+    assert found.prompts.margin.tolist() == [pytest.approx(0.1)]
+    assert found.numbers["equal_best"] == 1
+
+
+def test_order_of_rows_changes_nothing_but_which_of_a_tie_is_named(scores, found, rng):
+    frame = pd.DataFrame(table_of(scores))
+    mixed = jc.audit(frame.sample(frac=1, random_state=0), noise=0.1, weights=[0.5, 0.25, 0.25])
+    one, two = by_prompt(found).sort_index(), by_prompt(mixed).sort_index()
+    for column in ("margin", "flip_probability", "weights_distance", "temperature", "best_of_kl", "conflicts"):
+        np.testing.assert_allclose(one[column].astype(float), two[column].astype(float), rtol=1e-9, atol=1e-12)
+    assert (one.winner == two.winner)[~one.is_tie].all()
+
+
+def test_padding_reaches_no_number(rng):
+    """Prompts of very different numbers of answers, each as when it is alone."""
+    several = {f"q{n}": rng.normal(size=n).round(2) for n in (2, 3, 9, 40, 700)}
+    rows = {"prompt": [p for p, x in several.items() for _ in x], "judge": np.concatenate(list(several.values()))}
+    whole = by_prompt(jc.audit(rows, noise=0.1))
+    for prompt, x in several.items():
+        alone = by_prompt(jc.audit({"prompt": [prompt] * len(x), "judge": x}, noise=0.1)).loc[prompt]
+        assert whole.loc[prompt].flip_probability == pytest.approx(alone.flip_probability, rel=1e-12)
+        assert whole.loc[prompt].temperature == pytest.approx(alone.temperature, rel=1e-9)
+        assert whole.loc[prompt].winner.split()[0] == "row"
+    assert widths_of(np.array([1, 2, 100_000])).tolist() == [2, 2, 131_072]
+
+
+def test_three_models_keep_their_winners_where_the_triangle_says(scores):
+    found = jc.audit(table_of(scores))
+    grid = population.triangle()
+    for point in (0, 300, 945):
+        mixed = scores @ grid[point]
+        own = (scores.mean(axis=2)).argmax(axis=1)
+        kept = (mixed[np.arange(300), own] >= mixed.max(axis=1)).sum()
+        assert found.kept[point] == pytest.approx(kept, abs=1)
+    assert found.kept.max() == 300
+
+
+def test_log_odds_throughout(rng):
+    p = rng.uniform(0.01, 0.99, size=(50, 4, 2)).round(3)
+    odds = by_prompt(jc.audit(table_of(p), scale="logit", noise=0.1))
+    mixed = scipy.special.logit(p).mean(axis=2)
+    margin = np.diff(np.sort(mixed, axis=1)[:, -2:], axis=1)[:, 0]
+    np.testing.assert_allclose(odds.loc[[f"prompt {i}" for i in range(50)]].margin, margin, atol=1e-9)
+    raw = by_prompt(jc.audit(table_of(p[..., :1]), noise=0.1))
+    own = np.sort(scipy.special.logit(p[..., 0]), axis=1)
+    np.testing.assert_allclose(
+        raw.loc[[f"prompt {i}" for i in range(50)]].margin_logit, own[:, -1] - own[:, -2], atol=1e-9
+    )
+
+
+def test_a_base_policy_is_what_tilting_starts_from(rng):
+    x, log = rng.normal(size=(20, 5)).round(3), np.log(rng.dirichlet(np.ones(5), size=20))
+    table = table_of(x[..., None], ["judge"]) | {"base_logprob": log.ravel()}
+    found = by_prompt(jc.audit(table, best_of=2))
+    policy, kl = tilting.best_of(jnp.asarray(x), jnp.asarray(np.exp(log)), 2)
+    order = [f"prompt {i}" for i in range(20)]
+    np.testing.assert_allclose(found.loc[order].best_of_kl, kl, rtol=1e-9)
+    np.testing.assert_allclose(
+        found.loc[order].best_of_loses, x.max(axis=1) - (np.asarray(policy) * x).sum(axis=1), rtol=1e-9
+    )
+
+
+@real
+def test_every_number_of_the_real_table_in_twenty_lines_of_numpy():
+    found = jc.audit(REAL, suspect="chars", tie_tolerance=1e-6)
+    n = found.numbers
+    d = pd.read_csv(REAL, dtype={"response": str})
+    assert (n["rows"], n["prompts"], int(found.rows.empty[0])) == (len(d), d.prompt.nunique(), d.judge.isna().sum())
+    assert (len(d), d.judge.isna().sum()) == (12_880, 4_025)
+    distinct = d.drop_duplicates(["prompt", "text_sha1"])
+    assert n["answers"] == len(distinct)
+    assert n["with_equal_answers"] == (d.groupby("prompt").text_sha1.nunique() < 16).sum() == 30
+    scored = d[d.judge.notna()]
+    pair = scored.sort_values("judge").groupby("prompt").tail(2).groupby("prompt")
+    close = pair.judge.max() - pair.judge.min() <= 1e-6
+    assert n["tied_rows"] == close.sum() == 53
+    assert n["equal_best"] == (close & (pair.text_sha1.nunique() == 1)).sum() == 14
+    single = scored.drop_duplicates(["prompt", "text_sha1"]).sort_values("judge").groupby("prompt")
+    top = single.tail(2).groupby("prompt").judge.agg(["min", "max", "size"])
+    top = top[top["size"] == 2]
+    margin = top["max"] - top["min"]
+    assert (n["compared"], n["margin_below_0.001"], n["margin_below_0.01"]) == (
+        len(top),
+        (margin < 0.001).sum(),
+        (margin < 0.01).sum(),
+    )
+    assert n["near_at_the_ends"] == ((margin < 0.001) & ((top["max"] <= 0.001) | (top["max"] >= 0.999))).sum()
+    odds = scipy.special.logit(top["max"]) - scipy.special.logit(top["min"])
+    assert n["logit_below_0.1"] == (odds < 0.1).sum()
+    assert n["median_margin"] == pytest.approx(margin.median())
+    assert n["ties"] == (margin <= 1e-6).sum()
+    answers = scored.drop_duplicates(["prompt", "text_sha1"])
+    spread = np.sqrt(
+        (answers.groupby("prompt").judge.var() * (answers.groupby("prompt").size() - 1)).sum()
+        / (answers.groupby("prompt").size() - 1).sum()
+    )
+    assert n["noise"] == pytest.approx(0.05 * spread)
+    assert n["within_noise"] == (margin <= np.sqrt(2) * n["noise"]).sum()
+    place = answers.groupby("prompt").chars.rank(method="average").sub(1) / (
+        answers.groupby("prompt").chars.transform("size") - 1
+    )
+    winners_of = answers.assign(place=place).sort_values("judge", kind="stable").groupby("prompt").tail(1)
+    assert found.suspects.rank_of_winners[0] == pytest.approx(
+        winners_of.place.mean(), abs=0.003
+    )  # ties go to the first
+
+
+def test_an_audit_shows_itself(found):
+    assert repr(found) == "Audit(300 prompts, 1,800 answers, 3 models)"
+    assert found.to_dataset().attrs["study"] == "audit"
+    assert len(found.to_dataframe()) == 300
+    assert jax.devices()
