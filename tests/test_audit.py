@@ -1,5 +1,6 @@
-"""The audit of tables of scores: what it says of single prompts and of all of them, against other ways to the same numbers."""
+"""The audit of tables of scores: what it says of single prompts and of all, against other ways to the same numbers."""
 
+import itertools
 import pathlib
 
 import jax
@@ -158,7 +159,7 @@ def test_breakpoints_along_an_edge_are_those_of_solving_again(found, scores):
         own = edge[edge.prompt == f"prompt {i}"]
         ends = [0.0, *own.share, 1.0]
         current = None
-        for k, (a, b) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
+        for k, (a, b) in enumerate(itertools.pairwise(ends)):
             if b - a < 1e-9:
                 continue
             middle = (a + b) / 2
@@ -263,7 +264,7 @@ def test_no_error_within_the_size_moves_answers_more_than_is_said(rng):
     peaked = policy.max(axis=1) > 1 / (1 + np.exp(-error / strength))
     assert peaked.sum() > 5
     np.testing.assert_allclose(worst[peaked], bound[peaked], rtol=1e-9, atol=1e-14)
-    assert np.median(worst / bound) > 0.95
+    assert np.median(worst[bound > 0.01] / bound[bound > 0.01]) > 0.95
 
 
 def test_the_temperature_keeps_the_budget_and_no_smaller_one_does(rng):

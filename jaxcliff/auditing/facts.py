@@ -85,7 +85,8 @@ def facts(
     }
     if both:
         odds = jnp.where(there, jnp.log(mixed) - jnp.log1p(-mixed), -jnp.inf)
-        told["margin_logit"] = winners.ranking(odds, there, jnp.zeros_like(tie)).margin
+        apart = winners.ranking(odds, there, jnp.zeros_like(tie)).margin
+        told["margin_logit"] = jnp.where(first.margin > 0, apart, 0)  # also at an end, where log-odds are infinite
     for k, each in enumerate(own):
         told |= {f"winner_{k}": each.winner, f"margin_{k}": each.margin, f"tied_{k}": each.tied}
         told[f"distance_{k}"] = jnp.where(

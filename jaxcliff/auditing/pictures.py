@@ -74,4 +74,4 @@ def _quantiles(db: Any, column: str, where: str, count: int) -> np.ndarray:
     if not count:
         return np.full(len(QUANTILES), np.nan)
     found = db.execute(f"SELECT quantile_disc({column}, {QUANTILES.tolist()}) {where}").fetchone()[0]
-    return np.asarray(found, float)
+    return np.full(len(QUANTILES), np.nan) if found is None else np.asarray(found, float)

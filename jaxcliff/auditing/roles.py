@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from jaxcliff.auditing.csv_files import UNNAMED
 from jaxcliff.auditing.sources import Source, quoted
 from jaxcliff.core.labels import brief
 
@@ -26,6 +27,7 @@ COUNTING = re.compile(
 IDENTIFYING = re.compile(r"(^|_)(sha1?|sha256|md5|hash)(_|$)", re.I)
 PICKING = re.compile(r"^(pick(ed|s)?|chosen|selected|best|winner)(_|$)", re.I)
 ABSENT = ("", "na", "n/a", "nan", "null", "none", "-", "nil")
+SAME = "it is the same everywhere"
 LOOKED_AT = 20_000  # rows, to see what a column holds
 
 
@@ -200,16 +202,19 @@ def _scores_among(source: Source, names: list[str], *, log: bool) -> tuple[list[
             left_out[name] = "it is empty"
         elif numbers < filled / 2:
             left_out[name] = "it is text"
-        elif not name.strip():
+        elif name.strip() in ("", UNNAMED):
             left_out[name] = "it has no name"
         elif PICKING.search(name.strip()):
             left_out[name] = "it marks a choice"
         elif COUNTING.search(name.strip()) and not REWARDING.search(name.strip()):
             left_out[name] = "it counts or numbers something"
-        elif distinct == 1:
-            left_out[name] = "it is the same everywhere"
+        elif distinct == 1 and numbers == filled:
+            left_out[name] = SAME
         else:
             numeric.append(name)
+    if not numeric:  # a table whose scores are all the same is one of ties
+        numeric = [n for n, why in left_out.items() if why == SAME and REWARDING.search(n.strip())]
+        left_out = {name: why for name, why in left_out.items() if name not in numeric}
     called = [name for name in numeric if REWARDING.search(name.strip())]
     if called and not log:
         left_out |= {name: "it is not called a score" for name in numeric if name not in called}

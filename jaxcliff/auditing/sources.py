@@ -1,7 +1,6 @@
 """Tables as they lie about: files of five kinds, folders, frames. Opened in DuckDB, which reads, groups and spills."""
 
 import contextlib
-import csv
 import dataclasses
 import glob
 import re
@@ -12,6 +11,7 @@ from typing import Any
 
 import duckdb
 
+from jaxcliff.auditing import csv_files
 from jaxcliff.core import checks
 from jaxcliff.core.devices import cores
 from jaxcliff.core.labels import brief
@@ -51,7 +51,7 @@ class Source:
         """What the row with this number, from 0, is called in a message: its file and line, if there are lines."""
         for file in self.files:
             if self.kind == "csv":
-                lines = _csv_lines(file)
+                lines = csv_files.lines(file)
             elif self.kind == "json" and Path(file).suffix != ".json":
                 lines = _filled_lines(file)
             else:
@@ -150,11 +150,8 @@ def _of_files(db: Any, given: list[Any]) -> Source:
         db.register("given", _arrow(files))
         reader = "given"
     else:
-        if kind == "csv":
-            for file in files:
-                _no_doubles(_header(db, file), Path(file).name)
-        reader = _reader(kind, files)
         _same_columns(db, kind, files)
+        reader = _reader(kind, files)
     name = Path(files[0]).name if len(files) == 1 else f"{len(files)} files ({Path(files[0]).name}, …)"
     return _view(db, reader, name, tuple(files), kind)
 
@@ -188,20 +185,14 @@ def _kind(file: str) -> str:
 
 
 def _reader(kind: str, files: Sequence[str]) -> str:
-    listed = "[" + ", ".join(map(_text, files)) + "]"
     if kind == "csv":
-        return f"read_csv({listed}, all_varchar=true, header=true, union_by_name=true, max_line_size=100000000)"
+        return csv_files.reader(files)
+    listed = "[" + ", ".join(map(_text, files)) + "]"
     if kind == "json":
         whole = max((Path(file).stat().st_size for file in files if Path(file).suffix == ".json"), default=0)
         room = min(max(OBJECT[0], whole), OBJECT[1])
         return f"read_json({listed}, union_by_name=true, maximum_object_size={room}, sample_size=-1)"
     return f"read_parquet({listed}, union_by_name=true)"
-
-
-def _header(db: Any, file: str) -> list[str]:
-    """The names as they stand in the file: the engine would number those that are there twice."""
-    rows = db.execute(f"SELECT * FROM read_csv({_text(file)}, all_varchar=true, header=false) LIMIT 1").fetchall()
-    return [str(cell) for cell in rows[0] if cell is not None] if rows else []
 
 
 def _no_doubles(names: list[str], where: str) -> None:
@@ -213,8 +204,10 @@ def _no_doubles(names: list[str], where: str) -> None:
 def _same_columns(db: Any, kind: str, files: list[str]) -> None:
     first: set[str] = set()
     for file in files:
-        described = db.execute(f"DESCRIBE SELECT * FROM {_reader(kind, [file])}").fetchall()
-        names = {row[0] for row in described}
+        if kind == "csv":
+            names = set(csv_files.header(file)[0])
+        else:
+            names = {row[0] for row in db.execute(f"DESCRIBE SELECT * FROM {_reader(kind, [file])}").fetchall()}
         if not first:
             first = names
         elif odd := sorted(first ^ names):
@@ -270,7 +263,8 @@ def _view(db: Any, reader: str, name: str, files: tuple[str, ...], kind: str) ->
         types = {c: what[:-2] if c in same else what for c, what in types.items()}
         kind = "frame"
     nested = [c for c, what in types.items() if what.endswith("]") or what.startswith(("STRUCT", "MAP", "JSON"))]
-    cells = [f"CAST({quoted(c)} AS VARCHAR) AS {quoted(c)}" if c in nested else quoted(c) for c in types]
+    texts = {c: f"{quoted(c)} ->> '$'" if types[c] == "JSON" else f"CAST({quoted(c)} AS VARCHAR)" for c in nested}
+    cells = [f"{texts[c]} AS {quoted(c)}" if c in nested else quoted(c) for c in types]
     db.execute(f"CREATE VIEW source AS SELECT {', '.join(cells)} FROM {reader}")
     types = {c: "VARCHAR" if c in nested else what for c, what in types.items()}
     return Source(db, types, name, files, kind)
@@ -283,25 +277,6 @@ def _sentence(error: Exception) -> str:
     text = re.sub(r"^(?:[A-Z][\w ]*Error|[A-Z][\w ]*Exception): ", "", " ".join(text.split()))
     text = re.sub(r"/[^\s\"']*/", "", text)
     return f"the table cannot be read: {text}"
-
-
-def _csv_lines(file: str) -> Iterator[int]:
-    """The line on which each row begins: a cell may hold line breaks, and lines may be blank."""
-    with open(file, encoding="utf-8-sig", newline="", errors="replace") as lines:
-        head = lines.readline()
-        lines.seek(0)
-        delimiter = max(",;\t|", key=head.count)
-        before = csv.field_size_limit(2**31 - 1)
-        try:
-            reader = csv.reader(lines, delimiter=delimiter)
-            start, header = 1, True
-            for record in reader:
-                if record and not header:
-                    yield start
-                header = header and not record
-                start = reader.line_num + 1
-        finally:
-            csv.field_size_limit(before)
 
 
 def _filled_lines(file: str) -> Iterator[int]:
