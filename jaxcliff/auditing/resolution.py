@@ -19,8 +19,10 @@ def step_of(values: np.ndarray) -> float:
     values = np.unique(values[np.isfinite(values)])
     if len(values) < 2:
         return 0.0
-    single = bool((values.astype(np.float32) == values).all())
-    shortest = [repr(x.item()) if not single else str(x) for x in (values.astype(np.float32) if single else values)]
+    with np.errstate(over="ignore"):
+        low = values.astype(np.float32)
+    single = bool((low == values).all())
+    shortest = [str(x) for x in low] if single else [repr(x) for x in values.tolist()]
     decimals, digits = zip(*map(_written, shortest), strict=True)
     if max(digits) >= (8 if single else DIGITS):
         return float(np.spacing(np.float32(np.abs(values).max()))) if single else 0.0
