@@ -37,6 +37,7 @@ GUIDES = {
     "docs/house.md": "The house",
     "docs/adding.md": "How to add something",
     "docs/scale.md": "Sweeps on any machine",
+    "docs/audit.md": "The audit of scores and logs",
     "CHANGELOG.md": "Changelog",
     "CONTRIBUTING.md": "Contributing",
 }

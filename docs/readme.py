@@ -1,4 +1,4 @@
-"""Runs the examples of README.md, writes down what they print, and draws its two pictures: `python docs/readme.py`."""
+"""Runs the examples of README.md, writes down what they print, and draws its pictures: `python docs/readme.py`."""
 
 import contextlib
 import io
@@ -7,10 +7,13 @@ import re
 
 import jax
 import numpy as np
+from matplotlib.figure import Figure
 
 import jaxcliff as jc
+from jaxcliff.figures.style import style
 
 ROOT = pathlib.Path(__file__).parents[1]
+REAL = ROOT.parent / "shared/data/bon16.csv"  # not part of the project: a picture of it is drawn where it is there
 
 
 def main() -> None:
@@ -35,6 +38,14 @@ def main() -> None:
     t, strength = np.linspace(-0.15, 0.15, 101), np.geomspace(3e-3, 3, 61)
     ds = jc.studies.phase_scan(mdp, None, x, t, strength=strength)
     jc.figures.phase_scan(ds).savefig(ROOT / "docs/slope.png", dpi=150)
+    if REAL.exists():
+        with style():
+            picture = Figure(figsize=(7.2, 2.9), layout="constrained")
+            left, right = picture.subplots(1, 2)
+        ds = jc.audit(REAL).to_dataset()
+        jc.figures.margins(ds, axes=left)
+        jc.figures.fragility(ds, axes=right)
+        picture.savefig(ROOT / "docs/audit.png", dpi=150)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def margins(
         for x, word, line in ((ds.attrs["resolution"], "step", "--"), noise):
             if x > least:
                 panel.axvline(x, color=INK["grey"], linewidth=0.8, linestyle=line)
-                panel.text(x, 0.93, f" {word}", color=INK["grey"], transform=panel.get_xaxis_transform())
+                panel.text(x, 0.94, f"{word} ", ha="right", color=INK["grey"], transform=panel.get_xaxis_transform())
         panel.set_xscale("log")
         panel.set_xlim(least, None)
         panel.set_ylim(0, 1)
