@@ -132,7 +132,7 @@ def test_the_atlas_of_gymnasium_tables(name, tmp_path):
     ("arguments", "sentence"),
     [
         (["atlas", "no-such"], "there is no built-in problem 'no-such'; choose one of grid"),
-        (["atlas", "missing.csv"], "there is no file missing.csv"),
+        (["atlas", "missing.csv"], "there is no file 'missing.csv'"),
         (["atlas", "--problem", "broken.json"], 'cannot be read: Malformed JSON in file "broken.json"'),
         (["atlas", "broken.csv"], "which column of broken.csv names the prompt?"),
         (["atlas", "number.json"], "which column of number.json names the prompt?"),

@@ -13,7 +13,7 @@ CHAPTERS = ("phase", "ray", "flips", "radius", "temperature")
 FORMS = ("zarr", "png", "pdf")
 
 
-def fingerprint(labels: Labels, name: str, arrays: Any) -> str:
+def fingerprint(labels: Labels, name: Any, arrays: Any) -> str:
     """Twelve digits that belong to these names and numbers."""
     texts = repr((name, labels.states, labels.actions, labels.positions))
     return provenance.fingerprint(arrays, texts)
