@@ -473,3 +473,51 @@ def test_an_audit_shows_itself(found):
     assert found.to_dataset().attrs["study"] == "audit"
     assert len(found.to_dataframe()) == 300
     assert jax.devices()
+
+
+def test_errors_that_all_answers_share_change_no_winner(scores, found):
+    half = jc.audit(table_of(scores), noise=0.1, weights=[0.5, 0.25, 0.25], correlation=0.75)
+    less = jc.audit(table_of(scores), noise=0.05, weights=[0.5, 0.25, 0.25])
+    np.testing.assert_allclose(
+        by_prompt(half).flip_probability.sort_index(), by_prompt(less).flip_probability.sort_index()
+    )
+    assert half.numbers["expected_flips"] < found.numbers["expected_flips"]
+
+
+def test_errors_along_a_column_are_drawn_with_their_covariance(rng):
+    """Against a Cholesky factor of the covariance, and with no correlation against the exact probability."""
+    u, x = np.array([1.0, 0.8, 0.5, 0.2]), np.array([10.0, 12.0, 90.0, 11.0])
+    given = [jnp.asarray(v)[None] for v in (u, np.ones(4, bool))]
+    keys = jax.random.split(jax.random.key(0), 40)
+
+    def drawn(rho):
+        several = [jnp.repeat(v, 40, axis=0) for v in (*given, jnp.asarray(x)[None])]
+        found = winners.sampled_flips(
+            keys, *several[:2], *map(jnp.asarray, (0.5, 0.0)), several[2], *map(jnp.asarray, (rho, 5.0))
+        )
+        return float(np.mean(found)), float(np.std(found) / np.sqrt(40))
+
+    exact = float(winners.flip_probability(*given, *map(jnp.asarray, (0.5, 0.0)))[0])
+    mean, error = drawn(0.0)
+    assert mean == pytest.approx(exact, abs=5 * error)
+    rho = 0.9
+    covariance = 0.25 * ((1 - rho) * np.eye(4) + rho * np.exp(-np.abs(x[:, None] - x) / 5.0))
+    noisy = u + rng.normal(size=(400_000, 4)) @ np.linalg.cholesky(covariance).T
+    mean, error = drawn(rho)
+    other = np.mean(noisy.argmax(axis=1) != 0)
+    assert mean == pytest.approx(other, abs=5 * np.hypot(error, np.sqrt(0.25 / 400_000)))
+    assert abs(mean - exact) > 20 * error
+
+
+def test_an_audit_with_errors_along_a_column(rng):
+    chars = rng.integers(50, 500, size=(40, 5))
+    table = table_of(rng.normal(size=(40, 5, 1)), ["judge"]) | {"chars": chars.ravel()}
+    found = jc.audit(table, noise=0.5, correlation=0.9, correlated="chars")
+    assert (found.prompts.flip_error > 0).any()
+    assert "drawn, ±" in found.summary()
+    again = jc.audit(pd.DataFrame(table), noise=0.5, correlation=0.9, correlated="chars")
+    assert (again.prompts.flip_probability == found.prompts.flip_probability).all()
+    with pytest.raises(ValueError, match="need a correlation"):
+        jc.audit(table, correlated="chars")
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        jc.audit(table, correlation=1.5)

@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
@@ -100,6 +101,9 @@ def audit(
     group: str | None = None,
     suspect: Sequence[str] | str = (),
     noise: NumbersLike | Mapping[str, float] | str | None = None,
+    correlation: float = 0.0,
+    correlated: str | None = None,
+    seed: int = 0,
     budget: float = 0.1,
     best_of: int = 4,
     scale: str = "raw",
@@ -121,6 +125,9 @@ def audit(
         suspect: columns that should not decide, such as a length.
         noise: standard deviations of the scores, one or one per model; "repeated", from answers that were scored twice
             (taken where there are enough of them); "disagreement", guessed from how far models are apart.
+        correlation: of the errors of two answers to one prompt. What they share changes no winner: √(1 − ρ) is left.
+        correlated: a column, such as a length: errors are the more alike the nearer answers are in it, up to
+            `correlation`. Their flips are drawn, from `seed`, and have a standard error; all else is exact.
         budget: the total variation by which answers may move when scores err by two standard deviations.
         best_of: the N of best-of-N.
         scale: "raw", scores are mixed as they are; "logit", as log-odds.
@@ -151,6 +158,8 @@ def audited(
 ) -> Iterator[Audit]:
     """The same, its tables still in the engine (`report`, `weights_report`, `groups_report`): for those too large."""
     suspects = (suspect,) if isinstance(suspect, str) else tuple(suspect)
+    column = options.get("correlated")
+    suspects = suspects if column is None else (*(name for name in suspects if name != column), column)
     rewards = (rewards,) if isinstance(rewards, str) else None if rewards is None else tuple(rewards)
     budget, best_of = _checked(options)
     named = {name: options.get(name) for name in ("context", "answer", "model", "group", "base_logprob")}
@@ -165,6 +174,8 @@ def audited(
         weights = _weights(options.get("weights"), rows.models)
         given = options.get("weights") is not None
         noise = noise_of(rows, weights / weights.sum(), options.get("noise"))
+        if options["correlation"] and column is None:
+            noise = noise.without_shared(options["correlation"])
         found = _computed(rows, weights / weights.sum(), noise, budget, best_of, options)
         if rows.roles.is_log:
             found.training = training_of(rows, weights if given else np.ones(len(weights)), given)
@@ -183,6 +194,12 @@ def _checked(options: dict[str, Any]) -> tuple[float, int]:
     for name, known in (("scale", SCALES), ("missing", ("drop", "error"))):
         if options.get(name, known[0]) not in known:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, not {checks.shown(options[name])}")
+    rho = options["correlation"] = checks.number(options.get("correlation", 0.0), "correlation")
+    options["seed"] = checks.whole(options.get("seed", 0), "seed")
+    if not 0 <= rho < 1:
+        raise ValueError(f"the correlation is a number from 0 to 1, but 1, not {rho:g}")
+    if options.get("correlated") is not None and not rho:
+        raise ValueError("errors that are alike along a column need a correlation (correlation=; --correlation)")
     tie = options.get("tie_tolerance")
     if tie is not None and not 0 <= checks.number(tie, "tie_tolerance") < np.inf:
         raise ValueError(f"tie_tolerance must be finite and not negative, not {tie:g}")
@@ -230,10 +247,16 @@ def _computed(
     if grid is not None:
         kept = np.zeros(len(grid))
     given = tuple(jnp.asarray(x) for x in (weights, ties, tie, noise.mixed, rows.spread))
+    along = None if options.get("correlated") is None else (options["correlation"], rows.spread_of_suspect(-1))
+    key = jax.random.key(options["seed"])
     bar = tqdm(total=len(rows.sizes), unit=" prompts", disable=None, delay=2, leave=False)
     for batch in rows.batches():
         arrays = (batch.present, batch.scores, batch.times, batch.again, batch.logs, batch.suspects)
-        found = facts(arrays, *given, budget=budget, best_of=best_of, both=both)
+        alike: tuple[Any, ...] | None = None
+        if along is not None:
+            keys = jax.vmap(lambda gid: jax.random.fold_in(key, gid))(jnp.asarray(batch.gids.astype(np.uint32)))
+            alike = (keys, *map(jnp.asarray, along))
+        found = facts(arrays, *given, alike, budget=budget, best_of=best_of, both=both)
         own = batch.gids >= 0
         bar.update(int(own.sum()))
         told = pd.DataFrame({"gid": batch.gids[own]} | {k: np.asarray(v)[own] for k, v in found["told"].items()})

@@ -21,12 +21,17 @@ def facts(
     tie: Array,
     noise: Array,
     spread: Array,
+    correlated: tuple[Array, ...] | None = None,
     *,
     budget: float,
     best_of: int,
     both: bool,
 ) -> dict[str, Any]:
-    """All that is said of single prompts, [P, …] each."""
+    """All that is said of single prompts, [P, …] each.
+
+    `correlated`, of errors that are drawn: (a key per prompt, the correlation, the length over which it falls); the
+    column is the last suspect.
+    """
     present, scores, times, again, logs, suspects = batch
     counts = weights > 0
     there = present & (jnp.isfinite(scores) | ~counts).all(axis=-1)
@@ -48,7 +53,13 @@ def facts(
     tilt = tilting.tilted(mixed, base, jnp.where(even > 0, even, 1e-9 * noise))
     conflict = population.conflicts(scores, present, ties, spread)
     suspicion = population.suspicions(mixed, there, first.winner, suspects)
-    flips = winners.flip_probability(mixed, there, noise, tie)
+    if correlated is None:
+        flips = winners.flip_probability(mixed, there, noise, tie)
+        error = jnp.zeros_like(flips)
+    else:
+        keys, rho, length = correlated
+        flips = winners.sampled_flips(keys, mixed, there, noise, tie, suspects[..., -1], rho, length)
+        error = jnp.sqrt(flips * (1 - flips) / winners.DRAWS)
     levels = jnp.asarray(LEVELS, jnp.float32)
     low, close = mixed.astype(jnp.float32), jnp.asarray(tie, jnp.float32)
     # differences first: single precision has no digits for scores far from 0
@@ -75,6 +86,7 @@ def facts(
         "weights_gain": gains,
         "weights_lose": loses,
         "flip_probability": flips,
+        "flip_error": error,
         "temperature": strength,
         "temperature_costs": tilting.given_up(tilting.tilted(mixed, base, hottest), mixed),
         "temperature_worst": tilting.worst_movement(tilting.tilted(mixed, base, hottest), mixed, 2 * noise, hottest),

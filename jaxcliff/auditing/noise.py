@@ -30,6 +30,12 @@ class Noise:
     mixed: float
     told: str
 
+    def without_shared(self, correlation: float) -> "Noise":
+        """What is left of errors that answers to one prompt share: a common part changes no difference."""
+        left = float(np.sqrt(1 - correlation))
+        told = f"{self.told} Of these, errors correlated by {correlation:g} leave {left:.3g}."
+        return dataclasses.replace(self, sizes=self.sizes * left, mixed=self.mixed * left, told=told)
+
     @property
     def is_known(self) -> bool:
         """Whether the table or the user told it."""

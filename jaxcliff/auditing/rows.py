@@ -115,6 +115,19 @@ class Rows:
     def _suspects(self) -> list[str]:
         return [f"x{k}" for k in range(len(self.roles.suspects))]
 
+    def spread_of_suspect(self, index: int) -> float:
+        """The standard deviation of a suspect column within prompts."""
+        x = self._suspects[index]
+        told = self.source.db.execute(
+            f"SELECT sqrt(sum(v * (n - 1)) / nullif(sum(n - 1), 0)) FROM (SELECT coalesce(var_samp({x}), 0) AS v, "
+            f"greatest(count({x}), 1) AS n FROM answers GROUP BY gid)"
+        ).fetchone()[0]
+        if not told:
+            raise ValueError(
+                f"{brief(self.roles.suspects[index])} never tells answers apart: no errors are alike by it"
+            )
+        return float(told)
+
     def _full(self, waiting: dict[int, list[Any]], width: int, most: int, *, last: bool = False) -> Iterator[Batch]:
         held = sum(len(gids) for gids, _, _ in waiting[width])
         if held < most and not (last and held):

@@ -42,6 +42,7 @@ def report(rows: Rows, weights: np.ndarray, noise: Noise, tie: float) -> None:
     parts += [
         "row_number() OVER fragile AS review_rank",
         "f.flip_probability",
+        "f.flip_error",
         "sum(f.flip_probability) OVER fragile / nullif(sum(f.flip_probability) OVER (), 0) AS review_removes",
         f"{_label('winner')} AS winner",
         f"{_label('runner_up')} AS runner_up",
@@ -135,6 +136,7 @@ def numbers(rows: Rows, weights: np.ndarray, noise: Noise, tie: float, both: boo
         "with_equal_answers": "count(*) FILTER (repeats)",
         "within_noise": f"count(*) FILTER ({some} AND margin <= {close!r})",
         "expected_flips": "sum(flip_probability)",
+        "expected_flips_error": "sqrt(sum(flip_error * flip_error))",
         "median_margin": f"median(margin) FILTER ({some})",
         "dominated": f"count(*) FILTER ({some} AND isinf(weights_distance))",
         "median_weights_distance": f"median(weights_distance) FILTER ({some} AND NOT isinf(weights_distance))",

@@ -131,3 +131,44 @@ def flip_probability(
     start_state = (jnp.asarray(FEWEST), summed(FEWEST, 0.0), jnp.asarray(True))
     _, found, _ = jax.lax.while_loop(lambda state: state[2] & (state[0] < MOST), halve, start_state)
     return jnp.where(there.sum(axis=-1) > 1, jnp.clip(found, 0, 1), 0)
+
+
+DRAWS, AT_ONCE = 4096, 64  # of the errors of a prompt, where they are sampled
+
+
+def sampled_flips(
+    keys: Array, scores: Array, there: Array, noise: Array, tie: Array, column: Array, correlation: Array, length: Array
+) -> Array:
+    """The same probability for errors that are the more alike the nearer answers are in a column, from `DRAWS` draws.
+
+    Cov(e_a, e_b) = noise²·ρ·exp(−|x_a − x_b|/length) for two answers. Along the column that is a Markov chain, which is
+    drawn from one answer to the next. One key per prompt, so that its draws depend on no other.
+    """
+
+    def one(key: Array, u: Array, there: Array, x: Array) -> Array:
+        low = jnp.where(there, u, -jnp.inf)
+        order = jnp.argsort(jnp.where(there, x, jnp.inf))
+        behind = jnp.where(there, low.max() - low, jnp.inf)[order].astype(jnp.float32)
+        tied = behind <= tie.astype(jnp.float32)
+        steps = jnp.diff(jnp.where(there, x, 0)[order], prepend=0)
+        alike = jnp.exp(-jnp.abs(steps) / length).astype(jnp.float32).at[0].set(0)
+        rho, size = correlation.astype(jnp.float32), noise.astype(jnp.float32)
+
+        def block(count: Array, own: Array) -> tuple[Array, None]:
+            fresh, alone = jax.random.normal(own, (2, len(u), AT_ONCE), jnp.float32)
+
+            def on(z: Array, step: tuple[Array, Array]) -> tuple[Array, Array]:
+                near, new = step
+                z = near * z + jnp.sqrt(1 - near**2) * new
+                return z, z
+
+            _, together = jax.lax.scan(on, fresh[0] * 0, (alike, fresh))
+            errors = size * (jnp.sqrt(rho) * together + jnp.sqrt(1 - rho) * alone)
+            best = jnp.argmax(jnp.where(jnp.isinf(behind)[:, None], -jnp.inf, errors - behind[:, None]), axis=0)
+            return count + (~tied[best]).sum(dtype=count.dtype), None
+
+        keys = jax.random.split(key, DRAWS // AT_ONCE)
+        left, _ = jax.lax.scan(block, jnp.zeros((), jnp.int32), keys)
+        return jnp.where(there.sum() > 1, left.astype(u.dtype) / DRAWS, 0)
+
+    return jax.vmap(one)(keys, scores, there, column)

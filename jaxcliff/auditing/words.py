@@ -80,10 +80,12 @@ def _noise(found: "Audit") -> str:
     if not n["compared"]:
         return ""
     said = f"{found.noise.told} " + ("" if found.noise.is_known else "Under this example, ")
+    error = n["expected_flips_error"]
+    drawn = f" (drawn, ± {error:.1g}, with errors that are alike along a column)" if error > 0 else ""
     less, change = share(n["within_noise"], n["compared"]), share(n["expected_flips"], n["compared"])
     said += (
         f"{many(n['within_noise'], 'prompt')} ({less}) are decided by less than the noise of a difference, and "
-        f"{n['expected_flips']:.0f} winners ({change}) are expected to change if the scores shown are true and "
+        f"{n['expected_flips']:.0f} winners ({change}) are expected to change{drawn} if the scores shown are true and "
         "noise of "
         "that size is added; a second scoring of scores that are noisy already differs by √2 times as much."
     )

@@ -33,6 +33,9 @@ def add(commands: Any) -> None:
     audit.add_argument(
         "--noise", help="standard deviation of a score's error: a number, one per model, 'repeated' or 'disagreement'"
     )
+    audit.add_argument("--correlation", type=float, default=0.0, help="of errors of answers to one prompt (default: 0)")
+    audit.add_argument("--correlated", metavar="COLUMN", help="errors are the more alike the nearer answers are in it")
+    audit.add_argument("--seed", type=int, default=0, help="of the draws that --correlated needs (default: 0)")
     audit.add_argument("--budget", type=float, default=0.1, help="total variation that is allowed (default: 0.1)")
     audit.add_argument("--best-of", type=int, default=4, help="the N of best-of-N (default: 4)")
     audit.add_argument(
@@ -61,6 +64,9 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> None:
         "group": options.group,
         "suspect": _names(options.suspect) or (),
         "noise": _noise(options.noise),
+        "correlation": options.correlation,
+        "correlated": options.correlated,
+        "seed": options.seed,
         "budget": options.budget,
         "best_of": options.best_of,
         "scale": options.scale,
