@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from benchmarks import cases, cold, draws, figure, geometry, growth, large, measure, models, sweeps
+from benchmarks import audit, cases, cold, draws, figure, geometry, growth, large, measure, models, sweeps
 
 ALL: dict[str, Callable[[str], Iterator[cases.Record]]] = (
     dict.fromkeys(cases.CASES, cases.measured)
@@ -16,6 +16,7 @@ ALL: dict[str, Callable[[str], Iterator[cases.Record]]] = (
     | {f"growth_{name}": growth.measured for name in growth.AXES}
     | geometry.CASES
     | {"cold": cold.measured, "sweeps": sweeps.measured}
+    | dict.fromkeys(audit.SIZES, audit.measured)
 )
 
 

@@ -1,6 +1,6 @@
 """The audit: a table of real scores, or the log of a training run, and what its numbers decide by how little."""
 
-from jaxcliff.auditing.audit import Audit, audit, audited
+from jaxcliff.auditing.findings import Audit, audit, audited
 
 __all__ = ["Audit", "audit", "audited"]
 

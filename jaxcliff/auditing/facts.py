@@ -10,7 +10,7 @@ from jax import Array
 
 from jaxcliff.auditing import population, tilting, winners
 
-LEVELS = 2.0 ** np.linspace(-4, 4, 17)  # of noise, beside the one that is taken
+LEVELS = 2.0 ** np.linspace(-3, 3, 13)  # of noise, beside the one that is taken
 
 
 @functools.partial(jax.jit, static_argnames=("budget", "best_of", "both"))
@@ -38,7 +38,8 @@ def facts(
     whole = jnp.where(there[..., None] & counts, scores, 0)
     mixed = whole @ weights
     first = winners.ranking(mixed, there, tie)
-    own = [winners.ranking(scores[..., k], present & jnp.isfinite(scores[..., k]), ties[k]) for k in range(len(ties))]
+    by_model = jnp.moveaxis(scores, -1, 0)
+    own = jax.vmap(winners.ranking)(by_model, present & jnp.isfinite(by_model), ties)
     away, rival, gains, loses = winners.weights_distance(whole, there, weights, first.winner, tie)
     some = jnp.maximum(there.sum(axis=-1), 1)
     rows = jnp.arange(len(some))
@@ -99,8 +100,8 @@ def facts(
         odds = jnp.where(there, jnp.log(mixed) - jnp.log1p(-mixed), -jnp.inf)
         apart = winners.ranking(odds, there, jnp.zeros_like(tie)).margin
         told["margin_logit"] = jnp.where(first.margin > 0, apart, 0)  # also at an end, where log-odds are infinite
-    for k, each in enumerate(own):
-        told |= {f"winner_{k}": each.winner, f"margin_{k}": each.margin, f"tied_{k}": each.tied}
+    for k in range(len(ties)):
+        told |= {f"winner_{k}": own.winner[k], f"margin_{k}": own.margin[k], f"tied_{k}": own.tied[k]}
         told[f"distance_{k}"] = jnp.where(
             weights[k] > 0, first.margin / (2 * jnp.where(counts[k], weights[k], 1)), jnp.inf
         )

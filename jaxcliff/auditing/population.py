@@ -8,8 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jaxcliff.auditing.winners import ranking
-
 PARTS = 42  # of an edge of the triangle of weights
 
 
@@ -127,28 +125,30 @@ class Conflict(NamedTuple):
 
 def conflicts(scores: Array, present: Array, ties: Array, spread: Array) -> Conflict:
     """Of every pair of models, per prompt."""
-    found = []
-    for i, j in edges(scores.shape[-1]):
-        there = present & jnp.isfinite(scores[..., i]) & jnp.isfinite(scores[..., j])
-        x, y = scores[..., i], scores[..., j]
-        best = [jnp.where(there, z, -jnp.inf).max(axis=-1, keepdims=True) for z in (x, y)]
-        wins = [
-            there & (b - jnp.where(there, z, -jnp.inf) <= ties[k]) for b, z, k in zip(best, (x, y), (i, j), strict=True)
-        ]
-        any_there = there.sum(axis=-1) > 1
-        apart = jnp.where(any_there, (~(wins[0] & wins[1]).any(axis=-1)).astype(x.dtype), jnp.nan)
-        places = [ranking(z, there, ties[k]).winner for z, k in ((x, i), (y, j))]
-
-        def lost(z: Array, b: Array, place: Array, unit: Array) -> Array:
-            own = jnp.take_along_axis(z, jnp.maximum(place, 0)[:, None], axis=1)[:, 0]
-            return (b[:, 0] - own) / jnp.where(unit > 0, unit, 1)
-
-        loss = (lost(x, best[0], places[1], spread[i]) + lost(y, best[1], places[0], spread[j])) / 2
-        found.append((apart, rank_correlation(x, y, there), jnp.where(any_there, loss, jnp.nan)))
-    if not found:
+    pairs = edges(scores.shape[-1])
+    if not pairs:
         nothing = jnp.zeros((scores.shape[0], 0), scores.dtype)
         return Conflict(nothing, nothing, nothing)
-    return Conflict(*(jnp.stack(parts, axis=-1) for parts in zip(*found, strict=True)))
+
+    def one(pair: Array) -> Conflict:
+        x, y = scores[..., pair[0]], scores[..., pair[1]]
+        there = present & jnp.isfinite(x) & jnp.isfinite(y)
+        choice = there.sum(axis=-1) > 1
+        best = [jnp.where(there, z, -jnp.inf).max(axis=-1, keepdims=True) for z in (x, y)]
+        behind = [b - jnp.where(there, z, -jnp.inf) for b, z in zip(best, (x, y), strict=True)]
+        wins = [there & (gap <= ties[k]) for gap, k in zip(behind, pair, strict=True)]
+
+        def lost(gap: Array, chosen: Array, unit: Array) -> Array:
+            own = jnp.take_along_axis(gap, jnp.argmin(chosen, axis=-1)[:, None], axis=1)[:, 0]
+            return own / jnp.where(unit > 0, unit, 1)
+
+        loss = (lost(behind[0], behind[1], spread[pair[0]]) + lost(behind[1], behind[0], spread[pair[1]])) / 2
+        apart = (~(wins[0] & wins[1]).any(axis=-1)).astype(x.dtype)
+        correlation = rank_correlation(x, y, there)
+        return Conflict(jnp.where(choice, apart, jnp.nan), correlation, jnp.where(choice, loss, jnp.nan))
+
+    found = jax.lax.map(one, jnp.asarray(pairs))
+    return Conflict(*(x.T for x in found))
 
 
 class Suspicion(NamedTuple):

@@ -11,7 +11,7 @@ from jaxcliff.auditing.population import edges
 from jaxcliff.core.labels import brief, many
 
 if TYPE_CHECKING:
-    from jaxcliff.auditing.audit import Audit
+    from jaxcliff.auditing.findings import Audit
 
 WIDTH = 100
 

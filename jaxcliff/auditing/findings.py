@@ -1,5 +1,7 @@
 """The audit of a table of scores, or of the log of a training run: prompt by prompt, and over all of them."""
 
+import collections
+import concurrent.futures
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,11 +19,11 @@ from jaxcliff.auditing.noise import Noise, noise_of
 from jaxcliff.auditing.pictures import to_dataset
 from jaxcliff.auditing.population import edges
 from jaxcliff.auditing.roles import Roles, roles_of
-from jaxcliff.auditing.rows import Rows, load
+from jaxcliff.auditing.rows import Batch, Rows, load
 from jaxcliff.auditing.sources import opened
 from jaxcliff.auditing.training import Training, training_of
 from jaxcliff.core import checks
-from jaxcliff.core.devices import float64
+from jaxcliff.core.devices import cores, float64
 from jaxcliff.core.labels import brief
 from jaxcliff.core.types import DataFrame, Dataset, NumbersLike, TableLike
 
@@ -228,6 +230,28 @@ def _largest(rows: Rows) -> np.ndarray:
     return np.maximum(np.abs(rows.lowest), np.abs(rows.highest))
 
 
+def _over_cores(said_of: Callable[[Batch], Any], batches: Iterator[Batch]) -> Iterator[tuple[Batch, Any]]:
+    """All batches in turn, a few of them worked on at a time; the first of a shape alone, as it is compiled."""
+
+    def apart(batch: Batch) -> Any:
+        with float64():  # which other threads do not inherit
+            return said_of(batch)
+
+    seen: set[tuple[int, ...]] = set()
+    waiting: collections.deque[tuple[Batch, Any]] = collections.deque()
+    with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
+        for batch in batches:
+            waiting.append((batch, pool.submit(apart, batch)))
+            if batch.present.shape not in seen:
+                seen.add(batch.present.shape)
+                concurrent.futures.wait([waiting[-1][1]])
+            if len(waiting) > cores():
+                done, future = waiting.popleft()
+                yield done, future.result()
+        for done, future in waiting:
+            yield done, future.result()
+
+
 def _computed(
     rows: Rows, weights: np.ndarray, noise: Noise, budget: float, best_of: int, options: dict[str, Any]
 ) -> Audit:
@@ -250,13 +274,16 @@ def _computed(
     along = None if options.get("correlated") is None else (options["correlation"], rows.spread_of_suspect(-1))
     key = jax.random.key(options["seed"])
     bar = tqdm(total=len(rows.sizes), unit=" prompts", disable=None, delay=2, leave=False)
-    for batch in rows.batches():
+
+    def said_of(batch: Batch) -> dict[str, Any]:
         arrays = (batch.present, batch.scores, batch.times, batch.again, batch.logs, batch.suspects)
         alike: tuple[Any, ...] | None = None
         if along is not None:
             keys = jax.vmap(lambda gid: jax.random.fold_in(key, gid))(jnp.asarray(batch.gids.astype(np.uint32)))
             alike = (keys, *map(jnp.asarray, along))
-        found = facts(arrays, *given, alike, budget=budget, best_of=best_of, both=both)
+        return jax.block_until_ready(facts(arrays, *given, alike, budget=budget, best_of=best_of, both=both))
+
+    for batch, found in _over_cores(said_of, rows.batches()):
         own = batch.gids >= 0
         bar.update(int(own.sum()))
         told = pd.DataFrame({"gid": batch.gids[own]} | {k: np.asarray(v)[own] for k, v in found["told"].items()})
