@@ -30,6 +30,7 @@ ORDER = (
     "geometry",
     "cliffs",
     "claims",
+    "learners",
     "studies",
     "figures",
     "auditing",

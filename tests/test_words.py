@@ -25,7 +25,19 @@ def glossary():
 
 
 OTHERWISE = dict(glossary())
-ROOMS = ("aggregate", "claims", "family", "figures", "metrics", "models", "perturb", "policies", "problems", "studies")
+ROOMS = (
+    "aggregate",
+    "claims",
+    "family",
+    "figures",
+    "learners",
+    "metrics",
+    "models",
+    "perturb",
+    "policies",
+    "problems",
+    "studies",
+)
 ROOMS += ("sweep", "theory")
 
 
@@ -73,6 +85,7 @@ FACTORED = {
     ("theory.regularizer_law", "base"),
     ("problems.Scores", "base"),
     ("claims.verify", "seed"),  # a number, which a table can hold
+    ("audit", "seed"),  # a number, which a command line can say
     ("sweep.run", "seed"),  # a number, which a store can hold
 }
 
