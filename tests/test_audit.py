@@ -521,3 +521,11 @@ def test_an_audit_with_errors_along_a_column(rng):
         jc.audit(table, correlated="chars")
     with pytest.raises(ValueError, match="from 0 to 1"):
         jc.audit(table, correlation=1.5)
+
+
+def test_weights_without_weight_count_in_distances():
+    table = {"prompt": list("qqrr"), "answer": list("xyxy"), "a": [1.0, 0, 1, 0], "b": [1.0, 0, 0, 5]}
+    found = by_prompt(jc.audit(table, rewards=["a", "b"], weights=[1, 0]))
+    assert found.loc["q"].weights_distance == np.inf
+    assert found.loc["r"].weights_distance == pytest.approx(1 / 6)
+    assert found.loc["r"].weights_towards == "b"

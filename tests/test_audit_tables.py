@@ -103,7 +103,7 @@ TABLES = [
     Row("two columns of one name", "prompt,answer,score,score\nq,a,1,2\n", says="t.csv has two columns named 'score'"),
     Row("a long row", GOOD + "q,c,1,2\n", says=r"line: 6|Line: 6|line 6"),
     Row("a short row", GOOD + "q,c\n", says=r"line: 6|Line: 6|line 6"),
-    Row("a quote that is not closed", HEAD + 'q,"a,1\nq,b,2\n', says="the table cannot be read"),
+    Row("a quote that is not closed", HEAD + 'q,"a,1\nq,b,2\n', says="t.csv, line 2: not CSV .*unterminated quote"),
     Row(
         "quotes and newlines",
         HEAD + '"say ""hi""\nnow",a,1\n"say ""hi""\nnow",b,0\n',
@@ -211,6 +211,110 @@ TABLES = [
     ),
     Row("no Arrow", lambda path: path.write_bytes(b"nothing"), says="t.arrow is no Arrow file", file="t.arrow"),
     Row("another kind of file", "x", says="t.xlsx is no table that is known", file="t.xlsx"),
+    Row(
+        "a time stamp",
+        lambda path: pd.DataFrame(
+            {"prompt": ["q", "q"], "answer": ["a", "b"], "score": [1, 2], "at": pd.Timestamp("2024-01-01")}
+        ).to_parquet(path),
+        finds=numbers(answers=2),
+        file="t.parquet",
+    ),
+    Row(
+        "lists that are no answers",
+        lambda path: pd.DataFrame(
+            {"prompt": ["q", "q"], "answer": ["a", "b"], "score": [1, 2], "token_ids": [[1, 2, 3], []]}
+        ).to_parquet(path),
+        finds=numbers(answers=2, rows=2),
+        file="t.parquet",
+    ),
+    Row(
+        "lists of nothing",
+        parquet({"prompt": ["q", "r"], "responses": [["a", "b"], []], "scores": [[0.5, 0.25], []]}),
+        finds=lambda f: (
+            f.rows.source.notes == ("1 prompt without answers (an empty list in 'responses') are left out.",)
+        ),
+        file="t.parquet",
+    ),
+    Row(
+        "dates that are texts",
+        "\n".join(
+            json.dumps({"prompt": "q", "response": r, "score": x})
+            for r, x in (("2024-1-5", 1.0), ("2024-01-05", 0.0), ("10:30", 0.5))
+        ),
+        finds=lambda f: f.prompts.winner.tolist() == ["2024-1-5"] and f.numbers["answers"] == 3,
+        file="t.jsonl",
+    ),
+    Row("a hash of the prompt", "prompt,answer,prompt_md5,score\nq,a,x,1\nq,b,x,0\n", finds=numbers(answers=2)),
+    Row("a hash of the data", "prompt,answer,sha1,score\nq,a,x,1\nq,b,x,0\n", finds=numbers(answers=2)),
+    Row(
+        "answers without a text",
+        HEAD + "q,,1\nq,,0.2\nq,z,0.5\n",
+        finds=lambda f: f.numbers["answers"] == 3 and f.prompts.winner.tolist() == ["(empty)"],
+    ),
+    Row("a name that is a pattern", GOOD, finds=FOUR, file="a[1].csv"),
+    Row("names that differ in case", "prompt,answer,score,Score\nq,a,1,2\n", says="differ in case only"),
+    Row("booleans", HEAD + "q,a,True\nq,b,false\n", finds=numbers(answers=2)),
+    Row("pandas' own mark", HEAD + "q,a,1\nq,b,0\nq,c,<NA>\n", finds=lambda f: f.rows.empty.tolist() == [1]),
+    Row(
+        "one model wrote it",
+        "prompt,answer,model,score\nq,a,gpt,1\nq,b,llama,0\n",
+        finds=lambda f: f.models == ("score",),
+    ),
+    Row(
+        "an index saved again",
+        "prompt,answer,Unnamed: 0,helpful,temperature\nq,a,0,1,0.7\nq,b,1,0,0.9\n",
+        finds=lambda f: f.models == ("helpful",),
+    ),
+    Row("the truth beside answers", "question,answer,generation,score\nq,4,a,1\nq,4,b,0\n", finds=numbers(answers=2)),
+    Row(
+        "models of a long table",
+        "prompt,answer,model,score\nq,a,x,1\nq,a,y,0\nq,b,x,0\nq,b,y,1\n",
+        finds=lambda f: f.models == ("y",),
+        options={"rewards": ["y"]},
+    ),
+    Row(
+        "a model without a name",
+        "prompt,answer,model,score\nq,a,x,1\nq,a,y,0\nq,b,,0\n",
+        says="t.csv, line 4: model names no model",
+    ),
+    Row("one model twice", GOOD, says="named twice", options={"rewards": ["score", "score"]}),
+    Row("beyond what squares hold", HEAD + "q,a,1e200\nq,b,0\n", says="line 2: score is beyond 1e\\+100"),
+    Row(
+        "a suspect of text",
+        "prompt,answer,score,kind\nq,a,1,x\nq,b,0,y\n",
+        says="kind has no numbers",
+        options={"suspect": "kind"},
+    ),
+    Row(
+        "a hole in what errors follow",
+        "prompt,answer,score,chars\nq,a,1,5\nq,b,0,\n",
+        says="line 3: chars is missing",
+        options={"correlated": "chars", "correlation": 0.5, "noise": 0.1},
+    ),
+    Row(
+        "commas in a name",
+        'prompt;answer;"a, b, c, score"\nq;a;1\nq;b;0\n',
+        finds=lambda f: f.models == ("a, b, c, score",),
+    ),
+    Row("blank lines above", "\n\n" + GOOD, finds=FOUR),
+    Row(
+        "models that never tell apart",
+        "prompt,answer,a_score,b_score\na,x,1,2\na,y,1,2\n",
+        finds=numbers(ties=1),
+        options={"rewards": ["a_score", "b_score"]},
+    ),
+    Row(
+        "scores that come late",
+        HEAD.replace("score", "a_score,b_score")
+        + "".join(f"q{i},{a},{a},{'' if i < 11_000 else a}\n" for i in range(11_500) for a in range(2)),
+        finds=lambda f: f.models == ("a_score", "b_score"),
+    ),
+    Row(
+        "ratings of two models",
+        "prompt,answer,help,safe\nq,x,3,2\nq,y,2,4\n",
+        finds=numbers(ties=0),
+        options={"rewards": ["help", "safe"], "weights": [0.7, 0.3]},
+    ),
     Row("no file", None, says="there is no file"),
 ]
 

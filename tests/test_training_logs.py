@@ -197,3 +197,55 @@ def test_rewards_that_pull_apart_are_counted():
     assert own.apart.tolist() == [[0.5]]
     same = advantages.groups(run_of(np.ones((4, 2)), [1.0, 1.0], [4], [0]))
     assert np.isnan(same.apart).all()
+
+
+def test_rewards_that_never_change_are_the_trainers_all_the_same(tmp_path):
+    """A reward that is saturated, one with holes: TRL adds them up, and weights go by their order."""
+    log = pd.DataFrame({"step": 1, "prompt": ["q"] * 4 + ["r"] * 4, "completion": list("abcdefgh")})
+    log["acc"], log["fmt"] = [1, None, None, 1, None, 1, None, None], [0.1, 0.2, 0.3, 0.4] * 2
+    log["saturated"] = 1.0
+    total = log[["acc", "fmt", "saturated"]].sum(axis=1)
+    group = total.groupby(log.prompt)
+    log["advantage"] = (total - group.transform("mean")) / (group.transform("std") + 1e-4)
+    found = jc.audit(log, weights=[1, 1, 1])
+    assert found.models == ("acc", "fmt", "saturated")
+    assert found.training.fit.best[1] == 1
+    np.testing.assert_allclose(found.training.groups["std"], group.std(), atol=1e-12)
+
+
+def test_a_run_without_any_signal_is_said_to_be_dead(tmp_path):
+    zero = pd.DataFrame(
+        {"step": 1, "prompt": ["q"] * 4, "completion": list("abcd"), "one_reward": 0.0, "other_reward": 0.0}
+    )
+    found = jc.audit(zero.assign(advantage=0.0))
+    assert "100.0 % are dead" in found.summary()
+    dump = pd.DataFrame(
+        [
+            {"input": f"i{p}", "output": f"o{g}", "gts": str(p), "score": 0.0, "step": 0}
+            for p in range(3)
+            for g in range(4)
+        ]
+    )
+    dump.to_json(tmp_path / "0.jsonl", orient="records", lines=True)
+    dead = jc.audit(tmp_path)
+    assert dead.models == ("score",)
+    assert dead.training.numbers["dead"] == 3
+
+
+def test_steps_between_whole_numbers_stay_apart(rng):
+    log = {
+        "step": np.repeat([0.25, 0.5], 4),
+        "prompt": ["q"] * 8,
+        "completion": list("abcdefgh"),
+        "reward": rng.normal(size=8),
+    }
+    found = jc.audit(log | {"advantage": np.zeros(8)})
+    assert found.training.steps.step.tolist() == [0.25, 0.5]
+    assert found.training.groups.step.tolist() == [0.25, 0.5]
+
+
+def test_the_same_text_twice_is_two_rollouts_also_in_a_long_log():
+    rows = [("q", text, model, float(i)) for i, text in enumerate("xxyz") for model in ("a", "b")]
+    log = pd.DataFrame(rows, columns=["prompt", "completion", "model", "score"]).assign(step=1)
+    found = jc.audit(log, group="step", model="model")
+    assert found.training.groups.rollouts.tolist() == [4]

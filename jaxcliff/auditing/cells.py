@@ -4,6 +4,7 @@ from jaxcliff.auditing.roles import Roles, absent, number_of
 from jaxcliff.auditing.sources import Source, quoted
 from jaxcliff.core.labels import brief, many
 
+LARGEST = 1e100  # of a score: squares of larger ones have no room
 LABEL = 200  # characters of an answer that are kept
 
 
@@ -19,12 +20,15 @@ def _columns(source: Source, roles: Roles) -> list[str]:
     context = f"CAST({quoted(roles.context)} AS VARCHAR)"
     parts = ["row_number() OVER () - 1 AS row", f"md5_number_upper({context}) AS hi, md5_number_lower({context}) AS lo"]
     parts.append(f"{context} AS context")
-    label = f"CAST({quoted(roles.answer)} AS VARCHAR)" if roles.answer else "'row ' || (row_number() OVER () - 1)"
-    parts.append(f"left({label}, {LABEL}) AS label")
-    if roles.identity:
-        parts.append(f"md5_number_lower(CAST({quoted(roles.identity)} AS VARCHAR)) AS key")
-    else:
-        parts.append("(row_number() OVER () - 1)::UBIGINT AS key")
+    numbered = "'row ' || (row_number() OVER () - 1)"
+    label = f"CAST({quoted(roles.answer)} AS VARCHAR)" if roles.answer else numbered
+    label = f"CASE WHEN trim({label}) = '' OR {label} IS NULL THEN '(empty)' ELSE {label} END"
+    parts.append(f"CASE WHEN length({label}) > {LABEL} THEN left({label}, {LABEL}) || '…' ELSE {label} END AS label")
+    known = [
+        f"nullif(CAST({quoted(name)} AS VARCHAR), '')" for name in dict.fromkeys((roles.identity, roles.answer)) if name
+    ]
+    # a row whose answer has no text is an answer of its own
+    parts.append(f"md5_number_lower(coalesce({', '.join([*known, numbered])})) AS key")
     columns = [roles.score] if roles.model else list(roles.rewards)
     if roles.model:
         cell = f"CAST({quoted(roles.model)} AS VARCHAR)"
@@ -43,7 +47,9 @@ def _columns(source: Source, roles: Roles) -> list[str]:
     if roles.step:
         parts.append(f"{number_of(roles.step, source)} AS step")
     if roles.advantage:
-        parts.append(f"{number_of(roles.advantage, source)} AS advantage")
+        number = number_of(roles.advantage, source)
+        parts.append(f"{number} AS advantage")
+        parts.append(f"{number} IS NULL AND NOT {absent(roles.advantage, source)} AS unread")
     return parts
 
 
@@ -86,7 +92,13 @@ def _check(source: Source, roles: Roles) -> None:
         )
     checks = {"trim(context) = '' OR context IS NULL": f"{brief(roles.context)} is empty; every row needs its prompt"}
     if roles.step:
-        checks["step IS NULL"] = f"{brief(roles.step)} is no number; every row of a log needs its step"
+        checks["step IS NULL OR isinf(step) OR isnan(step) OR abs(step) > 9e15"] = (
+            f"{brief(roles.step)} is no number that counts; every row of a log needs its step"
+        )
+    if roles.advantage:
+        checks["unread"] = f"{brief(roles.advantage)} is no number"
+    for k, own in enumerate(columns):
+        checks[f"abs(s{k}) > {LARGEST!r}"] = f"{brief(str(own))} is beyond {LARGEST:g}: divide the column"
     if roles.base_logprob:
         checks["logp IS NULL OR isnan(logp)"] = f"{brief(roles.base_logprob)} is missing; every answer needs one"
         checks["logp > 0"] = f"{brief(roles.base_logprob)} is above 0, where no log-probability is"
@@ -94,6 +106,14 @@ def _check(source: Source, roles: Roles) -> None:
         found = db.execute(f"SELECT min(row) FROM cells WHERE {condition}").fetchone()
         if found[0] is not None:
             raise ValueError(f"{source.where(found[0])}: {what}")
+    for k, name in enumerate(roles.suspects):
+        if not db.execute(f"SELECT 1 FROM cells WHERE x{k} IS NOT NULL LIMIT 1").fetchone():
+            raise ValueError(f"{brief(name)} has no numbers (--suspect): a suspect is a column of numbers")
+    if roles.model:
+        nobody = f"SELECT row_number() OVER () - 1 AS row, {absent(roles.model, source)} AS bare FROM source"
+        row = db.execute(f"SELECT min(row) FROM ({nobody}) WHERE bare").fetchone()[0]
+        if row is not None:
+            raise ValueError(f"{source.where(row)}: {brief(roles.model)} names no model")
     if roles.model and roles.identity is None:
         raise ValueError(
             "a table with a row per model needs a column that names the answer, so that scores of one answer "

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import gzip
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
@@ -37,30 +38,52 @@ def header(file: str) -> tuple[tuple[str, ...], str]:
     with _text(file) as text:
         line = next((line for line in text if line.strip()), "")
         text.seek(0)
-        delimiter = max(DELIMITERS, key=line.count)
+        bare = re.sub(r'"[^"]*"', "", line)  # what stands in quotes parts no cells
+        delimiter = max(DELIMITERS, key=bare.count)
         try:
             names = next((row for row in csv.reader(text, delimiter=delimiter, strict=True) if row), [])
         except csv.Error as error:
             raise ValueError(f"{Path(file).name}, line 1: not CSV ({error})") from None
     if "\0" in "".join(names):
         raise ValueError(f"{Path(file).name} cannot be read: it is not UTF-8 text")
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"{Path(file).name} has two columns named {brief(name)!r}")
+    no_doubles(names, Path(file).name)
     return tuple(name if name.strip() else UNNAMED for name in names), delimiter
+
+
+def as_pattern(file: str) -> str:
+    """The name of a file as the engine takes it: it reads patterns."""
+    return re.sub(r"([\[*?])", r"[\1]", file)
+
+
+def no_doubles(names: Sequence[str], where: str) -> None:
+    """Refuses names that are there twice, also those that differ in case only: the engine knows no case."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if name.lower() in seen:
+            other = seen[name.lower()]
+            how = "" if other == name else f" and {brief(other)!r}, which differ in case only: rename one"
+            raise ValueError(f"{where} has two columns named {brief(name)!r}{how}")
+        seen[name.lower()] = name
+
+
+def _blank_lines(file: str) -> int:
+    """Above the header."""
+    with _text(file) as text:
+        return next((number for number, line in enumerate(text) if line.strip()), 0)
 
 
 def reader(files: Sequence[str]) -> str:
     """SQL that reads all of them, every cell a text; those with one header in one go."""
-    alike: dict[tuple[tuple[str, ...], str], list[str]] = {}
+    alike: dict[tuple[tuple[str, ...], str, int], list[str]] = {}
     for file in files:
-        alike.setdefault(header(file), []).append(file)
+        alike.setdefault((*header(file), _blank_lines(file)), []).append(file)
     parts = []
-    for (names, delimiter), own in alike.items():
+    for (names, delimiter, skip), own in alike.items():
         columns = ", ".join(f"{_quoted(name)}: 'VARCHAR'" for name in names)
-        listed = ", ".join(map(_quoted, own))
+        listed = ", ".join(_quoted(as_pattern(file)) for file in own)
         parts.append(
             f"SELECT * FROM read_csv([{listed}], columns={{{columns}}}, auto_detect=false, header=true, "
+            f"skip={skip}, hive_partitioning=false, "
             "strict_mode=true, "
             f"delim='{delimiter}', quote='\"', escape='\"', max_line_size={LINE})"
         )

@@ -40,7 +40,7 @@ def facts(
     first = winners.ranking(mixed, there, tie)
     by_model = jnp.moveaxis(scores, -1, 0)
     own = jax.vmap(winners.ranking)(by_model, present & jnp.isfinite(by_model), ties)
-    away, rival, gains, loses = winners.weights_distance(whole, there, weights, first.winner, tie)
+    away, rival, gains, loses = winners.weights_distance(scores, there, weights, first.winner, tie)
     some = jnp.maximum(there.sum(axis=-1), 1)
     rows = jnp.arange(len(some))
     base = jnp.where(

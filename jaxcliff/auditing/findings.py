@@ -18,6 +18,7 @@ from jaxcliff.auditing.facts import LEVELS, facts
 from jaxcliff.auditing.noise import Noise, noise_of
 from jaxcliff.auditing.pictures import to_dataset
 from jaxcliff.auditing.population import edges
+from jaxcliff.auditing.resolution import common_step
 from jaxcliff.auditing.roles import Roles, roles_of
 from jaxcliff.auditing.rows import Batch, Rows, load
 from jaxcliff.auditing.sources import opened
@@ -133,8 +134,8 @@ def audit(
         budget: the total variation by which answers may move when scores err by two standard deviations.
         best_of: the N of best-of-N.
         scale: "raw", scores are mixed as they are; "logit", as log-odds.
-        tie_tolerance: gaps of the mixture up to this are ties; if not given, half of the finest step in which scores
-            are written, times its weight.
+        tie_tolerance: gaps of the mixture up to this are ties; if not given, half of the step in which mixtures of the
+            written scores lie, which is rounding.
         missing: "drop" leaves answers without a score out, and says how many; "error" refuses them.
 
     >>> import jaxcliff as jc
@@ -159,7 +160,7 @@ def audited(
     table: Any, *, say: Callable[[str], None] | None = None, suspect: Any = (), rewards: Any = None, **options: Any
 ) -> Iterator[Audit]:
     """The same, its tables still in the engine (`report`, `weights_report`, `groups_report`): for those too large."""
-    suspects = (suspect,) if isinstance(suspect, str) else tuple(suspect)
+    suspects = (suspect,) if isinstance(suspect, str) else tuple(suspect or ())
     column = options.get("correlated")
     suspects = suspects if column is None else (*(name for name in suspects if name != column), column)
     rewards = (rewards,) if isinstance(rewards, str) else None if rewards is None else tuple(rewards)
@@ -171,7 +172,7 @@ def audited(
             source, roles, missing=options.get("missing", "drop"), chosen=rewards is not None, scale=options["scale"]
         )
         if say is not None:
-            for sentence in rows.roles.sentences():
+            for sentence in (*rows.roles.sentences(), *source.notes):
                 say(sentence)
         weights = _weights(options.get("weights"), rows.models)
         given = options.get("weights") is not None
@@ -221,7 +222,7 @@ def _weights(given: Any, names: tuple[str, ...]) -> np.ndarray:
         raise ValueError(
             f"weights: one number per model, {len(names)} ({', '.join(map(brief, names))}), not {found.size}"
         )
-    if not (np.isfinite(found) & (found >= 0)).all() or not found.sum() > 0:
+    if not (np.isfinite(found) & (found >= 0)).all() or not 0 < found.sum() < 1e100:
         raise ValueError("weights are finite, not negative, and not all 0; turn a column's sign round instead")
     return found
 
@@ -259,7 +260,7 @@ def _computed(
     from jaxcliff.auditing import tables
 
     ties = rows.resolution / 2 + 8 * np.finfo(float).eps * _largest(rows)
-    tie = float((weights * ties)[weights > 0].min() + 8 * np.finfo(float).eps * (weights * _largest(rows)).sum())
+    tie = common_step(weights, rows.resolution) / 2 + float(8 * np.finfo(float).eps * (weights * _largest(rows)).sum())
     if options.get("tie_tolerance") is not None:
         tie = float(options["tie_tolerance"])
     inside = (rows.lowest >= 0).all() and (rows.highest <= 1).all() and options["scale"] == "raw"
@@ -271,6 +272,13 @@ def _computed(
     if grid is not None:
         kept = np.zeros(len(grid))
     given = tuple(jnp.asarray(x) for x in (weights, ties, tie, noise.mixed, rows.spread))
+    if options.get("correlated") is not None:
+        last = len(rows.roles.suspects) - 1
+        row = db.execute(f"SELECT min(row) FROM cells WHERE x{last} IS NULL").fetchone()[0]
+        if row is not None:
+            raise ValueError(
+                f"{rows.source.where(row)}: {brief(options['correlated'])} is missing; errors along it need it"
+            )
     along = None if options.get("correlated") is None else (options["correlation"], rows.spread_of_suspect(-1))
     key = jax.random.key(options["seed"])
     bar = tqdm(total=len(rows.sizes), unit=" prompts", disable=None, delay=2, leave=False)

@@ -81,11 +81,13 @@ def noise_of(rows: Rows, weights: np.ndarray, given: Any = None) -> Noise:
     if not mixed > 0:
         if source == "given":
             raise ValueError("noise must be above 0 for a model that has a weight")
-        if source == "repeated":
-            told = "Answers that were scored twice got the same score again"
-        sizes = np.maximum(ASSUMED * rows.spread, np.maximum(rows.resolution, 1e-9))
-        example = f"what follows takes {100 * ASSUMED:g} % of the spread as an example of a noise"
-        told = f"{told}; {example}" if told else example
+        # no model with a weight tells answers of a prompt apart: any noise is as good an example as another
+        largest = np.maximum(np.abs(rows.lowest), np.abs(rows.highest))
+        sizes = ASSUMED * np.where(rows.spread > 0, rows.spread, np.where(largest > 0, largest, 1))
+        told = (
+            "Scores never tell the answers of a prompt apart, so that any noise is an example; what follows takes "
+            f"{100 * ASSUMED:g} % of the largest score"
+        )
         mixed, source = float(np.sqrt(np.sum((weights * sizes) ** 2))), "assumed"
     each = ", ".join(f"{brief(n)} {s:.3g}" for n, s in zip(names, sizes, strict=True))
     return Noise(sizes, source, mixed, f"{told} (standard deviations: {each}).")

@@ -1,6 +1,7 @@
 """In which steps numbers were written: what two equal scores may hide."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 
@@ -39,3 +40,23 @@ def _written(number: str) -> tuple[int, int]:
     fraction = "" if fraction == "0" else fraction
     digits = (whole + fraction).lstrip("0")
     return len(fraction) - int(exponent or 0), len(digits.rstrip("0") if not fraction else digits)
+
+
+def common_step(weights: np.ndarray, steps: np.ndarray) -> float:
+    """The step of Σ w·s for scores that are multiples of their steps: the largest number of which all w·step are.
+
+    0 if a score that counts has no step, or if weights and steps have so little in common that it says nothing.
+
+    >>> import numpy as np
+    >>> common_step(np.array([0.7, 0.3]), np.array([1.0, 1.0])), common_step(np.array([0.5, 0.5]), np.array([1.0, 0.0]))
+    (0.1, 0.0)
+    """
+    own = [(w, step) for w, step in zip(weights.tolist(), steps.tolist(), strict=True) if w > 0]
+    if not all(step > 0 for _, step in own):
+        return 0.0
+    parts = [Fraction(w).limit_denominator(10**6) * Fraction(step).limit_denominator(10**12) for w, step in own]
+    if not all(parts):
+        return 0.0
+    below = math.lcm(*(x.denominator for x in parts))
+    step = math.gcd(*(x.numerator * (below // x.denominator) for x in parts)) / below
+    return step if step >= 1e-9 * max(map(float, parts)) else 0.0

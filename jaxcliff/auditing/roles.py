@@ -11,7 +11,8 @@ from jaxcliff.core.labels import brief
 
 CONTEXTS = ("prompt", "context", "question", "instruction", "query", "input", "prompt_id", "context_id", "question_id")
 ANSWERS = (
-    *("completion", "response", "answer", "output", "candidate", "generation", "text", "action", "sample"),
+    *("completion", "response", "generation", "candidate", "output", "answer", "text", "action", "sample"),
+    *("completions", "responses", "generations", "candidates", "outputs", "answers", "texts", "samples"),
     *("completion_id", "response_id", "answer_id", "sample_id", "candidate_id"),
 )
 MODELS = ("model", "reward_model", "rm", "scorer", "judge_model", "judge_name", "grader", "evaluator", "rater")
@@ -26,7 +27,13 @@ COUNTING = re.compile(
 )
 IDENTIFYING = re.compile(r"(^|_)(sha1?|sha256|md5|hash)(_|$)", re.I)
 PICKING = re.compile(r"^(pick(ed|s)?|chosen|selected|best|winner)(_|$)", re.I)
-ABSENT = ("", "na", "n/a", "nan", "null", "none", "-", "nil")
+ASIDE = re.compile(
+    r"(^|_)(unnamed|temp|temperature|top_?[pk]|latency|time|timestamp|seconds|secs|ms|cost|price|year|date|lr|epoch|turn|"
+    r"duration|logprobs?|logp|perplexity|ppl)(_|:|$)",
+    re.I,
+)
+OTHERS = re.compile(r"(prompt|context|question|query|input|dataset|model|git|file|image|source|commit)", re.I)
+ABSENT = ("<na>", "", "na", "n/a", "nan", "null", "none", "-", "nil")
 SAME = "it is the same everywhere"
 LOOKED_AT = 20_000  # rows, to see what a column holds
 
@@ -88,7 +95,8 @@ def number_of(column: str, source: Source) -> str:
     if source.is_number(column):
         return f"CAST({cell} AS DOUBLE)"
     odd = f"{cell} LIKE '%\\_%' ESCAPE '\\'"  # 1_000 is a number to the engine
-    return f"TRY_CAST(CASE WHEN {absent(column, source)} OR {odd} THEN NULL ELSE trim({cell}) END AS DOUBLE)"
+    plain = f"TRY_CAST(CASE WHEN {absent(column, source)} OR {odd} THEN NULL ELSE trim({cell}) END AS DOUBLE)"
+    return f"(CASE lower(trim({cell})) WHEN 'true' THEN 1.0 WHEN 'false' THEN 0.0 ELSE {plain} END)"
 
 
 def absent(column: str, source: Source) -> str:
@@ -115,12 +123,12 @@ def roles_of(
     names = list(source.types)
     if not source.db.execute("SELECT 1 FROM source LIMIT 1").fetchone():
         raise ValueError(f"{source.name} has no rows{' below its header' if source.kind == 'csv' else ''}")
-    long_names = model is not None
     named = {"context": context, "answer": answer, "model": model, "group": group, "base-logprob": base_logprob}
     for what, name in [*named.items(), *(("suspect", name) for name in suspects)]:
         _must_be_there(name, names, what)
-    for name in () if long_names else rewards or ():
-        _must_be_there(name, names, "rewards")
+    for name in rewards or ():
+        if list(rewards or ()).count(name) > 1:
+            raise ValueError(f"{brief(name)!r} is named twice (--rewards)")
     by_name = {name.strip().lower(): name for name in reversed(names)}
     taken = {name for name in (*named.values(), *suspects, *(rewards or ())) if name is not None}
 
@@ -142,17 +150,20 @@ def roles_of(
     step = group or (first(STEPS) if (verl or trl or "advantage" in by_name) else None)
     advantage = first(("advantage", "advantages")) if step is not None else None
     base_logprob = base_logprob or first(LOGPROBS)
-    identity = next((n for n in names if IDENTIFYING.search(n) and n not in taken), answer)
+    identity = next((n for n in names if _identifies(source, n, context) and n not in taken), answer)
     taken |= {name for name in (step, advantage, base_logprob, identity) if name is not None}
     what = "a table of answers and their scores"
     if step is not None:
         what = "verl's rollout dump" if verl else "TRL's log of completions" if trl else "the log of a training run"
     parts: dict[str, Any] = {"context": context, "answer": answer, "identity": identity, "step": step}
     parts |= {"advantage": advantage, "base_logprob": base_logprob, "suspects": tuple(suspects), "format": what}
-    if model is None and rewards is None:
+    if model is None and (rewards is None or not set(rewards) <= set(names)):
         model = first(MODELS)
-        if model is not None and (source.is_number(model) or first(SCORES) is None):
+        if model is not None and (first(SCORES) is None or not _names_scorers(source, model, context, answer)):
             model = None
+    if model is None:
+        for name in rewards or ():
+            _must_be_there(name, names, "rewards")
     if model is not None:
         score = rewards[0] if rewards and len(rewards) == 1 and rewards[0] in names else first(SCORES)
         if score is None:
@@ -165,8 +176,9 @@ def roles_of(
             raise ValueError("name at least one column of scores (rewards=; --rewards)")
         return Roles(rewards=tuple(rewards), **parts)
     found, left_out = _scores_among(source, [name for name in names if name not in taken], log=step is not None)
-    if verl and step is not None and by_name["score"] in found:
+    if verl and step is not None:
         left_out |= {name: "verl trains on the score" for name in found if name != by_name["score"]}
+        left_out.pop(by_name["score"], None)
         found = [by_name["score"]]
     if not found:
         why = ", ".join(f"{brief(name)!r} ({reason})" for name, reason in left_out.items())
@@ -176,6 +188,24 @@ def roles_of(
             "--rewards)"
         )
     return Roles(rewards=tuple(found), left_out=left_out, **parts)
+
+
+def _identifies(source: Source, column: str, context: str) -> bool:
+    """Whether a column of hashes is one of answers: called so, and different within prompts."""
+    if not IDENTIFYING.search(column) or OTHERS.search(column):
+        return False
+    cells = f"SELECT {quoted(context)} AS c, {quoted(column)} AS h FROM source LIMIT {LOOKED_AT}"
+    prompts, pairs = source.db.execute(f"SELECT count(DISTINCT c), count(DISTINCT (c, h)) FROM ({cells})").fetchone()
+    return bool(pairs > prompts)
+
+
+def _names_scorers(source: Source, model: str, context: str, answer: str | None) -> bool:
+    """Whether several models score one answer: else the column says who wrote it."""
+    if answer is None:
+        return True
+    group = f"{quoted(context)}, {quoted(answer)}"
+    several = f"GROUP BY {group} HAVING count(DISTINCT {quoted(model)}) > 1 LIMIT 1"
+    return source.db.execute(f"SELECT 1 FROM source {several}").fetchone() is not None
 
 
 def _must_be_there(name: str | None, names: list[str], what: str) -> None:
@@ -193,11 +223,12 @@ def _scores_among(source: Source, names: list[str], *, log: bool) -> tuple[list[
     numeric, left_out = [], {}
     for name in names:
         number, none = number_of(name, source), absent(name, source)
-        row = source.db.execute(
-            f"SELECT count(*) FILTER (NOT {none}), count({number}), count(DISTINCT {number}) "
-            f"FROM (SELECT {quoted(name)} FROM source LIMIT {LOOKED_AT})"
+        told = f"SELECT count(*) FILTER (NOT {none}), count({number}), count(DISTINCT {number}) FROM "
+        filled, numbers, distinct = source.db.execute(
+            f"{told} (SELECT {quoted(name)} FROM source LIMIT {LOOKED_AT})"
         ).fetchone()
-        filled, numbers, distinct = row
+        if numbers < 2 or distinct < 2 or numbers < filled / 2:  # what the first rows say against it, all have to say
+            filled, numbers, distinct = source.db.execute(f"{told} source").fetchone()
         if not filled:
             left_out[name] = "it is empty"
         elif numbers < filled / 2:
@@ -208,7 +239,9 @@ def _scores_among(source: Source, names: list[str], *, log: bool) -> tuple[list[
             left_out[name] = "it marks a choice"
         elif COUNTING.search(name.strip()) and not REWARDING.search(name.strip()):
             left_out[name] = "it counts or numbers something"
-        elif distinct == 1 and numbers == filled:
+        elif ASIDE.search(name.strip()) and not REWARDING.search(name.strip()):
+            left_out[name] = "it is called a setting or a measurement"
+        elif distinct == 1 and numbers == filled and not log:
             left_out[name] = SAME
         else:
             numeric.append(name)
@@ -231,6 +264,8 @@ def _long(source: Source, model: str, score: str, wanted: Sequence[str] | None, 
     found = tuple(row[0] for row in rows)
     if len(found) > 64:
         raise ValueError(f"the column {brief(model)!r} names more than 64 models; is it the name of the answer?")
+    if len({name.lower() for name in found}) < len(found):
+        raise ValueError(f"{brief(model)!r} names models that differ in case only: {', '.join(map(brief, found))}")
     for name in wanted or ():
         if name not in found:
             raise ValueError(f"{brief(model)!r} names no model {name!r}; it names {', '.join(map(brief, found))}")

@@ -215,7 +215,7 @@ def load(source: Source, roles: Roles, *, missing: str = "drop", chosen: bool = 
 
 def _tell_apart(db: Any, roles: Roles, chosen: bool) -> Roles:
     """Leaves out columns that nobody named and that are the same for all answers of every prompt."""
-    if chosen or roles.model:
+    if chosen or roles.model or roles.is_log:  # a trainer adds up what never changes, too
         return roles
     spans = ", ".join(f"max(b{k} - a{k})" for k in range(len(roles.rewards)))
     ends = ", ".join(f"min(s{k}) AS a{k}, max(s{k}) AS b{k}" for k in range(len(roles.rewards)))

@@ -12,9 +12,11 @@ from typing import Any
 import duckdb
 
 from jaxcliff.auditing import csv_files
+from jaxcliff.auditing.csv_files import as_pattern, no_doubles
 from jaxcliff.core import checks
 from jaxcliff.core.devices import cores
-from jaxcliff.core.labels import brief
+from jaxcliff.core.labels import brief, many
+from jaxcliff.problems.tables import missing
 
 KINDS = {
     ".csv": "csv",
@@ -28,8 +30,13 @@ KINDS = {
     ".feather": "arrow",
 }
 PACKED = (".gz", ".zst")
+NESTED = re.compile(
+    r"(responses|completions|answers|outputs|candidates|generations|samples|texts|scores|rewards)$", re.I
+)
+OURS = "An audit by jaxcliff: "  # how the README.txt of a folder of ours begins
 MEMORY = "500MB"  # of the engine; what is more lies on disk
 NUMBER = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL\(.*\)|BOOLEAN)$")
+DATED = re.compile(r"\b(DATE|TIME|TIMESTAMP[\w ]*|INTERVAL|UUID)\b")
 OBJECT = (2**24, 2**26)  # bytes of one JSON object that are made room for, at least and at most
 
 
@@ -42,6 +49,7 @@ class Source:
     name: str
     files: tuple[str, ...] = ()
     kind: str = "frame"
+    notes: tuple[str, ...] = ()
 
     def is_number(self, column: str) -> bool:
         """Whether the column is stored as numbers; a CSV file stores texts."""
@@ -55,7 +63,7 @@ class Source:
             elif self.kind == "json" and Path(file).suffix != ".json":
                 lines = _filled_lines(file)
             else:
-                count = self.db.execute(f"SELECT count(*) FROM {_reader(self.kind, [file])}").fetchone()[0]
+                count = self.db.execute(f"SELECT count(*) FROM {_reader(self.db, self.kind, [file])}").fetchone()[0]
                 lines = iter(range(count))
             for line in lines:
                 if row == 0:
@@ -100,12 +108,16 @@ def _open(db: Any, table: Any) -> Source:
         import pandas as pd
 
         rows = list(table) if isinstance(table, Sequence) else None
+        if not table or rows == [{}]:
+            raise ValueError("the table is empty: it has no columns")
         if rows is not None and not all(isinstance(row, Mapping) for row in rows):
             raise TypeError(f"a list is one of rows (mappings) or of files, not of {type(rows[0]).__name__}")
         try:
             table = pd.DataFrame(rows if rows is not None else dict(table))
         except ValueError as error:
             raise ValueError(f"these columns make no table: {error}") from None
+    if type(table).__name__ == "LazyFrame":
+        raise TypeError("a lazy frame has no rows yet: give what .collect() makes of it")
     if not hasattr(table, "columns") and not hasattr(table, "__arrow_c_stream__"):
         raise TypeError(
             f"a table is a file, a folder, a data frame, columns by name or a list of rows, not {_what(table)}"
@@ -113,7 +125,12 @@ def _open(db: Any, table: Any) -> Source:
     if type(table).__module__.startswith("pandas"):
         table = _plain_frame(table)
     db.register("given", table)
+    no_doubles([str(name) for name in _names_of(table)], "the table")
     return _view(db, "given", "the table", (), "frame")
+
+
+def _names_of(table: Any) -> Any:
+    return table.column_names if hasattr(table, "column_names") else getattr(table, "columns", ())
 
 
 def _what(table: Any) -> str:
@@ -122,14 +139,20 @@ def _what(table: Any) -> str:
 
 def _plain_frame(frame: Any) -> Any:
     """A pandas frame with names that are texts, and cells of mixed kinds as texts."""
+    if not hasattr(frame, "columns"):
+        raise TypeError(f"a table has columns; this is a {type(frame).__name__} (a column has a frame: .to_frame())")
     frame = frame.reset_index(drop=True)
     frame.columns = [str(name) for name in frame.columns]
-    _no_doubles(list(frame.columns), "the table")
+    if not len(frame.columns):
+        raise ValueError("the table has no columns")
     for name in frame.columns:
         if frame[name].dtype == object:
-            kinds = {type(x) for x in frame[name] if x is not None and x == x}
+            cells: list[Any] = [None if missing(x) and not isinstance(x, str) else x for x in frame[name]]
+            cells = [x.tolist() if hasattr(x, "tolist") else x for x in cells]
+            kinds = {type(x) for x in cells if x is not None}
             if len(kinds) > 1 and not all(issubclass(kind, int | float) for kind in kinds):
-                frame[name] = [None if x is None or x != x else str(x) for x in frame[name]]
+                cells = [None if x is None else str(x) for x in cells]
+            frame[name] = cells
     return frame
 
 
@@ -151,7 +174,7 @@ def _of_files(db: Any, given: list[Any]) -> Source:
         reader = "given"
     else:
         _same_columns(db, kind, files)
-        reader = _reader(kind, files)
+        reader = _reader(db, kind, files)
     name = Path(files[0]).name if len(files) == 1 else f"{len(files)} files ({Path(files[0]).name}, …)"
     return _view(db, reader, name, tuple(files), kind)
 
@@ -160,7 +183,9 @@ def _found(given: str) -> list[str]:
     """The files that a name, a folder or a pattern stands for."""
     path = Path(given)
     if path.is_dir():
-        found = sorted(str(p) for p in path.rglob("*") if p.is_file() and _suffix(p) in KINDS)
+        found = sorted(
+            str(p) for p in path.rglob("*") if p.is_file() and _suffix(p) in KINDS and not _is_ours(p.parent)
+        )
         if not found:
             raise ValueError(f"the folder {given} has no table ({', '.join(KINDS)})")
         return found
@@ -170,6 +195,12 @@ def _found(given: str) -> list[str]:
     if not found:
         raise FileNotFoundError(f"there is no file {given!r}")
     return found
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether the folder is that of an audit, whose own tables are none to be audited."""
+    readme = folder / "README.txt"
+    return readme.is_file() and readme.read_text(encoding="utf-8", errors="replace").startswith(OURS)
 
 
 def _suffix(path: Path) -> str:
@@ -184,21 +215,20 @@ def _kind(file: str) -> str:
     return kind
 
 
-def _reader(kind: str, files: Sequence[str]) -> str:
+def _reader(db: Any, kind: str, files: Sequence[str]) -> str:
     if kind == "csv":
         return csv_files.reader(files)
-    listed = "[" + ", ".join(map(_text, files)) + "]"
+    listed = "[" + ", ".join(_text(as_pattern(file)) for file in files) + "]"
     if kind == "json":
         whole = max((Path(file).stat().st_size for file in files if Path(file).suffix == ".json"), default=0)
         room = min(max(OBJECT[0], whole), OBJECT[1])
-        return f"read_json({listed}, union_by_name=true, maximum_object_size={room}, sample_size=-1)"
-    return f"read_parquet({listed}, union_by_name=true)"
-
-
-def _no_doubles(names: list[str], where: str) -> None:
-    for name in names:
-        if name and names.count(name) > 1:
-            raise ValueError(f"{where} has two columns named {brief(name)!r}")
+        how = f"union_by_name=true, hive_partitioning=false, maximum_object_size={room}"
+        types = db.execute(f"DESCRIBE SELECT * FROM read_json({listed}, sample_size=-1, {how})").fetchall()
+        # every cell as it is written: a text that looks like a date is a text
+        columns = {row[0]: DATED.sub("VARCHAR", row[1]) if row[1][-1] in "])" else "VARCHAR" for row in types}
+        spec = ", ".join(f"{_text(name)}: {_text(what)}" for name, what in columns.items())
+        return f"read_json({listed}, columns={{{spec}}}, {how})"
+    return f"read_parquet({listed}, union_by_name=true, hive_partitioning=false)"
 
 
 def _same_columns(db: Any, kind: str, files: list[str]) -> None:
@@ -207,7 +237,7 @@ def _same_columns(db: Any, kind: str, files: list[str]) -> None:
         if kind == "csv":
             names = set(csv_files.header(file)[0])
         else:
-            names = {row[0] for row in db.execute(f"DESCRIBE SELECT * FROM {_reader(kind, [file])}").fetchall()}
+            names = {row[0] for row in db.execute(f"DESCRIBE SELECT * FROM {_reader(db, kind, [file])}").fetchall()}
         if not first:
             first = names
         elif odd := sorted(first ^ names):
@@ -242,37 +272,48 @@ def _view(db: Any, reader: str, name: str, files: tuple[str, ...], kind: str) ->
     """The view `source`: lists of equal length become rows, other nested cells texts."""
     types = {row[0]: row[1] for row in db.execute(f"DESCRIBE SELECT * FROM {reader}").fetchall()}
     lists = [column for column, what in types.items() if what.endswith("[]")]
-    numbers = [column for column in lists if NUMBER.match(types[column][:-2])]
-    if numbers:
-        first = quoted(numbers[0])
-        same = [
-            c
-            for c in lists
-            if not db.execute(
-                f"SELECT 1 FROM {reader} WHERE len({quoted(c)}) IS DISTINCT FROM len({first}) LIMIT 1"
-            ).fetchone()
-        ]
-        for column in numbers:
+    called = [column for column in lists if NESTED.search(column.strip())]
+    if len(lists) == len(types):  # columns by name, as one object of JSON
+        called = lists
+    notes: list[str] = []
+    if any(NUMBER.match(types[column][:-2]) for column in called):  # a row per prompt: its answers lie in lists
+        first = quoted(called[0])
+        lengths = {c: f"coalesce(len({quoted(c)}), 0) <> coalesce(len({first}), 0)" for c in lists}
+        same = [c for c in lists if not db.execute(f"SELECT 1 FROM {reader} WHERE {lengths[c]} LIMIT 1").fetchone()]
+        for column in called:
             if column not in same:
                 raise ValueError(
-                    f"{name}: the lists in {brief(column)!r} and {brief(numbers[0])!r} are not equally long in every "
-                    "row; each score needs its answer"
+                    f"{name}: the lists in {brief(column)!r} and {brief(called[0])!r} are not equally long in "
+                    "every row; "
+                    "each score needs its answer"
                 )
+        bare = db.execute(f"SELECT count(*) FROM {reader} WHERE coalesce(len({first}), 0) = 0").fetchone()[0]
+        if bare:
+            notes.append(
+                f"{many(bare, 'prompt')} without answers (an empty list in {brief(called[0])!r}) are left out."
+            )
         cells = [f"unnest({quoted(c)}) AS {quoted(c)}" if c in same else quoted(c) for c in types]
         reader = f"(SELECT {', '.join(cells)} FROM {reader})"
         types = {c: what[:-2] if c in same else what for c, what in types.items()}
         kind = "frame"
-    nested = [c for c, what in types.items() if what.endswith("]") or what.startswith(("STRUCT", "MAP", "JSON"))]
-    texts = {c: f"{quoted(c)} ->> '$'" if types[c] == "JSON" else f"CAST({quoted(c)} AS VARCHAR)" for c in nested}
-    cells = [f"{texts[c]} AS {quoted(c)}" if c in nested else quoted(c) for c in types]
+    others = [c for c, what in types.items() if what != "VARCHAR" and not NUMBER.match(what)]
+    texts = {c: f"{quoted(c)} ->> '$'" if types[c] == "JSON" else f"CAST({quoted(c)} AS VARCHAR)" for c in others}
+    cells = [f"{texts[c]} AS {quoted(c)}" if c in others else quoted(c) for c in types]
     db.execute(f"CREATE VIEW source AS SELECT {', '.join(cells)} FROM {reader}")
-    types = {c: "VARCHAR" if c in nested else what for c, what in types.items()}
-    return Source(db, types, name, files, kind)
+    types = {c: "VARCHAR" if c in others else what for c, what in types.items()}
+    return Source(db, types, name, files, kind, tuple(notes))
 
 
 def _sentence(error: Exception) -> str:
     """What the engine says of a file that it cannot read, in one line and without its advice on its own options."""
     text = str(error)
+    if found := re.search(r"CSV Error on Line: (\d+)", text):
+        reason = re.search(r"\n\s*([A-Z][^\n]*(?:quote|[Cc]olumns|size|unicode|UTF)[^\n]*)", text)
+        file = re.search(r"file\s*=\s*(\S[^\n]*)", text)
+        where = (
+            f"{Path(file[1].strip()).name}, line {found[1]}" if file else f"the table cannot be read: line {found[1]}"
+        )
+        return f"{where}: not CSV as its header has it ({reason[1].strip() if reason else 'cells do not fit'})"
     text = re.split(r"\n\s*(?:Possible [Ff]ixes|Original Line|LINE \d|\* |file = )", text)[0]
     text = re.sub(r"^(?:[A-Z][\w ]*Error|[A-Z][\w ]*Exception): ", "", " ".join(text.split()))
     text = re.sub(r"/[^\s\"']*/", "", text)

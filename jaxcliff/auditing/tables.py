@@ -27,6 +27,12 @@ def append(db: Any, name: str, frame: pd.DataFrame) -> None:
     db.unregister("rows_to_add")
 
 
+def step_of_log(db: Any) -> str:
+    """SQL: the step as it counts, a whole number if all are."""
+    whole = db.execute("SELECT bool_and(step = floor(step)) FROM names").fetchone()[0]
+    return "n.step::BIGINT" if whole else "n.step"
+
+
 def _label(place: str) -> str:
     return f"(SELECT label FROM answers a WHERE a.gid = f.gid AND a.place = f.{place})"
 
@@ -37,7 +43,7 @@ def report(rows: Rows, weights: np.ndarray, noise: Noise, tie: float) -> None:
     names = " ".join(f"WHEN {k} THEN {_text(name)}" for k, name in enumerate(models))
     parts = ["n.prompt"]
     if rows.roles.is_log:
-        parts.append("n.step::BIGINT AS step")
+        parts.append(f"{step_of_log(db)} AS step")
     close = float(np.sqrt(2) * noise.mixed)
     parts += [
         "row_number() OVER fragile AS review_rank",
@@ -45,6 +51,7 @@ def report(rows: Rows, weights: np.ndarray, noise: Noise, tie: float) -> None:
         "f.flip_error",
         "sum(f.flip_probability) OVER fragile / nullif(sum(f.flip_probability) OVER (), 0) AS review_removes",
         f"{_label('winner')} AS winner",
+        "(SELECT row FROM answers a WHERE a.gid = f.gid AND a.place = f.winner) AS winner_row",
         f"{_label('runner_up')} AS runner_up",
         "f.margin",
         "f.tied",
@@ -89,14 +96,13 @@ def report(rows: Rows, weights: np.ndarray, noise: Noise, tie: float) -> None:
             "CREATE TABLE crossings AS SELECT 0 AS gid, 0 AS edge, 0.0 AS t, 0 AS leaves, 0 AS enters WHERE false"
         )
     pairs = edges(len(models))
+    step = f" {step_of_log(db)} AS step," if rows.roles.is_log else ""
     one = " ".join(f"WHEN {e} THEN {_text(models[i])}" for e, (i, _) in enumerate(pairs)) or "WHEN 0 THEN ''"
     two = " ".join(f"WHEN {e} THEN {_text(models[j])}" for e, (_, j) in enumerate(pairs)) or "WHEN 0 THEN ''"
     db.execute(
-        f"CREATE TABLE weights_report AS SELECT n.prompt, CASE f.edge {one} END AS from_model, CASE f.edge "
-        f"{two} END AS "
-        f"to_model, f.t AS share, {_label('leaves')} AS leaves, {_label('enters')} AS enters FROM crossings f "
-        "JOIN names n "
-        "USING (gid) ORDER BY f.edge, f.t, f.gid"
+        f"CREATE TABLE weights_report AS SELECT n.prompt,{step} CASE f.edge {one} END AS from_model, "
+        f"CASE f.edge {two} END AS to_model, f.t AS share, {_label('leaves')} AS leaves, {_label('enters')} AS enters "
+        "FROM crossings f JOIN names n USING (gid) ORDER BY f.edge, f.t, f.gid"
     )
 
 
@@ -152,9 +158,10 @@ def numbers(rows: Rows, weights: np.ndarray, noise: Noise, tie: float, both: boo
             f"count(*) FILTER ({some} AND margin < {share!r} * (SELECT {_span(weights, rows)!r}))"
         )
     if both:
-        parts["near_at_the_ends"] = f"count(*) FILTER ({some} AND margin < 0.001 AND ({ends}))"
-        for near in (0.1, 0.5):
-            parts[f"logit_below_{near:g}"] = f"count(*) FILTER ({some} AND margin_logit < {near})"
+        near = f"margin < 0.001 * (SELECT {_span(weights, rows)!r})"
+        parts["near_at_the_ends"] = f"count(*) FILTER ({some} AND {near} AND ({ends}))"
+        for odds in (0.1, 0.5):
+            parts[f"logit_below_{odds:g}"] = f"count(*) FILTER ({some} AND margin_logit < {odds})"
     told = _row(db, "SELECT " + ", ".join(f"{sql} AS {quoted(name)}" for name, sql in parts.items()) + " FROM facts")
     told |= {"rows": rows.count, "merged": rows.merged, "tie": tie, "noise": noise.mixed, "span": _span(weights, rows)}
     told["removed_by_a_tenth"] = _row(

@@ -9,6 +9,7 @@ import pandas as pd
 from jaxcliff.auditing import tables
 from jaxcliff.auditing.advantages import NEAR, NORMALISATIONS, Fit, Rollouts, groups
 from jaxcliff.auditing.population import edges
+from jaxcliff.auditing.resolution import common_step
 from jaxcliff.auditing.rows import CHUNK, Rows
 from jaxcliff.auditing.sources import quoted
 
@@ -20,7 +21,7 @@ class Training:
     Attributes:
         weights: of the rewards, as the trainer adds them up; given: whether the user named them.
         usual: the standard deviation within a group whose scores differ, typically: the median over groups.
-        resolution: the finest step in which rewards are written, times its weight; 0 if none is.
+        resolution: the step of the sum of the rewards as they are written; 0 if one of them has none.
         steps: a row per step; groups: a row per (step, prompt).
         fit: how the logged advantages compare with the known formulas.
         numbers: what the summary says, by name.
@@ -50,8 +51,7 @@ def training_of(rows: Rows, weights: np.ndarray, given: bool) -> Training:
             continue
         _chunk(rows, weights, fit, float(steps[start]), float(steps[stop - 1]))
         start = stop
-    fine = (weights * rows.resolution)[weights * rows.resolution > 0]
-    resolution = float(fine.min()) if len(fine) else 0.0
+    resolution = common_step(weights, rows.resolution)
     usual = db.execute("SELECT median(std) FROM group_facts WHERE NOT dead").fetchone()[0] or 0.0
     names = list(NORMALISATIONS)
     near = f"(NOT g.dead AND (g.residue OR g.std <= {NEAR * usual!r}))"
@@ -60,8 +60,9 @@ def training_of(rows: Rows, weights: np.ndarray, given: bool) -> Training:
         f"sum(w{i}) FILTER (WHERE {near}) / nullif(sum(w{i}), 0) AS {quoted(f'share of near-ties: {name}')}"
         for i, name in enumerate(names)
     )
+    own = tables.step_of_log(db).replace("n.", "")
     by_step = db.execute(
-        "SELECT step::BIGINT AS step, count(*) AS groups, sum(size) AS rollouts, avg(mean) AS mean, "
+        f"SELECT {own} AS step, count(*) AS groups, sum(size) AS rollouts, avg(mean) AS mean, "
         "avg(dead::INTEGER) AS dead, "
         f"avg({near}::INTEGER) AS near_dead, avg(ln(tied)) AS entropy_of_winners, avg((tied > 1)::INTEGER) AS ties, "
         f"{share} FROM group_facts g GROUP BY step ORDER BY step"
@@ -75,11 +76,12 @@ def _rollouts(rows: Rows) -> None:
     if rows.roles.model:
         scores = [f"max(c.s0) FILTER (c.m = {k}) AS s{k}" for k in range(count)]
         more = ["max(c.advantage) AS advantage"] if rows.roles.advantage else []
+        # the first score of a text by one model belongs to its first rollout, the second to the second
+        turns = "row_number() OVER (PARTITION BY step, hi, lo, key, m ORDER BY row) AS turn"
         rows.source.db.execute(
-            "CREATE TABLE rollouts AS SELECT n.gid, n.step, min(c.row) AS row, c.key, "
-            f"{', '.join(scores + more)} FROM cells c "
-            "JOIN names n ON n.hi = c.hi AND n.lo = c.lo AND n.step = c.step GROUP BY n.gid, n.step, c.key "
-            "ORDER BY n.step, n.gid, row"
+            f"CREATE TABLE rollouts AS SELECT n.gid, n.step, min(c.row) AS row, c.key, {', '.join(scores + more)} "
+            f"FROM (SELECT *, {turns} FROM cells) c JOIN names n ON n.hi = c.hi AND n.lo = c.lo AND n.step = c.step "
+            "GROUP BY n.gid, n.step, c.key, c.turn ORDER BY n.step, n.gid, row"
         )
         return
     wanted = ["n.gid", "n.step", "c.row", "c.key", *(f"c.s{k}" for k in range(count))]
@@ -125,7 +127,8 @@ def _groups_report(rows: Rows, near: str, resolution: float, usual: float) -> No
     ]
     size = [f"g.w{i} / g.size AS {quoted(f'mean |A|: {name}')}" for i, name in enumerate(NORMALISATIONS)]
     rows.source.db.execute(
-        "CREATE TABLE groups_report AS SELECT g.step::BIGINT AS step, n.prompt, g.size AS rollouts, g.mean, "
+        f"CREATE TABLE groups_report AS SELECT {tables.step_of_log(rows.source.db)} AS step, n.prompt, g.size "
+        "AS rollouts, g.mean, "
         "g.std, g.dead, "
         f"{near} AS near_dead, g.residue AS float32_residue, g.tied AS best_texts, g.gain AS advantage_per_unit, "
         f"g.gain * {resolution!r} AS advantage_of_one_step, {usual!r} / nullif(g.std, 0) AS blown_up, "

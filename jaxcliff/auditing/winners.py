@@ -55,6 +55,8 @@ def weights_distance(scores: Array, there: Array, weights: Array, winner: Array,
     """
     own = jnp.take_along_axis(scores, jnp.maximum(winner, 0)[:, None, None], axis=1)
     behind = own - scores  # d, [P, W, M]
+    # a model without a weight may lack a score: nothing can be moved to it
+    behind = jnp.where(jnp.isfinite(behind), behind, jnp.where(jnp.isfinite(behind), behind, 0).max(-1, keepdims=True))
     gap = behind @ weights
     rivals = there & (jnp.arange(scores.shape[1]) != winner[:, None])
     least = behind.min(axis=-1, keepdims=True)

@@ -84,8 +84,10 @@ def _noise(found: "Audit") -> str:
     drawn = f" (drawn, ± {error:.1g}, with errors that are alike along a column)" if error > 0 else ""
     less, change = share(n["within_noise"], n["compared"]), share(n["expected_flips"], n["compared"])
     said += (
-        f"{many(n['within_noise'], 'prompt')} ({less}) are decided by less than the noise of a difference, and "
-        f"{n['expected_flips']:.0f} winners ({change}) are expected to change{drawn} if the scores shown are true and "
+        f"{many(n['within_noise'], 'prompt')} ({less}) are decided by less than the noise of a difference "
+        "(ties included), and "
+        f"{n['expected_flips']:{'.0f' if n['expected_flips'] >= 10 else '.2g'}} winners ({change}) are "
+        f"expected to change{drawn} if the scores shown are true and "
         "noise of "
         "that size is added; a second scoring of scores that are noisy already differs by √2 times as much."
     )
@@ -111,9 +113,8 @@ def _conflicts(found: "Audit") -> str:
     if not len(table) or not table["prompts"].sum():
         return ""
     said = [
-        f"{brief(row['one'])} and {brief(row['other'])} on {100 * row['apart']:.1f} % of prompts (rank correlation "
-        f"{row['rank_correlation']:.2f})"
-        for row in table.sort_values("apart", ascending=False).head(3).to_dict("records")
+        f"{brief(row['one'])} and {brief(row['other'])} on {100 * row['apart']:.1f} % of prompts{_together(row)}"
+        for row in table[table["prompts"] > 0].sort_values("apart", ascending=False).head(3).to_dict("records")
     ]
     lead = (
         "Models that have no best answer in common: "
@@ -121,6 +122,12 @@ def _conflicts(found: "Audit") -> str:
         else "Most often without a best answer in common: "
     )
     return lead + "; ".join(said) + "."
+
+
+def _together(row: Any) -> str:
+    """How ranks go together, where they say anything."""
+    found = row["rank_correlation"]
+    return "" if found is None or np.isnan(found) else f" (rank correlation {found:.2f})"
 
 
 def _suspects(found: "Audit") -> str:

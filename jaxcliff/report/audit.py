@@ -6,10 +6,11 @@ from typing import Any
 
 from jaxcliff import figures
 from jaxcliff.auditing import Audit
+from jaxcliff.auditing.sources import OURS
 from jaxcliff.core.labels import brief, many
 
 README = "README.txt"
-FIRST_LINE = "An audit by jaxcliff: "
+FIRST_LINE = OURS
 SHOWN = {
     "fragility": "how many winners change when scores are a little wrong",
     "margins": "by how much the best answers win",
@@ -18,7 +19,7 @@ SHOWN = {
     "advantages": "dead groups, and what nearly dead ones make of the gradient",
 }
 TABLES = ("prompts", "population", "weights", "conflicts", "suspects", "groups", "steps")
-OURS = {README, *(f"{n}.{form}" for n in (*TABLES, *SHOWN) for form in ("csv", "parquet", "png", "pdf"))}
+WRITTEN = {README, *(f"{n}.{form}" for n in (*TABLES, *SHOWN) for form in ("csv", "parquet", "png", "pdf"))}
 COLUMNS = "What each column of these tables means is in docs/audit.md of jaxcliff."
 
 
@@ -27,9 +28,10 @@ def write(found: Audit, out: Path, *, say: Callable[[str], None], replace: bool 
 
     An older audit of the same table is written over; a folder with anything else under these names is refused.
     """
+    summary = found.summary()
     heading = f"{FIRST_LINE}{brief(found.rows.source.name)}, {many(found.rows.count, 'row')}"
     _make_room(out, heading, replace=replace)
-    text = [heading, "\n".join(found.roles.sentences()), found.summary()]
+    text = [heading, "\n".join(found.roles.sentences()), summary]
     say("\n" + text[-1])
     written = _tables(found, out)
     for name, draw in _figures(found).items():
@@ -48,7 +50,7 @@ def _make_room(out: Path, heading: str, *, replace: bool) -> None:
         raise ValueError(f"{out} is a file; --out names a folder")
     out.mkdir(parents=True, exist_ok=True)
     readme = out / README
-    there = [p for p in sorted(out.iterdir()) if p.name in OURS]
+    there = [p for p in sorted(out.iterdir()) if p.name in WRITTEN]
     if not there:
         return
     first = readme.read_text(encoding="utf-8", errors="replace").split("\n")[0] if readme.is_file() else ""
