@@ -52,7 +52,7 @@ class Learner:
         clip: (low, high), how far the ratio to the policy that was sampled may go before a sample counts no more.
         epochs: steps that are taken on the same samples.
         leash: one or several of `jc.learners.leashes`.
-        noise: standard deviation of what is added to every sampled reward.
+        noise: standard deviation of what is added to every sampled reward; none if not given.
         base: the policy from which it starts and to which leashes hold it; uniform over what is legal if not given.
         weights: of several rewards, [N]: then rewards are [..., N, S, A].
         features: Φ [S, A, D]: logits are log b + Φθ; tabular if not given.
@@ -62,7 +62,7 @@ class Learner:
     rate: Any
     clip: Any = (NEVER, NEVER)
     leash: Any = ()
-    noise: Any = 0.0
+    noise: Any = None
     base: Any = None
     weights: Any = None
     features: Any = None
@@ -177,7 +177,8 @@ def _step(learner: Learner, mdp: MDP, rewards: Array, state: State, key: Array) 
     base = jnp.where(jnp.isneginf(base_log(learner, mdp)), 0, base_log(learner, mdp))
     taken = rolled.states, rolled.actions
     paid = sampling.returns(mdp, rewards, rolled)
-    paid = paid + jnp.asarray(learner.noise, mdp.dtype) * jax.random.normal(noisy, paid.shape, mdp.dtype)
+    if learner.noise is not None:
+        paid += jnp.asarray(learner.noise, mdp.dtype) * jax.random.normal(noisy, paid.shape, mdp.dtype)
     for leash in learner.leashes:
         if leash.form == "reward":
             ratio = jnp.where(rolled.live, (old - base)[taken], 0).sum(axis=-1)
