@@ -249,3 +249,23 @@ def test_the_same_text_twice_is_two_rollouts_also_in_a_long_log():
     log = pd.DataFrame(rows, columns=["prompt", "completion", "model", "score"]).assign(step=1)
     found = jc.audit(log, group="step", model="model")
     assert found.training.groups.rollouts.tolist() == [4]
+
+
+@pytest.mark.parametrize("size", [6, 7])
+def test_dead_groups_whose_mean_rounds_fit_their_formula(size, rng):
+    """A trainer in float32 makes advantages of a rounding there, divided by its floor."""
+    r = rng.choice([0.1, 0.7, 0.3], size=(60, size)).astype(np.float32)
+    r[::2] = r[::2, :1]
+    found = {}
+    for floor in (1e-4, 1e-6):
+        mean = r.mean(axis=1, dtype=np.float32, keepdims=True)
+        logged = (r - mean) / (r.std(axis=1, ddof=1, dtype=np.float32, keepdims=True) + np.float32(floor))
+        log = {"step": np.ones(r.size), "prompt": np.repeat([f"q{i}" for i in range(60)], size)}
+        log |= {
+            "completion": [f"a{i}" for i in range(r.size)],
+            "reward": r.ravel().astype(float),
+            "advantage": logged.ravel(),
+        }
+        found[floor] = jc.audit(log).training.fit
+        assert found[floor].best[1] == 1
+    assert "TRL" in found[1e-4].best[0] or found[1e-4].agreeing[found[1e-4].best[0]] > 0

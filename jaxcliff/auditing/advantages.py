@@ -133,6 +133,19 @@ def candidates(rewards: int) -> dict[str, Callable[[Rollouts], np.ndarray]]:
     return found
 
 
+def steepness(name: str, run: "Rollouts", std: np.ndarray) -> np.ndarray | float:
+    """Advantage per unit of score of a formula, at most: by how much it makes a rounding of the scores larger."""
+    for who, floor in FLOORS.items():
+        if name.endswith(f"as {who} has it"):
+            return 1 / (std + floor)
+    if "std of the step" in name:
+        return 1 / (run.spread(run.totals, run.batches)[1] + FLOORS["TRL"])
+    if "normalised in its group" in name:
+        each = [run.spread(run.rewards[:, k], run.starts)[1] for k in range(run.rewards.shape[1])]
+        return float(np.abs(run.weights).max()) / (np.min(each, axis=0) + FLOORS["TRL"])
+    return 1.0
+
+
 class Fit:
     """How often each formula gives the logged advantages, over a whole run."""
 
@@ -149,8 +162,7 @@ class Fit:
         std = run.spread(run.totals, run.starts)[1]
         for name, formula in self.formulas.items():
             own = formula(run)
-            slope = np.abs(own) / np.maximum(std, 1e-300) if "std" in name or "normalised" in name else 1.0
-            slope = np.minimum(slope, 1 / FLOORS["OpenRLHF"])
+            slope = steepness(name, run, std)
             allowed = AGREES * (1 + np.abs(own)) + RESIDUE * largest * slope
             self.agreeing[name] += int((np.abs(own - logged) <= allowed)[there].sum())
 

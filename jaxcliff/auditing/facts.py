@@ -43,15 +43,16 @@ def facts(
     away, rival, gains, loses = winners.weights_distance(scores, there, weights, first.winner, tie)
     some = jnp.maximum(there.sum(axis=-1), 1)
     rows = jnp.arange(len(some))
-    base = jnp.where(
-        there, times if logs is None else jnp.exp(logs - jnp.where(there, logs, -jnp.inf).max(-1, keepdims=True)), 0
-    )
-    base = base / jnp.maximum(base.sum(axis=-1, keepdims=True), jnp.finfo(base.dtype).tiny)
+    counted = jnp.log(jnp.where(there, times, 1)) if logs is None else logs
+    base = jnp.where(there, counted, -jnp.inf)
+    base -= jnp.where(there.any(axis=-1), jax.nn.logsumexp(base, axis=-1), 0)[:, None]
     strength = tilting.safe_strength(mixed, base, 2 * noise, budget)
-    hottest = jnp.where(strength > 0, strength, 1e-9 * noise)
+    beta = jnp.where(strength > 0, 1 / jnp.where(strength > 0, strength, 1), jnp.inf)
+    calmed = tilting.tilted(mixed, base, beta)
+    moves = tilting.worst_movement(mixed, base, 2 * noise, jnp.where(strength > 0, beta, 1))
     best, kl = tilting.best_of(mixed, base, best_of)
     even = tilting.same_kl(mixed, base, kl)
-    tilt = tilting.tilted(mixed, base, jnp.where(even > 0, even, 1e-9 * noise))
+    tilt = tilting.tilted(mixed, base, jnp.where(even > 0, 1 / jnp.where(even > 0, even, 1), jnp.inf))
     conflict = population.conflicts(scores, present, ties, spread)
     suspicion = population.suspicions(mixed, there, first.winner, suspects)
     if correlated is None:
@@ -60,14 +61,13 @@ def facts(
     else:
         keys, rho, length = correlated
         flips = winners.sampled_flips(keys, mixed, there, noise, tie, suspects[..., -1], rho, length)
-        error = jnp.sqrt(flips * (1 - flips) / winners.DRAWS)
+        likely = (flips * winners.DRAWS + 0.5) / (winners.DRAWS + 1)  # also where none of the draws flipped
+        error = jnp.sqrt(likely * (1 - likely) / winners.DRAWS)
+    # In units of the noise and from the best answer on: single precision has few digits, and no large numbers.
+    low = jnp.where(there, (mixed - jnp.where(there, mixed, -jnp.inf).max(axis=-1, keepdims=True)) / noise, 0)
+    low, close = jnp.maximum(low, -1e30).astype(jnp.float32), (tie / noise).astype(jnp.float32)
     levels = jnp.asarray(LEVELS, jnp.float32)
-    low, close = mixed.astype(jnp.float32), jnp.asarray(tie, jnp.float32)
-    # differences first: single precision has no digits for scores far from 0
-    low = (mixed - jnp.where(there, mixed, -jnp.inf).max(axis=-1, keepdims=True)).astype(jnp.float32)
-    curve = jax.lax.map(
-        lambda level: winners.flip_probability(low, there, level * noise.astype(jnp.float32), close, 1e-3, 0.1), levels
-    )
+    curve = jax.lax.map(lambda level: winners.flip_probability(low, there, level, close, 1e-3, 0.1), levels)
     told = {
         "answers": present.sum(axis=-1),
         "scored": there.sum(axis=-1),
@@ -89,15 +89,16 @@ def facts(
         "flip_probability": flips,
         "flip_error": error,
         "temperature": strength,
-        "temperature_costs": tilting.given_up(tilting.tilted(mixed, base, hottest), mixed),
-        "temperature_worst": tilting.worst_movement(tilting.tilted(mixed, base, hottest), mixed, 2 * noise, hottest),
+        "temperature_costs": tilting.given_up(calmed, mixed, base),
+        "temperature_worst": jnp.where(strength > 0, moves, 0),
         "best_of_kl": kl,
-        "best_of_loses": tilting.given_up(best, mixed),
+        "best_of_loses": tilting.given_up(best, mixed, base),
         "same_kl_temperature": even,
-        "same_kl_loses": tilting.given_up(tilt, mixed),
+        "same_kl_loses": tilting.given_up(tilt, mixed, base),
     }
     if both:
-        odds = jnp.where(there, jnp.log(mixed) - jnp.log1p(-mixed), -jnp.inf)
+        inside = jnp.clip(mixed, 0, 1)  # weights that add up to a hair more
+        odds = jnp.where(there, jnp.log(inside) - jnp.log1p(-inside), -jnp.inf)
         apart = winners.ranking(odds, there, jnp.zeros_like(tie)).margin
         told["margin_logit"] = jnp.where(first.margin > 0, apart, 0)  # also at an end, where log-odds are infinite
     for k in range(len(ties)):

@@ -66,7 +66,11 @@ def noise_of(rows: Rows, weights: np.ndarray, given: Any = None) -> Noise:
                     f"no answer was scored twice by {brief(names[k])}, so that repeated scores tell no noise"
                 )
             sizes = np.nan_to_num(rows.repeated)
-            told = f"The noise is that of {many(int(rows.freedom.max()), 'repeated score')} of the same answers"
+            told = (
+                f"The noise is that of one scoring, from {many(int(rows.freedom.max()), 'repeated score')} of "
+                "the same answers; a "
+                "mean of r scorings has √r times less"
+            )
         else:
             sizes = disagreement(rows)
             told = (
@@ -132,11 +136,14 @@ def disagreement(rows: Rows) -> np.ndarray:
         f"(s{k} - avg(s{k}) OVER (PARTITION BY gid)) / {float(rows.spread[k])!r} AS z{k}" for k in range(count)
     )
     pairs = edges(count)
-    wanted = ", ".join(f"avg((z{i} - z{j}) * (z{i} - z{j}))" for i, j in pairs)
-    freedom = float(rows.sizes.sum() - len(rows.sizes)) / float(rows.sizes.sum())
+    wanted = "(count(*) - count(DISTINCT gid)) / count(*)::DOUBLE, " + ", ".join(
+        f"avg((z{i} - z{j}) * (z{i} - z{j}))" for i, j in pairs
+    )
     full = " AND ".join(f"s{k} IS NOT NULL" for k in range(count))
-    found = rows.source.db.execute(f"SELECT {wanted} FROM (SELECT {z} FROM answers WHERE {full})").fetchone()
-    apart = np.array([float(x or 0) for x in found]) / max(freedom, 1e-9)
+    freedom, *found = rows.source.db.execute(
+        f"SELECT {wanted} FROM (SELECT gid, {z} FROM answers WHERE {full})"
+    ).fetchone()
+    apart = np.array([float(x or 0) for x in found]) / max(float(freedom or 0), 1e-9)
     if count == 2:
         return np.sqrt(apart[0] / 2) * rows.spread
     own = np.array([sum(v for v, pair in zip(apart, pairs, strict=True) if k in pair) for k in range(count)])

@@ -81,7 +81,7 @@ def kept_over_the_triangle(scores: Array, there: Array, winner: Array, weights: 
     def one(w: Array) -> Array:
         mixed = jnp.where(there, scores @ w, -jnp.inf)
         own = jnp.take_along_axis(mixed, jnp.maximum(winner, 0)[:, None], axis=1)[:, 0]
-        return ((own >= mixed.max(axis=1)) & (winner >= 0)).sum()
+        return ((own >= mixed.max(axis=1)) & jnp.isfinite(own) & (winner >= 0)).sum()
 
     return jax.lax.map(one, weights)
 

@@ -193,7 +193,8 @@ def load(source: Source, roles: Roles, *, missing: str = "drop", chosen: bool = 
     models = range(len(roles.rewards))
     kinds = [f"FILTER (m = {k})" if long else "" for k in models]
     score = [f"s{0 if long else k}" for k in models]
-    parts = ["gid", "min(row) AS row", "count(*) AS times", "min_by(label, row) AS label"]
+    often = [f"count(s0) FILTER (m = {k})" for k in models] if long else ["count(*)"]
+    parts = ["gid", "min(row) AS row", f"greatest({', '.join(often)}, 1) AS times", "min_by(label, row) AS label"]
     for k in models:
         x, of = score[k], kinds[k]
         same = f"min({x}) {of} = max({x}) {of}"  # a mean of equal numbers is that number
@@ -277,7 +278,8 @@ def _counted(source: Source, roles: Roles, missing: str) -> Rows:
         count=count,
         empty=empty,
         merged=0 if roles.model else count - int(sizes.sum()),
-        resolution=np.array([_resolution(db, k) for k in models]),
+        # means of several scores lie between the steps in which one is written
+        resolution=np.array([0.0 if squares[k] > 0 else _resolution(db, k) for k in models]),
         spread=np.sqrt(np.array([float(x or 0) for x in spread])),
         repeated=np.where(freedom > 0, np.sqrt(squares / np.maximum(freedom, 1)), np.nan),
         freedom=freedom.astype(int),

@@ -1,7 +1,7 @@
 """What a temperature, a KL coefficient or best-of-N makes of a prompt: how far answers move, and what they give up.
 
-The answers of a prompt are what its base policy offers: π ∝ b·e^{u/α}, b the base's probabilities (how often an answer
-was sampled, if the table has none).
+The answers of a prompt are what its base policy offers: π ∝ b·e^{βu}, β = 1/α, b the base's probabilities (how often an
+answer was sampled, if the table has none). Everything is done with log b: bases differ by more than numbers do.
 """
 
 from typing import Any
@@ -10,79 +10,102 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-STEPS = 60  # halvings of a bisection, which reach the last bit
-LEVELS = 96  # temperatures that are looked at before, downwards from the one that is safe for every prompt
-LOWEST = 1e-4  # of that one
+HALVINGS = 100  # of a bisection
+MOST_STEPS = 1000  # of a march over temperatures
+FINEST = 1e-9  # of where a march stands, below which it has arrived
+FAR = 30.0  # from which a hyperbolic sine is half an exponential
 
 
-def tilted(scores: Array, base: Array, strength: Array) -> Array:
-    """π ∝ b·e^{u/α}, [P, W]; `strength` [P]."""
-    low = jnp.where(base > 0, scores, -jnp.inf)
-    weights = base * jnp.exp((low - low.max(axis=-1, keepdims=True)) / strength[:, None])
-    return weights / jnp.maximum(weights.sum(axis=-1, keepdims=True), jnp.finfo(scores.dtype).tiny)
+def tilted(scores: Array, base_log: Array, beta: Array) -> Array:
+    """π ∝ b·e^{βu}, [P, W]; `beta` [P], +inf for the best answers alone. A prompt without answers gets zeros."""
+    there = ~jnp.isneginf(base_log)
+    best = jnp.where(there, scores, -jnp.inf).max(axis=-1, keepdims=True)
+    finite = jnp.isfinite(beta)[:, None]
+    warm = base_log + jnp.where(finite, beta[:, None], 0) * jnp.where(there, scores - best, 0)
+    logs = jnp.where(there & (finite | (scores == best)), warm, -jnp.inf)
+    top = logs.max(axis=-1, keepdims=True)
+    weights = jnp.exp(logs - jnp.where(jnp.isfinite(top), top, 0))
+    return weights / jnp.maximum(weights.sum(axis=-1, keepdims=True), 1e-300)
 
 
-def worst_movement(policy: Array, scores: Array, error: Array, strength: Array) -> Array:
-    """An upper bound of the total variation by which errors of all scores up to ±`error` move π, [P].
+def _log_odds(scores: Array, base_log: Array, beta: Array, place: Array | None = None) -> Array:
+    """Log π(a)/(1 − π(a)) of the likeliest answer, or of the one at a place, [P]."""
+    logs = base_log + beta[:, None] * jnp.where(jnp.isneginf(base_log), 0, scores)
+    at = jnp.argmax(logs, axis=-1) if place is None else place
+    own = jnp.take_along_axis(logs, at[:, None], axis=-1)[:, 0]
+    others = jnp.where(jnp.arange(logs.shape[-1]) == at[:, None], -jnp.inf, logs)
+    return own - jax.nn.logsumexp(others, axis=-1)
 
-    The worst error raises a set S of answers, lowers the others, and moves p = π(S) to p/(p + (1 − p)e^{−2ε/α}): most
-    where p = 1/(1 + e^{ε/α}), by tanh(ε/2α). A set that contains the likeliest answer has at least its mass, one
-    without it at most the rest: where that leaves out the worst p, the bound is what these two give, and one of them
+
+def worst_movement(scores: Array, base_log: Array, error: Array, beta: Array) -> Array:
+    """An upper bound of the total variation by which errors of all scores up to ±ε move π, [P].
+
+    The worst error raises a set S of answers, lowers the others, and moves log-odds z of π(S) by 2εβ: most where
+    z = −εβ, by tanh(εβ/2). A set with the likeliest answer has log-odds of at least L, one without it at most −L: where
+    L > εβ that leaves out the worst z, and the bound is what −L gives, sinh x/(cosh x + cosh(L − x)) with x = εβ; a set
     attains it.
     """
-    top = policy.max(axis=-1)
-    x = 2 * error / strength
-    worst = 1 / (1 + jnp.exp(x / 2))
-
-    def moved(p: Array) -> Array:
-        raised = jnp.where(p > 0, p + (1 - p) * jnp.exp(-x), 1)
-        return p * (1 - p) * -jnp.expm1(-x) / raised
-
-    between = (worst >= 1 - top) & (worst < top)
-    return jnp.where(between, jnp.maximum(moved(top), moved(1 - top)), jnp.tanh(x / 4))
+    x = error * beta
+    apart = jnp.maximum(_log_odds(scores, base_log, beta) - x, 0)
+    near = jnp.sinh(jnp.minimum(x, FAR)) / (jnp.cosh(jnp.minimum(x, FAR)) + jnp.cosh(jnp.minimum(apart, 700.0)))
+    return jnp.where(x > FAR, jax.nn.sigmoid(x - apart), near)
 
 
-def safe_strength(scores: Array, base: Array, error: Array, budget: float) -> Array:
-    """The smallest α above which errors up to ±`error` never move the answers by more than `budget`, [P].
+def _needed(x: Array, budget: float) -> Array:
+    """How large L has to be for a budget, at x = εβ: x + arccosh(sinh x/B − cosh x); no more than 2x + log(1/B − 1)."""
+    near = jnp.sinh(jnp.minimum(x, FAR)) / budget - jnp.cosh(jnp.minimum(x, FAR))
+    close = jnp.minimum(x, FAR) + jnp.arccosh(jnp.maximum(near, 1))
+    return jnp.where(x > FAR, 2 * x + jnp.log(1 / budget - 1), jnp.where(near > 1, close, -jnp.inf))
 
-    ε/(2·artanh(budget)) is enough for any prompt; where one answer stands out less is, down to nothing at all.
+
+def safe_strength(scores: Array, base_log: Array, error: Array, budget: float) -> Array:
+    """The smallest α above which errors up to ±ε never move the answers by more than `budget`, [P].
+
+    ε/(2·artanh(budget)) is enough for any prompt; where one answer stands out less is, down to 0. From there on β goes
+    up in steps within which nothing can happen: the log-odds of one answer are concave in β, so that between two β they
+    are no lower than at the lower end, and what is needed of them only grows. It is 0 where the log-odds of the best
+    answer, whose slope is never below its lead, stay ahead for good.
     """
-    most = error / (2 * jnp.arctanh(budget)) * (1 + 1e-12)
+    there = ~jnp.isneginf(base_log)
+    low = jnp.where(there, scores, -jnp.inf)
+    best = jnp.argmax(low, axis=-1)
+    highest = low.max(axis=-1)
+    others = jnp.where(jnp.arange(low.shape[-1]) == best[:, None], -jnp.inf, low)
+    lead = highest - others.max(axis=-1)
+    usable = there.sum(axis=-1) > 1
+    level = jnp.where(there, scores - highest[:, None], 0)
+    first = 2 * jnp.arctanh(jnp.asarray(budget, scores.dtype)) / error * (1 - 1e-12) + 0 * highest
+    ahead = jnp.log(1 / budget - 1)
 
-    def safe(strength: Array) -> Array:
-        return worst_movement(tilted(scores, base, strength), scores, error, strength) <= budget
+    def on(state: tuple[Any, ...]) -> tuple[Any, ...]:
+        count, beta, step, going, free = state
+        top = jnp.argmax(base_log + beta[:, None] * level, axis=-1)
+        ends = (_log_odds(level, base_log, beta + further, top) for further in (0, step))
+        clear = jnp.minimum(*ends) >= _needed(error * (beta + step), budget)
+        forever = (lead >= 2 * error) & (_log_odds(level, base_log, beta, best) >= 2 * error * beta + ahead)
+        free = free | (going & forever)
+        beta = jnp.where(going & clear & ~forever, beta + step, beta)
+        step = jnp.where(clear, 2 * step, step / 2)
+        return count + 1, beta, step, going & ~forever & (step > FINEST * beta), free
 
-    def look(i: Any, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        low, high, going = state
-        level = size * most * LOWEST ** ((jnp.asarray(i, scores.dtype) + 1) / LEVELS)
-        fine = going & safe(level)
-        return jnp.where(going & ~fine, level, low), jnp.where(fine, level, high), fine
-
-    size = jnp.ones(scores.shape[:1], scores.dtype)
-    state = (0 * size, most * size, size > 0)
-    low, high, going = jax.lax.fori_loop(0, LEVELS, look, state)
-
-    def halve(_: Any, ends: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = ends
-        middle = (low + high) / 2
-        fine = safe(middle)
-        return jnp.where(fine, low, middle), jnp.where(fine, middle, high)
-
-    _, found = jax.lax.fori_loop(0, STEPS, halve, (low, high))
-    return jnp.where(going, 0.0, found)
-
-
-def given_up(policy: Array, scores: Array) -> Array:
-    """Max u − E_π[u], [P]."""
-    low = jnp.where(policy > 0, scores, 0)
-    return jnp.where(policy > 0, scores, -jnp.inf).max(axis=-1) - (policy * low).sum(axis=-1)
+    start = (0, jnp.where(usable, first, 1.0), jnp.where(usable, first / 16, 1.0), usable, ~usable)
+    _, beta, _, _, free = jax.lax.while_loop(lambda s: jnp.any(s[3]) & (s[0] < MOST_STEPS), on, start)
+    return jnp.where(free, 0.0, 1 / beta)
 
 
-def best_of(scores: Array, base: Array, count: int) -> tuple[Array, Array]:
+def given_up(policy: Array, scores: Array, base_log: Array) -> Array:
+    """Max u − E_π[u], [P], over all answers."""
+    there = ~jnp.isneginf(base_log)
+    best = jnp.where(there, scores, -jnp.inf).max(axis=-1)
+    return jnp.where(there, policy * (best[:, None] - jnp.where(there, scores, 0)), 0).sum(axis=-1)
+
+
+def best_of(scores: Array, base_log: Array, count: int) -> tuple[Array, Array]:
     """(the policy of the best of `count` draws from the base, its KL to the base): [P, W] and [P].
 
     Ties go to a drawn answer at random: a tied set shares its mass in proportion to the base.
     """
+    base = tilted(scores, base_log, jnp.zeros(scores.shape[0], scores.dtype))
     low = jnp.where(base > 0, scores, -jnp.inf)
     order = jnp.argsort(low, axis=-1)
     rising, mass = (jnp.take_along_axis(x, order, axis=-1) for x in (low, base))
@@ -99,22 +122,23 @@ def best_of(scores: Array, base: Array, count: int) -> tuple[Array, Array]:
     return jnp.take_along_axis(policy, back, axis=-1), jnp.maximum(kl, 0)
 
 
-def same_kl(scores: Array, base: Array, kl: Array) -> Array:
-    """The strength at which the tilted policy has this KL to the base, [P]; 0 where even the optimum has less."""
-    low = jnp.where(base > 0, scores, -jnp.inf)
-    span = low.max(axis=-1) - jnp.where(base > 0, scores, jnp.inf).min(axis=-1)
-    span = jnp.where(span > 0, span, 1)
+def same_kl(scores: Array, base_log: Array, kl: Array) -> Array:
+    """The strength at which the tilted policy is so far from the base, [P]; +inf for no KL, 0 where none is as far."""
+    there = ~jnp.isneginf(base_log)
+    low = jnp.where(there, scores, -jnp.inf)
+    span = low.max(axis=-1) - jnp.where(there, scores, jnp.inf).min(axis=-1)
+    span = jnp.where(jnp.isfinite(span) & (span > 0), span, 1)
 
     def distance(strength: Array) -> Array:
-        policy = tilted(scores, base, strength)
-        ratio = jnp.where(policy > 0, policy / jnp.where(base > 0, base, 1), 1)
-        return (policy * jnp.log(ratio)).sum(axis=-1)
+        policy = tilted(scores, base_log, 1 / strength)
+        ratio = jnp.log(jnp.where(policy > 0, policy, 1)) - jnp.where(there, base_log, 0)
+        return jnp.where(policy > 0, policy * ratio, 0).sum(axis=-1)
 
     def halve(_: Any, ends: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = ends
-        middle = jnp.sqrt(low * high)
+        cold, hot = ends
+        middle = jnp.sqrt(cold * hot)
         near = distance(middle) > kl
-        return jnp.where(near, middle, low), jnp.where(near, high, middle)
+        return jnp.where(near, middle, cold), jnp.where(near, hot, middle)
 
-    low, high = jax.lax.fori_loop(0, STEPS, halve, (1e-6 * span, 1e6 * span))
-    return jnp.where(distance(low) < kl, 0.0, high)
+    cold, hot = jax.lax.fori_loop(0, HALVINGS, halve, (1e-14 * span, 1e14 * span))
+    return jnp.where(kl < 1e-14, jnp.inf, jnp.where(distance(cold) < kl, 0.0, hot))

@@ -79,7 +79,7 @@ def weights_distance(scores: Array, there: Array, weights: Array, winner: Array,
 
 
 def log_cdf(x: Array) -> Array:
-    """Log Φ(x), to a relative accuracy of a few ulps on both sides: of log Φ for x < 0, of 1 − Φ for x > 0."""
+    """Log Φ(x): of full relative accuracy also where 1 − Φ is small, and no less than that of the smallest number."""
     tail = jnp.maximum(0.5 * jax.scipy.special.erfc(jnp.abs(x) * 2**-0.5), jnp.finfo(x.dtype).tiny)
     return jnp.where(x > 0, jnp.log1p(-tail), jnp.log(tail))
 
@@ -96,8 +96,8 @@ def flip_probability(
     With T the tied set, P = ∫ f_T(x)·(−expm1(Σ_{b ∉ T} log Φ(x − u_b))) dx, f_T the density of the largest of T. The
     integrand is entire and falls off as a Gaussian does, where a trapezoidal rule at least squares its relative error
     each time that its step is halved: it is halved until the last halving changed no answer of the batch by more than
-    `accuracy` of itself and `floor`, of which the square is left. Far ahead the bump sits half-way to the runner-up,
-    where points are centred.
+    `accuracy` of itself and `floor`, of which the square is left (down to probabilities of 1e-150). Far ahead the bump
+    sits half-way to the runner-up, where points are centred.
     """
     low = jnp.where(there, scores, -jnp.inf)
     behind = jnp.where(there, (low.max(axis=-1, keepdims=True) - low) / noise, jnp.inf)

@@ -87,11 +87,11 @@ def _noise(found: "Audit") -> str:
         f"{many(n['within_noise'], 'prompt')} ({less}) are decided by less than the noise of a difference "
         "(ties included), and "
         f"{n['expected_flips']:{'.0f' if n['expected_flips'] >= 10 else '.2g'}} winners ({change}) are "
-        f"expected to change{drawn} if the scores shown are true and "
-        "noise of "
-        "that size is added; a second scoring of scores that are noisy already differs by √2 times as much."
+        f"expected to change{drawn} if the scores shown are true and noise of that size is added"
     )
-    return said
+    if found.noise.source == "repeated":
+        return f"{said}."
+    return f"{said}; a second scoring of scores that are noisy already differs by √2 times as much."
 
 
 def _weights(found: "Audit") -> str:
@@ -153,7 +153,7 @@ def _review(found: "Audit") -> str:
     said = (
         "Look first at the prompts at the top of prompts.csv: the first tenth holds "
         f"{100 * n['removed_by_a_tenth']:.0f} % of "
-        f"the expected changes, and the first {n['half_after']:,} hold half."
+        f"the expected changes, and the first {n['half_after']:,} hold half{_as_an_example(found)}."
     )
     table = found.population.set_index("statistic")
     gain = table.loc["what choosing gains"]
@@ -166,15 +166,19 @@ def _review(found: "Audit") -> str:
     return said
 
 
+def _as_an_example(found: "Audit") -> str:
+    return "" if found.noise.is_known else " (of the example)"
+
+
 def _temperature(found: "Audit") -> str:
     n = found.numbers
     if not n["compared"]:
         return ""
     most, nine = f"{n['temperature_most']:.3g}", f"{n['temperature']:.3g}"
     said = (
-        "If all scores of a prompt err by up to two standard deviations, a temperature (or KL coefficient) of "
-        f"{most} keeps "
-        f"the total variation of its answers within {found.budget:g} everywhere"
+        f"If mixed scores err by up to two standard deviations{_as_an_example(found)}, a temperature (or KL "
+        "coefficient) of "
+        f"{most} keeps the total variation of the answers within {found.budget:g} everywhere"
     )
     said += f", and {nine} on nine prompts in ten" if nine != most else ""
     costs = f"{n['temperature_costs']:.3g}"
@@ -221,7 +225,8 @@ def _training(found: "Audit") -> str:
         if n[f"apart_{e}"] is not None
     ]
     if pairs:
-        said += f" Rewards that pull a rollout in opposite directions: {', '.join(pairs)} of the rollouts."
+        both = "of the rollouts in which both say something"
+        said += f" Rewards that pull a rollout in opposite directions: {', '.join(pairs)} {both}."
     if run.fit is not None:
         said += " " + run.fit.sentence(run.weights)
     if not run.given and len(found.models) > 1:
