@@ -4,15 +4,15 @@ The answers of a prompt are what its base policy offers: π ∝ b·e^{βu}, β =
 answer was sampled, if the table has none). Everything is done with log b: bases differ by more than numbers do.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 HALVINGS = 100  # of a bisection
-MOST_STEPS = 1000  # of a march over temperatures
-FINEST = 1e-9  # of where a march stands, below which it has arrived
+STEPS, MOST_STEPS = 40, 1000  # of a march over temperatures: of all, and of those that are left
+FINEST = 1e-7  # of where a march stands, below which it has arrived
 FAR = 30.0  # from which a hyperbolic sine is half an exponential
 
 
@@ -28,10 +28,10 @@ def tilted(scores: Array, base_log: Array, beta: Array) -> Array:
     return weights / jnp.maximum(weights.sum(axis=-1, keepdims=True), 1e-300)
 
 
-def _log_odds(scores: Array, base_log: Array, beta: Array, place: Array | None = None) -> Array:
-    """Log π(a)/(1 − π(a)) of the likeliest answer, or of the one at a place, [P]."""
+def _log_odds(scores: Array, base_log: Array, beta: Array) -> Array:
+    """Log π(a)/(1 − π(a)) of the likeliest answer, [P]."""
     logs = base_log + beta[:, None] * jnp.where(jnp.isneginf(base_log), 0, scores)
-    at = jnp.argmax(logs, axis=-1) if place is None else place
+    at = jnp.argmax(logs, axis=-1)
     own = jnp.take_along_axis(logs, at[:, None], axis=-1)[:, 0]
     others = jnp.where(jnp.arange(logs.shape[-1]) == at[:, None], -jnp.inf, logs)
     return own - jax.nn.logsumexp(others, axis=-1)
@@ -64,33 +64,62 @@ def safe_strength(scores: Array, base_log: Array, error: Array, budget: float) -
     ε/(2·artanh(budget)) is enough for any prompt; where one answer stands out less is, down to 0. From there on β goes
     up in steps within which nothing can happen: the log-odds of one answer are concave in β, so that between two β they
     are no lower than at the lower end, and what is needed of them only grows. It is 0 where the log-odds of the best
-    answer, whose slope is never below its lead, stay ahead for good.
+    answer, whose slope is never below its lead, stay ahead for good. Where they creep along what is needed it may come
+    out larger, never smaller.
     """
     there = ~jnp.isneginf(base_log)
     low = jnp.where(there, scores, -jnp.inf)
     best = jnp.argmax(low, axis=-1)
     highest = low.max(axis=-1)
     others = jnp.where(jnp.arange(low.shape[-1]) == best[:, None], -jnp.inf, low)
-    lead = highest - others.max(axis=-1)
     usable = there.sum(axis=-1) > 1
+    first = jnp.where(usable, 2 * jnp.arctanh(jnp.asarray(budget, scores.dtype)) / error * (1 - 1e-12), 1.0)
     level = jnp.where(there, scores - highest[:, None], 0)
-    first = 2 * jnp.arctanh(jnp.asarray(budget, scores.dtype)) / error * (1 - 1e-12) + 0 * highest
+    prompts = (level, base_log, best, highest - others.max(axis=-1))
+    state = _March(first, first / 16, usable, ~usable)
+    state = _marched(prompts, state, error, budget, STEPS)
+    # the few that creep along the budget go on by themselves
+    rest = jnp.argsort(~state.going, stable=True)[: max(1, len(first) // 8)]
+    own = _marched(tuple(x[rest] for x in prompts), _March(*(x[rest] for x in state)), error, budget, MOST_STEPS)
+    beta, free = state.beta.at[rest].set(own.beta), state.free.at[rest].set(own.free)
+    return jnp.where(free, 0.0, 1 / beta)
+
+
+class _March(NamedTuple):
+    """Up to which β prompts are safe, the step that is tried next, which are on their way, which are safe for good."""
+
+    beta: Array
+    step: Array
+    going: Array
+    free: Array
+
+
+def _marched(prompts: tuple[Array, ...], state: _March, error: Array, budget: float, most: int) -> _March:
+    level, base_log, best, lead = prompts
+    places = jnp.arange(level.shape[-1])
     ahead = jnp.log(1 / budget - 1)
 
-    def on(state: tuple[Any, ...]) -> tuple[Any, ...]:
-        count, beta, step, going, free = state
+    def on(carry: tuple[Any, _March]) -> tuple[Any, _March]:
+        count, (beta, step, going, free) = carry
         top = jnp.argmax(base_log + beta[:, None] * level, axis=-1)
-        ends = (_log_odds(level, base_log, beta + further, top) for further in (0, step))
-        clear = jnp.minimum(*ends) >= _needed(error * (beta + step), budget)
-        forever = (lead >= 2 * error) & (_log_odds(level, base_log, beta, best) >= 2 * error * beta + ahead)
-        free = free | (going & forever)
-        beta = jnp.where(going & clear & ~forever, beta + step, beta)
-        step = jnp.where(clear, 2 * step, step / 2)
-        return count + 1, beta, step, going & ~forever & (step > FINEST * beta), free
+        at = jnp.take_along_axis(base_log, top[:, None], axis=-1), jnp.take_along_axis(level, top[:, None], axis=-1)
+        start, slope = jnp.where(places == top[:, None], -jnp.inf, base_log - at[0]), level - at[1]
 
-    start = (0, jnp.where(usable, first, 1.0), jnp.where(usable, first / 16, 1.0), usable, ~usable)
-    _, beta, _, _, free = jax.lax.while_loop(lambda s: jnp.any(s[3]) & (s[0] < MOST_STEPS), on, start)
-    return jnp.where(free, 0.0, 1 / beta)
+        def odds(beta: Array) -> Array:
+            return -jax.nn.logsumexp(start + beta[:, None] * slope, axis=-1)
+
+        here = odds(beta)
+        clear = jnp.minimum(here, odds(beta + step)) >= _needed(error * (beta + step), budget)
+        forever = (lead >= 2 * error) & (top == best) & (here >= 2 * error * beta + ahead)
+        after = _March(
+            beta=jnp.where(going & clear & ~forever, beta + step, beta),
+            step=jnp.where(clear, 2 * step, step / 2),
+            going=going & ~forever & (step > FINEST * beta),
+            free=free | (going & forever),
+        )
+        return count + 1, after
+
+    return jax.lax.while_loop(lambda carry: jnp.any(carry[1].going) & (carry[0] < most), on, (0, state))[1]
 
 
 def given_up(policy: Array, scores: Array, base_log: Array) -> Array:
