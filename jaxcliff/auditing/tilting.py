@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 HALVINGS = 100  # of a bisection
-STEPS, MOST_STEPS = 40, 1000  # of a march over temperatures: of all, and of those that are left
+STEPS, MOST_STEPS = 64, 1000  # of a march over temperatures: of all, and of those that are left
 FINEST = 1e-7  # of where a march stands, below which it has arrived
 FAR = 30.0  # from which a hyperbolic sine is half an exponential
 
@@ -109,11 +109,15 @@ def _marched(prompts: tuple[Array, ...], state: _March, error: Array, budget: fl
             return -jax.nn.logsumexp(start + beta[:, None] * slope, axis=-1)
 
         here = odds(beta)
-        clear = jnp.minimum(here, odds(beta + step)) >= _needed(error * (beta + step), budget)
+        needed, then = _needed(error * beta, budget), _needed(error * (beta + step), budget)
+        clear = jnp.minimum(here, odds(beta + step)) >= then
+        # as far as what is needed reaches what is there, if it goes on growing as it does
+        reach = 0.9 * step * (here - needed) / jnp.maximum(then - needed, 1e-300)
+        reach = jnp.where(jnp.isfinite(reach), reach, jnp.where(clear, 2 * step, step / 2))
         forever = (lead >= 2 * error) & (top == best) & (here >= 2 * error * beta + ahead)
         after = _March(
             beta=jnp.where(going & clear & ~forever, beta + step, beta),
-            step=jnp.where(clear, 2 * step, step / 2),
+            step=jnp.clip(reach, step / 8, jnp.where(clear, 4 * step, step / 2)),
             going=going & ~forever & (step > FINEST * beta),
             free=free | (going & forever),
         )
