@@ -102,7 +102,8 @@ def facts(
         apart = winners.ranking(odds, there, jnp.zeros_like(tie)).margin
         told["margin_logit"] = jnp.where(first.margin > 0, apart, 0)  # also at an end, where log-odds are infinite
     for k in range(len(ties)):
-        told |= {f"winner_{k}": own.winner[k], f"margin_{k}": own.margin[k], f"tied_{k}": own.tied[k]}
+        told |= {f"winner_{k}": own.winner[k], f"second_{k}": own.second[k]}
+        told |= {f"margin_{k}": own.margin[k], f"tied_{k}": own.tied[k]}
         told[f"distance_{k}"] = jnp.where(
             weights[k] > 0, first.margin / (2 * jnp.where(counts[k], weights[k], 1)), jnp.inf
         )

@@ -82,6 +82,7 @@ def report(rows: Rows, weights: np.ndarray, noise: Noise, tie: float) -> None:
     if len(models) > 1:
         for k, name in enumerate(models):
             parts.append(f"{_label(f'winner_{k}')} AS {quoted(f'winner: {name}')}")
+            parts.append(f"{_label(f'second_{k}')} AS {quoted(f'runner_up: {name}')}")
             parts.append(f"f.margin_{k} AS {quoted(f'margin: {name}')}")
             parts.append(f"f.tied_{k} AS {quoted(f'tied: {name}')}")
         parts.append(f"{_conflicts(len(models))} AS conflicts")

@@ -56,6 +56,7 @@ def _margins(found: "Audit") -> str:
         f"by less than {x:g} of the scale on {share(n[f'margin_below_{x:g}'], n['compared'])}" for x in (0.001, 0.01)
     ]
     said += f"{what} wins {' and '.join(near)} of {many(n['compared'], 'prompt')}; median {n['median_margin']:.3g}. "
+    said += _written(found)
     said += f"On {n['ties']:,} it is tied with another text (to {n['tie']:.2g})"
     if n["equal_best"]:
         said += f", on {n['equal_best']:,} the best text was sampled more than once"
@@ -69,6 +70,14 @@ def _margins(found: "Audit") -> str:
             "within .1 (--scale logit takes log-odds throughout)."
         )
     return said
+
+
+def _written(found: "Audit") -> str:
+    """In which steps scores are written."""
+    steps = [
+        f"{brief(name)} {step:.3g}" for name, step in zip(found.models, found.rows.resolution, strict=True) if step > 0
+    ]
+    return f"Scores are written in steps ({', '.join(steps)}). " if steps else ""
 
 
 def _weighed(found: "Audit") -> str:
@@ -167,7 +176,7 @@ def _review(found: "Audit") -> str:
 
 
 def _as_an_example(found: "Audit") -> str:
-    return "" if found.noise.is_known else " (of the example)"
+    return "" if found.noise.is_known else ", under this example"
 
 
 def _temperature(found: "Audit") -> str:
