@@ -140,11 +140,11 @@ def audit(
 
     >>> import jaxcliff as jc
     >>> table = {"prompt": ["a", "a", "b", "b"], "answer": ["x", "y", "x", "y"], "score": [1.0, 0.5, 0.0, 0.0]}
-    >>> found = jc.audit(table)
+    >>> found = jc.audit(table, noise=0.1)
     >>> found
     Audit(2 prompts, 4 answers, 1 models)
     >>> found.prompts[["prompt", "winner", "margin", "tied"]].values.tolist()
-    [['b', 'x', 0.0, 2], ['a', 'x', 0.5, 1]]
+    [['a', 'x', 0.5, 1], ['b', 'x', 0.0, 2]]
     """
     options = {name: value for name, value in locals().items() if name != "table"}
     with audited(table, **options) as found:
