@@ -10,7 +10,7 @@ from jax import Array
 
 from jaxcliff.auditing import population, tilting, winners
 
-LEVELS = 2.0 ** np.linspace(-3, 3, 13)  # of noise, beside the one that is taken
+LEVELS = 2.0 ** np.linspace(-4, 4, 13)  # of noise, beside the one that is taken
 
 
 @functools.partial(jax.jit, static_argnames=("budget", "best_of", "both"))

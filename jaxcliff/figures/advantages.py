@@ -41,7 +41,7 @@ def advantages(
         for line, name in enumerate(ds.normalisation.values.tolist()):
             look: Any = {"color": colour(line), "linestyle": DASHES[line % len(DASHES)]}
             right.plot(ds.step, ds.near_share[line], label=name, **look, **marks)
-        for panel, what in ((left, "of the groups of a step"), (right, "of |advantage|, by nearly dead groups")):
+        for panel, what in ((left, "of the groups of a step"), (right, "of |A|, in nearly dead groups")):
             panel.set_xlabel("step")
             panel.set_ylabel(what)
             panel.set_ylim(0, max(1.05 * float(np.nanmax([line.get_ydata() for line in panel.lines], initial=0)), 0.05))

@@ -2,7 +2,7 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import NullFormatter, PercentFormatter
 
 from jaxcliff.core import checks
 from jaxcliff.core.types import AxesLike, Dataset, Names
@@ -45,6 +45,7 @@ def fragility(
             transform=panel.get_xaxis_transform(),
         )
         panel.set_xscale("log")
+        panel.xaxis.set_minor_formatter(NullFormatter())
         panel.set_xlim(sizes[0], sizes[-1])
         panel.set_ylim(0, 1)
         panel.yaxis.set_major_formatter(PercentFormatter(1))

@@ -2,7 +2,7 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import NullFormatter, PercentFormatter
 
 from jaxcliff.core import checks
 from jaxcliff.core.types import AxesLike, Dataset, Names
@@ -44,6 +44,7 @@ def margins(
                 panel.axvline(x, color=INK["grey"], linewidth=0.8, linestyle=line)
                 panel.text(x, 0.94, f"{word} ", ha="right", color=INK["grey"], transform=panel.get_xaxis_transform())
         panel.set_xscale("log")
+        panel.xaxis.set_minor_formatter(NullFormatter())
         panel.set_xlim(least, None)
         panel.set_ylim(0, 1)
         panel.yaxis.set_major_formatter(PercentFormatter(1))
