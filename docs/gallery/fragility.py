@@ -4,17 +4,8 @@ import numpy as np
 
 import jaxcliff as jc
 
-
-def scores(models, prompts=400, answers=8):
-    """Answers of some quality, and models that see it with errors of their own."""
-    rng = np.random.default_rng(0)
-    quality = rng.normal(size=(prompts, answers))
-    table = {"prompt": np.repeat([f"question {i}" for i in range(prompts)], answers)}
-    table["answer"] = np.tile([f"answer {i}" for i in range(answers)], prompts)
-    for k, name in enumerate(models):
-        table[f"{name}_score"] = (quality + (0.3 + 0.4 * k) * rng.normal(size=quality.shape)).ravel().round(2)
-    return table
-
-
-found = jc.audit(scores(["helpful"]), noise=0.3)
-figure = jc.figures.fragility(found.to_dataset())
+rng = np.random.default_rng(0)
+quality = rng.normal(size=(400, 8))
+table = {"prompt": np.repeat(np.arange(400), 8), "answer": np.tile(np.arange(8), 400)}
+table["helpful_score"] = (quality + 0.3 * rng.normal(size=(400, 8))).ravel().round(2)
+figure = jc.figures.fragility(jc.audit(table, noise=0.3).to_dataset())

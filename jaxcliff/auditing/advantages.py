@@ -1,5 +1,8 @@
 """What a trainer makes of scores: the advantages of a training run, recomputed under the normalisations in use.
 
+Groups have whatever size the log has, so that numpy goes over them as they lie; `learners.advantages` has the same
+formulas for equal groups inside a program, and a test holds the two against each other.
+
 A group is what one step sampled for one prompt. Standard deviations are those of a sample (n − 1), as trainers have
 them.
 """
@@ -11,7 +14,8 @@ from typing import Any
 import numpy as np
 import scipy.special
 
-FLOORS = {"TRL": 1e-4, "verl": 1e-6, "OpenRLHF": 1e-9}  # what is added to a standard deviation
+from jaxcliff.learners.advantages import FLOORS
+
 RESIDUE = 4 * float(np.finfo(np.float32).eps)  # of the largest score: differences that float32 makes by itself
 NEAR = 0.05  # of the usual standard deviation within groups: what is below is nearly dead
 AGREES = 1e-4  # of a logged advantage and a recomputed one, with what float32 may have done to the scores

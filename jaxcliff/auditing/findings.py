@@ -13,11 +13,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from jaxcliff.auditing import population
+from jaxcliff.auditing import population, tables, words
 from jaxcliff.auditing.facts import LEVELS, facts
 from jaxcliff.auditing.noise import Noise, noise_of
 from jaxcliff.auditing.pictures import to_dataset
-from jaxcliff.auditing.population import edges
 from jaxcliff.auditing.resolution import common_step
 from jaxcliff.auditing.roles import Roles, roles_of
 from jaxcliff.auditing.rows import Batch, Rows, load
@@ -75,9 +74,7 @@ class Audit:
 
     def summary(self) -> str:
         """The findings in plain words."""
-        from jaxcliff.auditing.words import summary
-
-        return summary(self)
+        return words.summary(self)
 
     def to_dataset(self) -> Dataset:
         """What the figures of `jc.figures` draw: fragility, margins, winners_over_weights, conflicts, advantages."""
@@ -231,6 +228,18 @@ def _largest(rows: Rows) -> np.ndarray:
     return np.maximum(np.abs(rows.lowest), np.abs(rows.highest))
 
 
+def _along(rows: Rows, options: dict[str, Any]) -> tuple[float, float] | None:
+    """(correlation, length) of errors that are alike along a column, which is the last suspect; None if none are."""
+    if options.get("correlated") is None:
+        return None
+    last = len(rows.roles.suspects) - 1
+    row = rows.source.db.execute(f"SELECT min(row) FROM cells WHERE x{last} IS NULL").fetchone()[0]
+    if row is not None:
+        where = rows.source.where(row)
+        raise ValueError(f"{where}: {brief(options['correlated'])} is missing; errors along it need it")
+    return options["correlation"], rows.spread_of_suspect(-1)
+
+
 def _over_cores(said_of: Callable[[Batch], Any], batches: Iterator[Batch]) -> Iterator[tuple[Batch, Any]]:
     """All batches in turn, a few of them worked on at a time; the first of a shape alone, as it is compiled."""
 
@@ -257,8 +266,6 @@ def _computed(
     rows: Rows, weights: np.ndarray, noise: Noise, budget: float, best_of: int, options: dict[str, Any]
 ) -> Audit:
     """Goes over all prompts once, and over what was found once more."""
-    from jaxcliff.auditing import tables
-
     ties = rows.resolution / 2 + 8 * np.finfo(float).eps * _largest(rows)
     tie = common_step(weights, rows.resolution) / 2 + float(8 * np.finfo(float).eps * (weights * _largest(rows)).sum())
     if options.get("tie_tolerance") is not None:
@@ -267,19 +274,12 @@ def _computed(
     both = bool(inside and (rows.resolution < 0.5).all())
     db = rows.source.db
     curve, kept = np.zeros(len(LEVELS)), None
-    pairs = [(edge, i, j) for edge, (i, j) in enumerate(edges(len(rows.models)))]
+    several = len(rows.models) > 1
     grid = population.triangle() if len(rows.models) == 3 else None
     if grid is not None:
         kept = np.zeros(len(grid))
     given = tuple(jnp.asarray(x) for x in (weights, ties, tie, noise.mixed, rows.spread))
-    if options.get("correlated") is not None:
-        last = len(rows.roles.suspects) - 1
-        row = db.execute(f"SELECT min(row) FROM cells WHERE x{last} IS NULL").fetchone()[0]
-        if row is not None:
-            raise ValueError(
-                f"{rows.source.where(row)}: {brief(options['correlated'])} is missing; errors along it need it"
-            )
-    along = None if options.get("correlated") is None else (options["correlation"], rows.spread_of_suspect(-1))
+    along = _along(rows, options)
     key = jax.random.key(options["seed"])
     bar = tqdm(total=len(rows.sizes), unit=" prompts", disable=None, delay=2, leave=False)
 
@@ -297,7 +297,7 @@ def _computed(
         told = pd.DataFrame({"gid": batch.gids[own]} | {k: np.asarray(v)[own] for k, v in found["told"].items()})
         tables.append(db, "facts", told)
         curve += np.asarray(found["curve"], float)[:, own].sum(axis=1)
-        if pairs:
+        if several:
             there = np.asarray(found["there"])
             crossed = population.breakpoints(
                 batch.gids, np.asarray(batch.scores), there & np.isfinite(batch.scores).all(-1)

@@ -14,7 +14,7 @@ from jax import Array
 from jaxcliff.core.devices import float64
 from jaxcliff.core.types import NumbersLike
 
-FLOORS = {"trl": 1e-4, "verl": 1e-6, "openrlhf": 1e-9}  # what each adds to a standard deviation
+FLOORS = {"TRL": 1e-4, "verl": 1e-6, "OpenRLHF": 1e-9}  # what each adds to a standard deviation
 
 
 def _mean(x: Array, axis: Any = -1) -> Array:
@@ -50,13 +50,13 @@ def leave_one_out(rewards: Array) -> Array:
     return centred(rewards) * count / jnp.maximum(count - 1, 1)
 
 
-def normalised(rewards: Array, floor: float = FLOORS["trl"], biased: bool = False) -> Array:
+def normalised(rewards: Array, floor: float = FLOORS["TRL"], biased: bool = False) -> Array:
     """A = (r − mean)/(std + floor), of the group (GRPO)."""
     mean = _mean(rewards)
     return _told((rewards - mean) / (_spread(rewards, mean, biased) + floor))
 
 
-def by_batch(rewards: Array, floor: float = FLOORS["trl"], biased: bool = False) -> Array:
+def by_batch(rewards: Array, floor: float = FLOORS["TRL"], biased: bool = False) -> Array:
     """A = (r − mean of the group)/(std of all rewards of the step + floor)."""
     both = (-2, -1)
     spread = _spread(rewards, _mean(rewards, both), biased, both)
@@ -118,7 +118,7 @@ def mixed_first(several: Array, weights: Array, estimator: Estimator) -> Array:
     return estimator(jnp.where(jnp.isnan(several).all(axis=0), jnp.nan, total))
 
 
-def mixed_last(several: Array, weights: Array, estimator: Estimator, floor: float = FLOORS["trl"]) -> Array:
+def mixed_last(several: Array, weights: Array, estimator: Estimator, floor: float = FLOORS["TRL"]) -> Array:
     """GDPO: every reward gets its own advantage in its group; their weighted sum is normalised over the step."""
     total = jnp.einsum("n,ncg->cg", weights, estimator(several), precision="highest")
     mean = total.mean()

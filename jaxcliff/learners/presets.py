@@ -59,5 +59,5 @@ def openrlhf_v_2507_20150(**options: Any) -> Learner:
     Groups of 8, group_norm with a floor of 1e-9, clip .2, k3 of .001 as a loss, Adam (.9, .95). Its rate of 1e-6 is for
     weights of a network: what suits logits is for the user to say (`rate`).
     """
-    advantage = functools.partial(normalised, floor=FLOORS["openrlhf"])
+    advantage = functools.partial(normalised, floor=FLOORS["OpenRLHF"])
     return _preset(options, rate=1e-6, group=8, advantage=advantage, clip=(0.2, 0.2), leash=k3(0.001), optimiser=_adam)
