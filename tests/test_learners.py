@@ -64,13 +64,12 @@ def test_exact_gradients_are_those_of_autodiff(kind, rng):
     np.testing.assert_allclose(step, 1e-3 * (slope - slope.mean(-1, keepdims=True)), atol=1e-9)
 
 
-@pytest.mark.parametrize("kind", ["bandit", "tree"])
+@pytest.mark.parametrize("kind", ["bandit", "tree", "tree with an end"])
 def test_sampled_gradients_are_unbiased_where_they_should_be(kind, rng):
     """A million samples: leave-one-out is the exact gradient, the group's mean (G − 1)/G of it."""
     lanes, group = 125_000 if kind == "bandit" else 40_000, 8
-    mdp = (
-        bandit(1.0, 0.4, 0.2) if kind == "bandit" else jc.problems.token_tree(jax.random.key(1), vocabulary=2, depth=3)
-    )
+    tree = {"vocabulary": 2, "depth": 3, "end_token": kind.endswith("end")}
+    mdp = bandit(1.0, 0.4, 0.2) if kind == "bandit" else jc.problems.token_tree(jax.random.key(1), **tree)
     mdp = mdp.astype(jnp.float64)
     reward = np.asarray(mdp.reward)
     exact = moved(learners.Learner(rate=1e-4, gradient="exact", steps=1), mdp, reward)

@@ -1,6 +1,6 @@
 """All mutants."""
 
-from tests.mutants import certificates, geometry, maps, problems, rewards, solvers, studies, sweeps
+from tests.mutants import audits, certificates, geometry, maps, problems, rewards, solvers, studies, sweeps
 
 MUTANTS = (
     *certificates.MUTANTS,
@@ -11,4 +11,5 @@ MUTANTS = (
     *problems.MUTANTS,
     *studies.MUTANTS,
     *sweeps.MUTANTS,
+    *audits.MUTANTS,
 )
