@@ -11,6 +11,8 @@ __all__ = [
     "chi_square",
     "entropy_cost",
     "gate_constant",
+    "landing",
+    "landing_time",
     "mixture_bound",
     "regularizer_law",
     "safe_radius",
@@ -82,6 +84,27 @@ def regularizer_law(name: str, strength: Numbers, policy: Numbers = None, base: 
     if name not in least:
         raise ValueError(f"there is a law for entropy, kl, chi_square, {', '.join(least)}; not for {name!r}")
     return (least[name] + chi_square(policy, base)) / (2 * strength)
+
+
+def landing(limit: Numbers, drift: Numbers, diffusion: Numbers, start: Numbers = 0.0) -> Numbers:
+    """P(z reaches +L before −L), for steps of a mean and a variance whose ratio θ/2 is the same everywhere.
+
+    (e^{−θz₀} − e^{θL})/(e^{−θL} − e^{θL}), θ = 2·drift/diffusion; from z₀ = 0 it is logistic(θL), without drift
+    (L + z₀)/(2L). A two-logit softmax that climbs the mean of groups of G under noise σ has θ = εG/(ησ²).
+    """
+    theta = 2 * drift / diffusion
+    far = 2 * theta * limit  # P = (1 − e^{−θ(z₀ + L)})/(1 − e^{−2θL})
+    level = jnp.abs(far) < 1e-6
+    below, whole = -jnp.expm1(-theta * (start + limit)), -jnp.expm1(-far)
+    return jnp.where(level, (limit + start) / (2 * limit), below / jnp.where(level, 1, whole))
+
+
+def landing_time(limit: Numbers, step: Numbers) -> Numbers:
+    """(L²/2 + cosh L − 1)/s²: mean steps of a two-logit softmax from ½ to ±L without drift, in small steps.
+
+    s is the standard deviation of a step at p = ½: ησ√(G − 1)/G for the mean of groups of G under noise σ.
+    """
+    return (limit**2 / 2 + jnp.cosh(limit) - 1) / step**2
 
 
 def gate_constant(sharpness: Numbers, gate_lipschitz: Numbers, span: Numbers) -> Numbers:

@@ -213,7 +213,7 @@ def test_leashed_learners_stop_where_their_law_says(form, gap):
     """Two arms a gap g apart from a base b: k3 as a loss at g = β(p − b)/(p(1 − p)), KL at logit p = logit b + g/β."""
     beta, b = 0.001, 0.1
     learner = learners.Learner(
-        rate=100.0, gradient="exact", steps=60_000, leash=leashes.Leash(beta, form), base=np.array([[b, 1 - b]])
+        rate=100.0, gradient="exact", steps=60_000, leash=(leashes.in_reward(beta) if form == "reward" else leashes.Loss(beta, form)), base=np.array([[b, 1 - b]])
     )
     p = float(learner(bandit(gap, 0.0), np.array([[gap, 0.0]]), jax.random.key(0))[0, 0])
     if form == "k3":
@@ -315,7 +315,7 @@ def test_features_are_shared_between_states(rng):
     reward = np.array([[1.0, 0.0], [0.0, 0.6]])
     shared = np.zeros((2, 2, 1))
     shared[:, 0, 0] = 1.0
-    policy = learners.Learner(rate=1.0, gradient="exact", steps=400, features=shared)(mdp, reward, jax.random.key(0))
+    policy = learners.Learner(rate=1.0, gradient="exact", steps=400, parameters=learners.parameters.LogLinear(shared))(mdp, reward, jax.random.key(0))
     np.testing.assert_allclose(policy[0], policy[1])
     assert policy[0, 0] > 0.95
     apart = learners.Learner(rate=1.0, gradient="exact", steps=400)(mdp, reward, jax.random.key(0))
@@ -330,7 +330,7 @@ def test_clipping_holds_what_epochs_would_overdo():
 
 
 def test_an_entropy_target_is_reached():
-    leash = leashes.Leash(0.05, "target", 0.4)
+    leash = leashes.target(0.4, strength=0.05)
     learner = learners.Learner(rate=0.2, gradient="exact", steps=20_000, leash=leash)
     p = np.asarray(learner(bandit(0.3, 0.0), np.array([[0.3, 0.0]]), jax.random.key(0)))[0]
     assert scipy.special.entr(p).sum() == pytest.approx(0.4, abs=1e-3)
@@ -360,9 +360,9 @@ def test_mistakes_get_a_sentence():
         (lambda: learners.Learner(rate=1, advantage="best"), "there is no advantage 'best'"),
         (lambda: learners.Learner(rate=1, group=0), "group"),
         (lambda: learners.Learner(rate=1, leash=3), "a leash is one of"),
-        (lambda: leashes.Leash(1.0, "k4"), "a leash is one of k1"),
+        (lambda: leashes.Loss(1.0, "k4"), "a loss is one of k1"),
         (lambda: learners.gdpo(), "need weights="),
-        (lambda: learners.npg(features=np.ones((1, 2, 1))), "tabular"),
+        (lambda: learners.npg(parameters=learners.parameters.LogLinear(np.ones((1, 2, 1)))), "tabular"),
         (lambda: learners.grpo()(mdp, np.ones((3, 2, 2)), jax.random.key(0)), "expected \\[..., 1, 2\\]"),
     ):
         with pytest.raises((ValueError, TypeError), match=says):

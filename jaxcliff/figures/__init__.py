@@ -4,9 +4,11 @@ from jaxcliff.figures.advantages import advantages
 from jaxcliff.figures.aggregation import aggregation_stability
 from jaxcliff.figures.claims import claims
 from jaxcliff.figures.conflicts import conflicts
+from jaxcliff.figures.constants import constants
 from jaxcliff.figures.flips import flip_frequency
 from jaxcliff.figures.fragility import fragility
 from jaxcliff.figures.frontier import frontier
+from jaxcliff.figures.learner_noise import learner_noise
 from jaxcliff.figures.margins import margins
 from jaxcliff.figures.phase import phase_diagram, weight_triangle
 from jaxcliff.figures.radius import radius_distribution
@@ -22,9 +24,11 @@ __all__ = [
     "aggregation_stability",
     "claims",
     "conflicts",
+    "constants",
     "flip_frequency",
     "fragility",
     "frontier",
+    "learner_noise",
     "margins",
     "phase_diagram",
     "phase_scan",

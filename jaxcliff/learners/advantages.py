@@ -4,13 +4,15 @@ Every estimator takes rewards [..., C, G]: G answers to each of C prompts of one
 of its group and gets the advantage 0. Standard deviations divide by G − 1, as trainers have them, or by G (`biased`).
 """
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jaxcliff.core import checks
 from jaxcliff.core.devices import float64
 from jaxcliff.core.types import NumbersLike
 
@@ -32,6 +34,10 @@ def _spread(x: Array, mean: Array, biased: bool, axis: Any = -1) -> Array:
 
 def _told(x: Array) -> Array:
     return jnp.where(jnp.isnan(x), 0, x)
+
+
+def _quantile(share: Array) -> Array:
+    return jax.scipy.special.ndtri(share)
 
 
 def raw(rewards: Array) -> Array:
@@ -63,24 +69,79 @@ def by_batch(rewards: Array, floor: float = FLOORS["TRL"], biased: bool = False)
     return _told((rewards - _mean(rewards)) / (spread + floor))
 
 
-def ranked(rewards: Array) -> Array:
-    """A = Φ⁻¹((rank − ½)/G), ranks from 1, tied rewards with their mean rank (G²RPO)."""
-    there = ~jnp.isnan(rewards)
-    below = there[..., None, :] & (rewards[..., None, :] < rewards[..., :, None])
-    equal = there[..., None, :] & (rewards[..., None, :] == rewards[..., :, None])
-    count = jnp.maximum(there.sum(axis=-1, keepdims=True), 1).astype(rewards.dtype)
-    rank = (
-        below.sum(axis=-1).astype(rewards.dtype) + equal.sum(axis=-1).astype(rewards.dtype) / 2
-    )  # from 0, in the middle
-    return jnp.where(there, jax.scipy.special.ndtri(jnp.where(there, rank / count, 0.5)), 0)
+def ranked(rewards: Array, ties: str = "rank") -> Array:
+    """A = Φ⁻¹((rank − ½)/G), ranks from 1 (G²RPO).
 
-
-def conditional(rewards: Array, metric: Array, share: float = 0.5) -> Array:
-    """CANON: A = μ·(r − mean of the other half) + (1 − μ)·(r − mean of the own half), halves by the median of a metric.
-
-    With halves of equal size μ = ½ is Dr. GRPO: the direction of the metric plays no part.
+    Tied rewards get their mean rank; with `ties="quantile"` the mean of the quantiles of their ranks, as in the
+    figure of its paper, so that a group's advantages always sum to 0.
     """
-    upper = metric > jnp.median(metric, axis=-1, keepdims=True)
+    if ties not in ("rank", "quantile"):
+        raise ValueError(f"ties must be 'rank' or 'quantile', not {checks.shown(ties)}")
+    there = ~jnp.isnan(rewards)
+    others = there[..., None, :]
+    below = (others & (rewards[..., None, :] < rewards[..., :, None])).sum(axis=-1).astype(rewards.dtype)
+    same = others & (rewards[..., None, :] == rewards[..., :, None])
+    tied = same.sum(axis=-1).astype(rewards.dtype)
+    count = jnp.maximum(there.sum(axis=-1, keepdims=True), 1).astype(rewards.dtype)
+    if ties == "rank":
+        return jnp.where(there, _quantile(jnp.where(there, (below + tied / 2) / count, 0.5)), 0)
+    place = jnp.arange(rewards.shape[-1], dtype=rewards.dtype)  # whose quantiles tied rewards have the mean of
+    held = (place >= below[..., None]) & (place < (below + tied)[..., None])
+    each = _quantile(jnp.where(held, (place + 0.5) / count[..., None], 0.5))
+    return jnp.where(there, jnp.where(held, each, 0).sum(axis=-1) / jnp.maximum(tied, 1), 0)
+
+
+def others_normalised(rewards: Array, floor: float = 1e-6) -> Array:
+    """A = (r − mean of the others)/(std of the others + floor), where that is not 0, as NeMo-RL has it.
+
+    The variance is E[x²] − E[x]², times m/(m − 1) for m others: where they are all the same it is pure rounding, and
+    so is the advantage (`advantage_noise` says how much).
+    """
+    there = ~jnp.isnan(rewards)
+    x = jnp.where(there, rewards, 0)
+    most = rewards.shape[-1]
+    others = (there[..., None, :] & ~jnp.eye(most, dtype=bool)).astype(rewards.dtype)
+    m = others.sum(axis=-1)
+    mean, square = (
+        jnp.einsum("...ij,...j->...i", others, y, precision="highest") / jnp.maximum(m, 1) for y in (x, x * x)
+    )
+    variance = jnp.maximum(square - mean * mean, 0) * m / jnp.maximum(m - 1, 1)
+    spread = jnp.where(m > 1, jnp.sqrt(variance), 0)
+    return jnp.where(there & (m > 0), (x - mean) / jnp.where(spread > 0, spread + floor, 1), 0)
+
+
+class Answers(NamedTuple):
+    """What estimators may know of a group's answers besides their rewards, [C, G] each.
+
+    The mean entropy of the policy at their tokens, how many tokens they have, and which answers are the same (a number
+    for each).
+    """
+
+    entropy: Array
+    length: Array
+    which: Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Conditional:
+    """CANON: A = μ·(r − mean of the other half) + (1 − μ)·(r − mean of the own half).
+
+    Halves are the lower ⌊G/2⌋ by a metric, "entropy" or "length", and the rest; equal ones in their order. With halves
+    of equal size μ = ½ is Dr. GRPO: the direction of the metric plays no part.
+    """
+
+    metric: str = "entropy"
+    share: float = 1.0
+    reads_answers = True
+
+    def __call__(self, rewards: Array, answers: Answers) -> Array:
+        return conditional(rewards, getattr(answers, self.metric), self.share)
+
+
+def conditional(rewards: Array, metric: Array, share: float = 1.0) -> Array:
+    """What `Conditional` gives for a metric [..., G]."""
+    place = jnp.argsort(jnp.argsort(metric, axis=-1, stable=True), axis=-1)
+    upper = place >= rewards.shape[-1] // 2
 
     def mean_of(half: Array) -> Array:
         return _mean(jnp.where(half, rewards, jnp.nan))
@@ -90,22 +151,50 @@ def conditional(rewards: Array, metric: Array, share: float = 0.5) -> Array:
     return _told(share * (rewards - other) + (1 - share) * (rewards - own))
 
 
-def risk(rewards: Array, low: float = 0.2, high: float = 0.8, weight: float = 1.0) -> Array:
-    """RiskPO's range-value-at-risk, with the quantiles q of the group itself:
+@dataclasses.dataclass(frozen=True)
+class Consistent:
+    """COPO: groups that agree learn from other prompts: A = w·A_local + (1 − w)·A_global, w = σ(k(H − h)).
+
+    H is the entropy of a group's answers in bits; A_local that of GRPO, and taken for rewards that are not 0 only;
+    A_global = (mean of the group − mean over prompts)/(their std + floor), the same for all of its answers. Its authors
+    clip both terms by themselves; here their sum is clipped.
+    """
+
+    slope: float = 5.0
+    level: float = 1.0
+    floor: float = 1e-6
+    reads_answers = True
+
+    def __call__(self, rewards: Array, answers: Answers) -> Array:
+        count = rewards.shape[-1]
+        same = (answers.which[..., :, None] == answers.which[..., None, :]).sum(axis=-1).astype(rewards.dtype)
+        bits = -jnp.log2(same / count).mean(axis=-1, keepdims=True)
+        weight = jax.nn.sigmoid(self.slope * (bits - self.level)) * (rewards != 0)
+        of_group = _mean(rewards)
+        over = _mean(of_group, -2)
+        between = (of_group - over) / (_spread(of_group, over, False, -2) + self.floor)
+        return _told(weight * normalised(rewards, self.floor) + (1 - weight) * between)
+
+
+def risk(rewards: Array, low: float = 0.2, high: float = 0.8, weight: float = 1.5) -> Array:
+    """RiskPO's mixture of range-values-at-risk, with the quantiles q of the group itself:
 
     A = [(r − q_low)₊ − (r − q_high)₊ + q_low − q_high]/(high − low) − w·(q_low − r)₊/low, over 1 + w.
+
+    Its authors bundle five questions and track quantiles from step to step.
     """
     bottom, top = (jnp.nanquantile(rewards, q, axis=-1, keepdims=True) for q in (low, high))
     inside = jnp.maximum(rewards - bottom, 0) - jnp.maximum(rewards - top, 0) + bottom - top
     return _told((inside / (high - low) - weight * jnp.maximum(bottom - rewards, 0) / low) / (1 + weight))
 
 
-Estimator = Callable[[Array], Array]
+Estimator = Callable[..., Array]  # of rewards, and of `Answers` if its `reads_answers` says so
 NAMED: dict[str, Estimator] = {
     "raw": raw,
     "mean": centred,
     "others": leave_one_out,
     "std": normalised,
+    "others std": others_normalised,
     "batch": by_batch,
     "rank": ranked,
     "risk": risk,
@@ -139,7 +228,7 @@ def advantage_noise(rewards: NumbersLike, estimator: str | Estimator = "std") ->
     """
     import numpy as np
 
-    found = _estimator(estimator)
+    found = estimator_of(estimator)
     rewards = np.asarray(rewards)
     own = np.asarray(jax.jit(found)(jnp.asarray(rewards)))
     with float64():
@@ -147,7 +236,8 @@ def advantage_noise(rewards: NumbersLike, estimator: str | Estimator = "std") ->
     return own, np.abs(own.astype(np.float64) - true)
 
 
-def _estimator(estimator: str | Estimator) -> Estimator:
+def estimator_of(estimator: str | Estimator) -> Estimator:
+    """By its name, or itself."""
     if not isinstance(estimator, str):
         if not callable(estimator):
             raise ValueError(f"an advantage is one of {', '.join(NAMED)}, or a function of rewards [..., C, G]")

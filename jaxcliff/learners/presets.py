@@ -5,9 +5,11 @@ from typing import Any
 
 import optax
 
-from jaxcliff.learners.advantages import FLOORS, leave_one_out, normalised
+from jaxcliff.core.types import Number, Word
+from jaxcliff.learners.advantages import FLOORS, Conditional, Consistent, leave_one_out, normalised
 from jaxcliff.learners.learner import Learner
-from jaxcliff.learners.leashes import k3
+from jaxcliff.learners.leashes import k3, resampled
+from jaxcliff.learners.tokens import Virtual
 
 
 def _preset(options: dict[str, Any], **defaults: Any) -> Learner:
@@ -47,6 +49,26 @@ def gdpo(**options: Any) -> Learner:
 def ppo(**options: Any) -> Learner:
     """PPO's clipped surrogate on groups: four passes over the samples, the mean of the others as a baseline."""
     return _preset(options, rate=0.05, advantage=leave_one_out, clip=(0.2, 0.2), epochs=4)
+
+
+def aepo(entropy: Number = 0.5, **options: Any) -> Learner:
+    """GRPO whose entropy is held at a target, by good answers sampled at other temperatures (AEPO)."""
+    return _preset(options, rate=0.05, advantage="std", clip=(0.2, 0.2), leash=resampled(entropy))
+
+
+def dcpo(entropy: Number = 0.5, **options: Any) -> Learner:
+    """GRPO whose entropy is held at a target, by weights of the tokens of good answers (distribution-centric PO)."""
+    return _preset(options, rate=0.05, advantage="std", clip=(0.2, 0.2), tokens=Virtual(entropy))
+
+
+def canon(metric: Word = "entropy", **options: Any) -> Learner:
+    """CANON: answers against the other half of their group, by their entropy or length; no standard deviation."""
+    return _preset(options, rate=0.05, advantage=Conditional(metric), group=16, clip=(0.2, 0.28))
+
+
+def copo(**options: Any) -> Learner:
+    """COPO: groups that agree learn from how they compare with those of other prompts."""
+    return _preset(options, rate=0.05, advantage=Consistent(), prompts=8, clip=(0.2, 0.2))
 
 
 def _adam(rate: Any) -> optax.GradientTransformation:

@@ -1,8 +1,10 @@
 """One question each, answered as a labelled dataset (xarray) that carries the settings that made it."""
 
 from jaxcliff.studies.aggregation import aggregation_stability
+from jaxcliff.studies.constants import constants
 from jaxcliff.studies.flips import flip_frequency
 from jaxcliff.studies.frontier import frontier
+from jaxcliff.studies.learner_noise import learner_noise
 from jaxcliff.studies.phase import phase_diagram
 from jaxcliff.studies.ray import ray
 from jaxcliff.studies.response import response
@@ -12,8 +14,10 @@ from jaxcliff.studies.temperature import temperature_curve
 
 __all__ = [
     "aggregation_stability",
+    "constants",
     "flip_frequency",
     "frontier",
+    "learner_noise",
     "phase_diagram",
     "phase_scan",
     "ray",

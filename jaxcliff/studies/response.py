@@ -29,13 +29,14 @@ from jaxcliff.core.types import (
     Whole,
     Word,
 )
-from jaxcliff.model.mdp import MDP, check_one
+from jaxcliff.model.mdp import MDP
 from jaxcliff.model.provenance import Made, fingerprint
 from jaxcliff.operators.regularizers import KL, Entropy, Sparsemax
 from jaxcliff.rewards import perturb
 from jaxcliff.solvers.evaluate import occupancy
 from jaxcliff.solvers.solution import Solution, tie_tolerance_of
 from jaxcliff.solvers.solve import solve
+from jaxcliff.studies.families import families_of, positive, stacked
 from jaxcliff.studies.learner import Learner, ready
 
 KINDS = ("hard", "entropy", "kl", "sparsemax", "learner")
@@ -100,7 +101,7 @@ def response(
         its law). Of the hard map `flips`, how many states certainly flip, `undecided`, how many may, and `reach`, the
         norm over the certified safe radius: below 1 nothing flips. `status` is that of the solves.
     """
-    families = _families(mdp)
+    families = families_of(mdp)
     first = next(iter(families.values()))[0]
     given: dict[str, Any] = {}
     for name, x in (("reward", reward), ("true_reward", true_reward), ("base", base)):
@@ -127,14 +128,14 @@ def response(
         rule=rule,
         learner=learner,
         tie_tolerance=tie_tolerance_of(first.dtype, tie_tolerance),
-        problems={name: _stacked(name, several) for name, several in families.items()},
+        problems={name: stacked(name, several) for name, several in families.items()},
         given=given,
     )
     axes: dict[str, Any] = {"family": list(families)} if isinstance(mdp, Mapping) else {}
     axes["problem"] = np.arange(len(next(iter(families.values()))))
     if soft:
-        axes["strength"] = _positive("strength", np.geomspace(1e-2, 10, RUNGS) if strength is None else strength)
-    axes["size"] = _positive("sizes", np.geomspace(1e-3, 1, SIZES) if sizes is None else sizes)
+        axes["strength"] = positive("strength", np.geomspace(1e-2, 10, RUNGS) if strength is None else strength)
+    axes["size"] = positive("sizes", np.geomspace(1e-3, 1, SIZES) if sizes is None else sizes)
     axes["draw"] = sweep.draws(count, point.kept())
     settings = {"kind": kind, "perturbation": perturbation, "norm": norm, "tie_tolerance": point.tie_tolerance}
     settings |= {"rule": getattr(rule, "__name__", "")} if kind == "hard" else {}
@@ -272,39 +273,3 @@ def _perturbed(name: str, norm: str, mdp: MDP, reward: Any, size: Any, key: Any)
         return perturb.constant(mdp, reward, sizes=(size * jax.random.rademacher(key, (1,), mdp.dtype)))
     potentials = size * jax.random.uniform(key, (1, mdp.num_states), mdp.dtype, -1, 1)
     return perturb.shaping(mdp, reward, potentials=potentials)
-
-
-def _families(mdp: Any) -> dict[str, list[MDP]]:
-    """Families of problems by name; the only one has none."""
-    several = dict(mdp) if isinstance(mdp, Mapping) else {"": [mdp] if isinstance(mdp, MDP) else mdp}
-    families = {}
-    for name, given in several.items():
-        problems = [given] if isinstance(given, MDP) else checks.listed(given, "mdp")
-        if not isinstance(name, str) or not problems or not all(isinstance(each, MDP) for each in problems):
-            raise ValueError("mdp must be a jc.MDP, a list of them, or lists of them by name")
-        for each in problems:
-            check_one(each)
-        families[name] = problems
-    if not families or len({len(problems) for problems in families.values()}) > 1:
-        sizes = ", ".join(f"{name}: {len(problems)}" for name, problems in families.items())
-        raise ValueError(f"families must have as many problems each ({sizes or 'there are none'})")
-    return families
-
-
-def _stacked(name: str, problems: list[MDP]) -> MDP:
-    """Problems of one shape as one record."""
-    shapes = {jax.tree.structure(each) for each in problems}
-    shapes |= {tuple((x.shape, x.dtype) for x in jax.tree.leaves(each)) for each in problems}
-    if len(shapes) > 2:
-        of = f" of the family {name!r}" * bool(name)
-        raise ValueError(f"the problems{of} have different shapes or layouts: build them alike, with one layout=")
-    return jax.tree.map(lambda *x: np.stack([np.asarray(each) for each in x]), *problems)
-
-
-def _positive(name: str, values: Any) -> sweep.Axis:
-    given = values if isinstance(values, sweep.Axis) else sweep.Axis(checks.numbers(values, name), np.size(values))
-    numbers = given.values
-    listed = isinstance(numbers, np.ndarray) and numbers.ndim == 1 and len(numbers) > 0
-    if not listed or not (np.isfinite(numbers) & (numbers > 0)).all():
-        raise ValueError(f"{name} must be a list of positive numbers, not {checks.shown(values)}")
-    return dataclasses.replace(given, units="reward")
