@@ -120,6 +120,23 @@ def groups(rng, count, size=6):
     return np.where(rng.random(x.shape) < 0.05, np.nan, x)
 
 
+def others_by_hand(r):
+    """As NeMo-RL writes it: the others' mean and unbiased deviation; not divided where that is 0."""
+    found = np.zeros(len(r))
+    for i in range(len(r)):
+        rest = np.delete(r, i)
+        if len(rest):
+            spread = rest.std(ddof=1) if len(rest) > 1 and np.ptp(rest) > 0 else 0.0
+            found[i] = (r[i] - rest.mean()) / (spread + 1e-6 if spread > 0 else 1)
+    return found
+
+
+def risk_by_hand(r, low=0.2, high=0.8, weight=1.5):
+    bottom, top = np.quantile(r, [low, high])
+    inside = [(max(x - bottom, 0) - max(x - top, 0) + bottom - top) / (high - low) for x in r]
+    return np.array([(y - weight * max(bottom - x, 0) / low) / (1 + weight) for x, y in zip(r, inside, strict=True)])
+
+
 def by_hand(name, x):
     """One group, in numpy."""
     there = ~np.isnan(x)
@@ -133,16 +150,18 @@ def by_hand(name, x):
             "mean": centre,
             "others": centre * len(r) / max(len(r) - 1, 1),
             "std": centre / (spread + 1e-4),
+            "others std": others_by_hand(r),
             "rank": scipy.stats.norm.ppf((scipy.stats.rankdata(r) - 0.5) / len(r)),
+            "risk": risk_by_hand(r),
         }[name]
     return found
 
 
 @pytest.mark.parametrize("count", [4_000, pytest.param(100_000, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", ["raw", "mean", "others", "std", "rank"])
+@pytest.mark.parametrize("name", ["raw", "mean", "others", "std", "others std", "rank", "risk"])
 def test_advantages_are_those_written_by_hand(name, count, rng):
     x = groups(rng, count)
-    found = np.asarray(advantages.NAMED[name](jnp.asarray(x)))
+    found = np.asarray(advantages.truthful(name)(jnp.asarray(x)))
     flat, own = x.reshape(-1, 6), found.reshape(-1, 6)
     expected = np.array([by_hand(name, row) for row in flat])
     np.testing.assert_allclose(own, expected, atol=1e-9)
@@ -178,7 +197,7 @@ def test_steps_and_several_rewards_are_normalised_as_written_by_hand(rng):
 def test_canon_at_one_half_is_dr_grpo(rng):
     r, metric = rng.normal(size=(50, 8)), rng.permuted(np.tile(np.arange(8.0), (50, 1)), axis=1)
     np.testing.assert_allclose(
-        advantages.conditional(jnp.asarray(r), jnp.asarray(metric)), advantages.centred(jnp.asarray(r)), atol=1e-12
+        advantages.conditional(jnp.asarray(r), jnp.asarray(metric), 0.5), advantages.centred(jnp.asarray(r)), atol=1e-12
     )
     one_sided = advantages.conditional(jnp.asarray(r), jnp.asarray(metric), 1.0)
     assert np.abs(np.asarray(one_sided) - np.asarray(advantages.centred(jnp.asarray(r)))).max() > 0.1
@@ -213,7 +232,11 @@ def test_leashed_learners_stop_where_their_law_says(form, gap):
     """Two arms a gap g apart from a base b: k3 as a loss at g = β(p − b)/(p(1 − p)), KL at logit p = logit b + g/β."""
     beta, b = 0.001, 0.1
     learner = learners.Learner(
-        rate=100.0, gradient="exact", steps=60_000, leash=(leashes.in_reward(beta) if form == "reward" else leashes.Loss(beta, form)), base=np.array([[b, 1 - b]])
+        rate=100.0,
+        gradient="exact",
+        steps=60_000,
+        leash=(leashes.in_reward(beta) if form == "reward" else leashes.Loss(beta, form)),
+        base=np.array([[b, 1 - b]]),
     )
     p = float(learner(bandit(gap, 0.0), np.array([[gap, 0.0]]), jax.random.key(0))[0, 0])
     if form == "k3":
@@ -272,35 +295,23 @@ def test_entropy_changes_with_the_covariance(rng):
         np.testing.assert_allclose(change, -0.01 * covariance, atol=2e-4)
 
 
-def law(learner, mdp, gap, limit, lanes, steps, key):
-    """(share of lanes that reach +limit before −limit, how many reached either)."""
-    course = np.asarray(learner.course(mdp, np.broadcast_to([[gap, 0.0]], (lanes, 1, 2)), key, points=steps))
-    z = logit(np.clip(course[:, :, 0, 0], 1e-12, 1 - 1e-12))
-    up, down = (np.where((s * z >= limit).any(axis=1), (s * z >= limit).argmax(axis=1), steps + 1) for s in (1, -1))
-    done = np.minimum(up, down) <= steps
-    return (up < down)[done].mean(), done.mean()
-
-
-@pytest.mark.parametrize(
-    ("gap", "sigma", "group", "rate"), [(0.035, 1.0, 8, 0.4), (0.01, 0.5, 4, 0.2), (0.0, 1.0, 8, 0.4)]
-)
-def test_where_a_noisy_learner_lands_is_a_logistic_law(gap, sigma, group, rate):
-    """P(correct) = logistic(L·ε·G/(ησ²)) for the group's mean, from p = ½, L on the difference of logits."""
-    limit, lanes = 2.0, 500
-    learner = learners.dr_grpo(rate=rate, group=group, noise=sigma, steps=6000 if rate < 0.3 else 1500)
-    share, done = law(learner, bandit(gap, 0.0), gap, limit, lanes, learner.steps // 2, jax.random.key(3))
-    expected = scipy.special.expit(limit * gap * group / (rate * sigma**2))
-    assert done > 0.9
-    assert share == pytest.approx(expected, abs=4 * math.sqrt(0.25 / lanes) + 0.01)
-
-
 def test_rounding_makes_advantages_of_its_own():
-    """A group of eight, seven answers at .35 and one at 0: leave-one-out deviations by E[x²] − E[x]² in float32."""
+    """Seven answers at .35 and one at 0: the others of the one are all the same, and float32 does not see it."""
     r = np.array([0.35] * 7 + [0.0], np.float32)
-    others = np.array([np.delete(r, i) for i in range(8)])
-    squares = (others**2).mean(axis=1, dtype=np.float32) - others.mean(axis=1, dtype=np.float32) ** 2
-    residue = np.sqrt(np.maximum(squares[-1], np.float32(0)))
-    assert 0 < residue < 1e-3 or squares[-1] <= 0
+    others = r[:7]
+    residue = np.sqrt(
+        np.maximum((others @ others) / np.float32(7) - (others.sum() / np.float32(7)) ** 2, np.float32(0))
+    )
+    assert 0 < residue < 1e-3  # 0 in exact arithmetic
+    assert -0.35 / (residue * math.sqrt(7 / 6) + 1e-6) < -2000
+    one_by_one = advantages.others_normalised(jnp.asarray(r[None]))
+    own, noise = learners.advantage_noise(r[None], "others std")
+    for found in (float(one_by_one[0, 7]), float(own[0, 7])):  # rounded another way by each
+        assert found < -1000
+    assert noise[0, 7] == pytest.approx(-0.35 - own[0, 7], rel=1e-6)
+    assert noise[0, :7].max() < 1e-6
+    truth = advantages.truthful("others std")(jnp.asarray(r[None], jnp.float64))
+    assert float(truth[0, 7]) == pytest.approx(-0.35, rel=1e-6)
     near = np.full((1, 8), 0.35, np.float32)
     near[0, 0] = np.nextafter(near[0, 0], np.float32(1))
     own, noise = learners.advantage_noise(near, functools.partial(advantages.normalised, floor=1e-9))
@@ -315,7 +326,9 @@ def test_features_are_shared_between_states(rng):
     reward = np.array([[1.0, 0.0], [0.0, 0.6]])
     shared = np.zeros((2, 2, 1))
     shared[:, 0, 0] = 1.0
-    policy = learners.Learner(rate=1.0, gradient="exact", steps=400, parameters=learners.parameters.LogLinear(shared))(mdp, reward, jax.random.key(0))
+    policy = learners.Learner(rate=1.0, gradient="exact", steps=400, parameters=learners.parameters.LogLinear(shared))(
+        mdp, reward, jax.random.key(0)
+    )
     np.testing.assert_allclose(policy[0], policy[1])
     assert policy[0, 0] > 0.95
     apart = learners.Learner(rate=1.0, gradient="exact", steps=400)(mdp, reward, jax.random.key(0))

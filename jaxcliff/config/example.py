@@ -6,7 +6,7 @@ from typing import Any
 
 from jaxcliff import studies
 from jaxcliff.config import held
-from jaxcliff.config.file import has_problem, tables_of
+from jaxcliff.config.file import FAMILIES, has_problem, tables_of
 from jaxcliff.core import types
 
 WIDTH = 110  # of a line with its comment
@@ -24,6 +24,10 @@ LISTS = {
     "sizes": '{ start = 0.001, stop = 1, count = 13, spacing = "geometric" }',
     "positions": "{ start = -1, stop = 1, count = 41 }",
     "discount": "{ start = 0.5, stop = 0.9, count = 21 }",
+    "gaps": "[0.0, 0.01, 0.02, 0.05, 0.1, 0.2]",
+    "noise": "[0.5, 1.0]",
+    "groups": "[4, 8, 16]",
+    "rates": "[0.4, 0.8, 1.6]",
     "extent": "[-1.0, 1.0, -1.0, 1.0]",
 }
 VALUES = {
@@ -35,6 +39,8 @@ VALUES = {
     "chunk": "{ strength = 4 }",
     "batch": "4096",
     "tie_tolerance": "1e-6",
+    "confidence": "0.95",
+    "state": "0",
 }
 KINDS = {
     types.Number: "0.1",
@@ -54,6 +60,8 @@ USED = {
     "temperature_curve": ("count",),
     "flip_frequency": ("count",),
     "aggregation_stability": ("count",),
+    "constants": ("strength", "sizes", "count"),
+    "learner_noise": ("gaps", "noise", "groups", "rates", "count"),
 }
 
 
@@ -66,7 +74,7 @@ def example(name: str) -> str:
     first = (inspect.getdoc(function) or "").splitlines()[0]
     lines = [f"# {first}", f'study = "{name}"', f'store = "{name}.zarr"', "seed = 0", "float64 = true"]
     if has_problem(name):
-        lines += [*PROBLEM.splitlines(), "seeds = 2" if name == "response" else "seed = 0"]
+        lines += [*PROBLEM.splitlines(), "seeds = 2" if name in FAMILIES else "seed = 0"]
     for table, model in tables_of(name).items():
         lines += ["", f"[{table}]"]
         for field, info in model.model_fields.items():

@@ -19,6 +19,7 @@ from jaxcliff.core import types
 from jaxcliff.model.mdp import MDP
 
 TABLES = (".csv", ".jsonl", ".json")
+FAMILIES = ("response", "constants")  # studies of several problems
 
 
 class MistakesError(ValueError):
@@ -96,12 +97,12 @@ def understood(given: dict[str, Any], name: str, folder: Path) -> Study:
         makers: dict[str, Callable[[], list[MDP]]] = {}
         lines += ["problem: this study is about none; leave it out"] if "problem" in given else []
     else:
-        makers = _makers(given.get("problem"), study == "response", lines)
+        makers = _makers(given.get("problem"), study in FAMILIES, lines)
     if lines:
         raise MistakesError(name, lines)
     built = {family: make() for family, make in makers.items()}
     first = next(iter(built.values()))[0] if built else None
-    problem = first if study != "response" else built.get("", built)
+    problem = first if study not in FAMILIES else built.get("", built)
     try:
         arguments = {n: held.value(x, first, folder) for table in own.values() for n, x in held.said(table)}
     except ValueError as error:
@@ -152,6 +153,10 @@ def builders() -> dict[str, type[pydantic.BaseModel]]:
     return found
 
 
+def _families() -> str:
+    return " or ".join(f'study = "{name}"' for name in FAMILIES)
+
+
 def _makers(given: Any, families: bool, lines: list[str]) -> dict[str, Callable[[], list[MDP]]]:
     """What builds the problems of every family; the only one has no name."""
     if not isinstance(given, dict) or not given:
@@ -159,7 +164,7 @@ def _makers(given: Any, families: bool, lines: list[str]) -> dict[str, Callable[
         return {}
     several = not ({"builder", "file"} & set(given)) and all(isinstance(x, dict) for x in given.values())
     if several and not families:
-        lines.append('problem: this study is about one problem; families are for study = "response"')
+        lines.append(f"problem: this study is about one problem; families are for {_families()}")
         return {}
     each = {f"problem.{name}": (name, x) for name, x in given.items()} if several else {"problem": ("", given)}
     return {name: _maker(x, place, families, lines) for place, (name, x) in each.items()}
@@ -178,7 +183,7 @@ def _maker(given: dict[str, Any], place: str, families: bool, lines: list[str]) 
     table = held.checked(known[name], given, place, lines)
     seeds = getattr(table, "seeds", None)
     if seeds is not None and not families:
-        lines.append(f'{place}.seeds: several problems are for study = "response"; here say seed = 0')
+        lines.append(f"{place}.seeds: several problems are for {_families()}; here say seed = 0")
     if seeds is not None and seeds < 1:
         lines.append(f"{place}.seeds: is {seeds}; it must be at least 1")
     return functools.partial(_built, name, table)

@@ -52,8 +52,8 @@ def learner_noise(
 
 def _landed(ds: xr.Dataset, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The share on the better action of those that landed at all, with two standard errors."""
-    landed = 1 - ds.unsettled_mean
-    share = (ds.landed_mean / landed.where(landed > 0)).transpose(*ds.unsettled_mean.dims).values
+    landed = 1 - ds.unsettled
+    share = (ds.landed_mean / landed.where(landed > 0)).transpose(*ds.unsettled.dims).values
     return share, 2 * np.sqrt(np.clip(share * (1 - share), 0, None) / np.maximum(landed.values * count, 1))
 
 
@@ -90,7 +90,7 @@ def _law(axes: Axes, ds: xr.Dataset) -> None:
     exponent = np.log(law / (1 - law))
     ds = ds.transpose(..., *ds.law.dims)
     share, _ = _landed(ds, ds.attrs["count"])
-    step, lost = ds.step.values, ds.unsettled_mean.values
+    step, lost = ds.step.values, ds.unsettled.values
     settled = lost <= SETTLED
     low, high = min(-1.0, float(exponent[settled].min(initial=0))), min(8.0, max(1.0, float(exponent.max())))
     line = np.linspace(low, high, 200)

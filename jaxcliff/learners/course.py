@@ -1,5 +1,7 @@
 """The course of a training as a dataset: what the policies are worth on the way, and what became of the advantages."""
 
+import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -10,6 +12,7 @@ import xarray as xr
 from jaxcliff import metrics
 from jaxcliff.core import checks
 from jaxcliff.core.devices import float64
+from jaxcliff.learners.advantages import truthful
 from jaxcliff.learners.training import Course, advantages, base_log
 from jaxcliff.model.mdp import MDP
 from jaxcliff.solvers.evaluate import occupancy
@@ -89,10 +92,10 @@ def _of_groups(learner: Any, course: Course) -> dict[str, np.ndarray]:
     found["advantage_largest"] = np.where(count > 0, largest, np.nan)
     lanes = course.paid.ndim - 3
     paid, answers = jax.tree.map(lambda x: np.asarray(x).reshape(-1, *x.shape[lanes:]), (course.paid, course.answers))
-    of = jax.vmap(lambda x, answers: advantages(learner, x, answers))
-    own = np.asarray(jax.jit(of)(paid, answers), float)
+    truth = dataclasses.replace(learner, advantage=truthful(learner.advantage))
+    own = np.asarray(jax.jit(jax.vmap(functools.partial(advantages, learner)))(paid, answers), float)
     with float64():
-        exact = np.asarray(of(paid.astype(np.float64), answers))
+        exact = np.asarray(jax.vmap(functools.partial(advantages, truth))(paid.astype(np.float64), answers))
     found["advantage_std"] = own.std(axis=(-2, -1))
     found["advantage_noise"] = np.abs(own - exact).max(axis=(-2, -1))
     return {name: x.reshape(-1) for name, x in found.items()}

@@ -45,6 +45,7 @@ class Learner:
         tokens: one or several of `jc.learners.tokens`: what is done to the gradient of single tokens.
         leash: one or several of `jc.learners.leashes`.
         noise: standard deviation of what is added to every sampled reward; none if not given.
+        coin: that noise is ±σ, each with probability ½, and not normal.
         base: the policy from which it starts and to which leashes hold it; uniform over what is legal if not given.
         weights: of several rewards, [N]: then rewards are [..., N, S, A].
         parameters: one of `jc.learners.parameters`; the logits themselves if not given.
@@ -67,6 +68,7 @@ class Learner:
     advantage: str | Estimator = static(default="mean")
     separately: Any = static(default=False)
     epochs: Any = static(default=1)
+    coin: Any = static(default=False)
     length: Any = static(default=None)
     optimiser: Callable[[Any], optax.GradientTransformation] | None = static(default=None)
 

@@ -82,37 +82,53 @@ def trained(
     return jax.vmap(lane)(rewards, keys)
 
 
-class Landed(NamedTuple):
-    """Where one lane came to: the action that it gave so much probability, −1 if none; after how many steps; its policy
+class Landings(NamedTuple):
+    """What became of several seeds of one lane, one after the other.
 
-    there; and by how much the first step moved log π, [S, A].
+    How many landed on each action [A]; steps of those, in all and at most; the total variation between each two that
+    follow each other, largest over states, in all; the policy of the last, [S, A]; and by how much its first step moved
+    log π.
     """
 
-    action: Array
+    landed: Array
     steps: Array
+    most: Array
+    apart: Array
     policy: Array
     moved: Array
 
 
-def followed(learner: Any, mdp: MDP, reward: Array, state: int, confidence: float, most: int, key: Array) -> Landed:
-    """One lane from the base until its policy gives an action of a state so much probability, or so many steps."""
+def landings(learner: Any, mdp: MDP, reward: Array, state: int, confidence: float, most: int, keys: Array) -> Landings:
+    """Follows each seed from the base until an action of a state has so much probability, or for so many steps."""
     first, none = started(learner, mdp), jnp.zeros((), mdp.dtype)
+    base = policy_of(learner, mdp, first.theta)[0]
+    found = Landings(jnp.zeros(mdp.num_actions, mdp.dtype), none, none, none, base, jnp.zeros_like(base))
 
     def on(carry: Any) -> Any:
-        step, at = carry
-        return step + 1, stepped(learner, mdp, reward[None], at, (), jax.random.fold_in(key, step), none)[0]
+        which, step, at, found = carry
+        key = jax.random.fold_in(keys[which], step)
+        after = stepped(learner, mdp, reward[None], at, (), key, none)[0]
+        policy, logs = policy_of(learner, mdp, after.theta)
+        share = policy[state]
+        landed = share.max() >= confidence
+        ended = landed | (step + 1 >= most)
+        took = jnp.where(landed, step + 1, 0).astype(mdp.dtype)
+        apart = jnp.abs(policy - found.policy).sum(axis=-1).max() / 2
+        told = Landings(
+            found.landed + (landed & (jnp.arange(len(share)) == share.argmax())).astype(mdp.dtype),
+            found.steps + took,
+            jnp.maximum(found.most, took),
+            found.apart + jnp.where(which % 2 == 1, apart, 0),
+            policy,
+            found.moved,
+        )
+        found = jax.tree.map(lambda x, y: jnp.where(ended, x, y), told, found)
+        moved = jnp.where(step == 0, logs - policy_of(learner, mdp, first.theta)[1], found.moved)
+        at = jax.tree.map(lambda x, y: jnp.where(ended, x, y), first, after)
+        return which + ended, jnp.where(ended, 0, step + 1), at, found._replace(moved=moved)
 
-    def open_(carry: Any) -> Any:
-        step, at = carry
-        return (step < most) & ~(policy_of(learner, mdp, at.theta)[0][state].max() >= confidence)
-
-    _, once = on((jnp.int32(0), first))
-    steps, last = jax.lax.while_loop(open_, on, (jnp.int32(0), first))
-    policy = policy_of(learner, mdp, last.theta)[0]
-    share = policy[state]
-    action = jnp.where(share.max() >= confidence, share.argmax().astype(jnp.int32), jnp.int32(-1))
-    moved = policy_of(learner, mdp, once.theta)[1] - policy_of(learner, mdp, first.theta)[1]
-    return Landed(action, steps, policy, moved)
+    start = jnp.int32(0), jnp.int32(0), first, found
+    return jax.lax.while_loop(lambda carry: carry[0] < len(keys), on, start)[-1]
 
 
 def started(learner: Any, mdp: MDP) -> State:
@@ -159,7 +175,8 @@ def groups(learner: Any, mdp: MDP, rewards: Array, policy: Array, logs: Array, k
     rolled = sampling.sample(mdp, starts, policy, sampled, learner.group, length)
     paid = sampling.returns(mdp, rewards, rolled)
     if learner.noise is not None:
-        noise = jax.random.normal(noisy, paid.shape, mdp.dtype)
+        drawn = jax.random.rademacher if learner.coin else jax.random.normal
+        noise = drawn(noisy, paid.shape, mdp.dtype)
         paid += jnp.asarray(learner.noise, mdp.dtype) * noise
     for leash in of_kind(learner, InReward):
         ratio = (logs - _finite(base_log(learner, mdp)))[rolled.states, rolled.actions]

@@ -1,7 +1,6 @@
 """A near-tie under optimisation noise: on which side learners land, how long it takes, how far two runs are apart."""
 
 import dataclasses
-import functools
 import math
 from typing import Any
 
@@ -10,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from jaxcliff import metrics, sweep, theory
+from jaxcliff import sweep, theory
 from jaxcliff.core import checks
 from jaxcliff.core.numerics import cast
 from jaxcliff.core.types import (
@@ -26,12 +25,13 @@ from jaxcliff.core.types import (
     Whole,
 )
 from jaxcliff.learners import Learner, dr_grpo
-from jaxcliff.learners.training import followed
+from jaxcliff.learners.training import landings
 from jaxcliff.model.mdp import MDP, check_one
 from jaxcliff.model.provenance import Made
 from jaxcliff.problems.bandits import bandit
 
 EDGES = np.linspace(0, 1, 65)  # between which quantiles of a share are found
+TOGETHER = 16  # seeds that one lane follows
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -47,7 +47,7 @@ def learner_noise(
     rates: NumbersLike = (0.4, 0.8, 1.6),
     confidence: Number = 0.95,
     steps: Whole = 10_000,
-    count: Whole = 256,
+    count: Whole = 512,
     direction: RewardLike | None = None,
     state: Whole | None = None,
     store: PathLike | None = None,
@@ -75,20 +75,20 @@ def learner_noise(
         rates: η, of the optimiser.
         confidence: the probability at which an action counts as landed on.
         steps: the most a learner takes.
-        count: pairs of seeds at each setting.
+        count: seeds at each setting, rounded up to a multiple of 16.
         direction: D, [S, A]; if not given, 1 for the first legal action of the state.
         state: the one that is watched; the first with two legal actions if not given.
         store, executor, workers, shard, batch, chunk, overwrite, progress: as in `jc.sweep.run`.
 
     Returns:
         A dataset over `group`, `gap`, `noise`, `rate`: the share of learners that landed on each `action`
-        (`landed_mean`) or nowhere (`unsettled_mean`); of those that landed, the mean and largest number of steps
-        (`time`); the policy at that state where they ended (`share`: mean, quantiles); total variation between two
-        seeds at the same reward, largest over states (`seed_floor`); and the first step of log π(better)/π(worse), the
-        actions that D favours most and least: its mean (`drift_mean`) and sum of squares (`drift_m2`). For two arms
-        from ½ and an advantage whose scale is known, `law` is what the ratio of drift to diffusion makes of the share
-        that lands on the better action (of those that land), `time_law` the mean time without drift, and `step` the
-        size of a step: up to .2, the laws hold.
+        (`landed_mean`) or nowhere (`unsettled`); of those that landed, the mean and largest number of steps
+        (`time_mean`, `longest_max`); the policy at that state where they ended (`share`: mean, quantiles); total
+        variation between two seeds at the same reward, largest over states (`seed_floor_mean`); and the first step of
+        log π(better)/π(worse), the actions that D favours most and least: its mean (`drift_mean`) and sum of squares
+        (`drift_m2`). For two arms from ½ and an advantage whose scale is known, `law` is what the ratio of drift to
+        diffusion makes of the share that lands on the better action (of those that land), `time_law` the mean time
+        without drift, and `step` the size of a step: up to .2, the laws hold.
     """
     learner = dr_grpo() if learner is None else learner
     if not isinstance(learner, Learner) or learner.gradient != "sampled":
@@ -105,15 +105,16 @@ def learner_noise(
     for name, x in (("reward", base), ("direction", along)):
         if x.shape != mdp.reward.shape:
             raise ValueError(f"{name} has shape {list(x.shape)}, and the problem {list(mdp.reward.shape)}")
-    steps = checks.whole(steps, "steps", 1)
-    point = Point(learner, mdp, base, along, watched, _sides(mdp, np.asarray(along), watched), limit, steps)
+    steps, count = checks.whole(steps, "steps", 1), checks.whole(count, "count", 2)
+    seeds = min(TOGETHER, count - count % 2)
+    point = Point(learner, mdp, base, along, watched, _sides(mdp, np.asarray(along), watched), limit, steps, seeds)
     sizes = checks.numbers(groups, "groups")
     axes = {
         "group": [checks.whole(int(g) if g == int(g) else g, "groups", 2) for g in np.atleast_1d(sizes)],
         "gap": _axis("gaps", gaps, least=-np.inf),
         "noise": _axis("noise", noise),
         "rate": _axis("rates", rates, open_=True),
-        "draw": sweep.draws(count, point.kept()),
+        "draw": sweep.draws(-(-count // seeds), point.kept()),
     }
     settings = {"confidence": limit, "steps": steps, "state": watched, "advantage": _named(learner)}
     attributes = Made({"mdp": mdp, "reward": base, "direction": along, **settings}).attributes()
@@ -130,15 +131,18 @@ def learner_noise(
         chunk=chunk,
         overwrite=overwrite,
         settings=settings,
-        attributes=attributes | {"study": "learner noise", "count": count, "better": point.sides[0]},
+        attributes=attributes
+        | {"study": "learner noise", "count": -(-count // seeds) * seeds, "better": point.sides[0]},
         progress=progress,
     )
-    return _with_law(ds, learner, mdp, watched, limit)
+    landed = ds.landed_mean.sum("action")
+    ds = ds.assign(unsettled=1 - landed, time_mean=ds.time_mean / landed.where(landed > 0))
+    return _with_law(ds, learner, mdp, limit)
 
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """One pair of seeds at one setting."""
+    """Some seeds at one setting, one after the other: so none waits long for another."""
 
     learner: Learner
     mdp: MDP
@@ -148,34 +152,34 @@ class Point:
     sides: tuple[int, int]
     confidence: float
     steps: int
+    seeds: int
 
     def kept(self) -> dict[str, Any]:
         """Which statistics of each output."""
         shares = sweep.statistics("mean", edges=EDGES, quantiles=QUANTILES)
         return {
             "landed": ("mean",),
-            "unsettled": ("mean",),
-            "time": ("mean", "max"),
+            "time": ("mean",),
+            "longest": ("max",),
             "share": shares,
-            "seed_floor": ("mean", "max"),
+            "seed_floor": ("mean",),
             "drift": ("mean", "m2"),
         }
 
     def __call__(self, key: Any, *, gap: Any, noise: Any, rate: Any, draw: Any, group: int) -> dict[str, Any]:
-        mdp, s = self.mdp, self.state
+        mdp = self.mdp
         learner = dataclasses.replace(self.learner, rate=rate, noise=noise, group=group)
         reward = jnp.asarray(self.reward) + jnp.asarray(gap, mdp.dtype) * jnp.asarray(self.direction)
-        lane = functools.partial(followed, learner, mdp, reward, s, self.confidence, self.steps)
-        first, again = (lane(k) for k in jax.random.split(key))
-        action = jnp.arange(mdp.num_actions)
+        keys = jax.random.split(key, self.seeds)
+        found = landings(learner, mdp, reward, self.state, self.confidence, self.steps, keys)
         better, worse = self.sides
         return {
-            "landed": (("action",), (first.action == action).astype(mdp.dtype), ""),
-            "unsettled": (first.action < 0).astype(mdp.dtype),
-            "time": ((), jnp.where(first.action >= 0, first.steps.astype(mdp.dtype), jnp.nan), "steps"),
-            "share": (("action",), first.policy[s], ""),
-            "seed_floor": metrics.largest_total_variation(first.policy, again.policy),
-            "drift": first.moved[s, better] - first.moved[s, worse],
+            "landed": (("action",), found.landed / self.seeds, ""),
+            "time": ((), found.steps / self.seeds, "steps"),
+            "longest": ((), found.most, "steps"),
+            "share": (("action",), found.policy[self.state], ""),
+            "seed_floor": found.apart / (self.seeds // 2),
+            "drift": found.moved[self.state, better] - found.moved[self.state, worse],
         }
 
 
@@ -222,7 +226,7 @@ def _named(learner: Learner) -> str:
     return of if isinstance(of, str) else getattr(of, "__name__", type(of).__name__)
 
 
-def _with_law(ds: xr.Dataset, learner: Learner, mdp: MDP, state: int, confidence: float) -> xr.Dataset:
+def _with_law(ds: xr.Dataset, learner: Learner, mdp: MDP, confidence: float) -> xr.Dataset:
     """The logistic law, where drift and diffusion are known: two arms from ½, and a scale s of advantages."""
     two = mdp.transitions is None and mdp.num_states == 1 and mdp.num_actions == 2 and learner.base is None
     plain = learner.epochs == 1 and not learner.leash and not learner.tokens and learner.optimiser is None
