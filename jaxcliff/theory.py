@@ -107,7 +107,7 @@ def mixture_bound(weights: Numbers, other: Numbers, span: Numbers) -> Numbers:
 
 
 def best_of_kl(count: Numbers) -> Numbers:
-    """log N − (N − 1)/N: the best of N answers is no farther in KL from what they were drawn from.
+    """Log N − (N − 1)/N: the best of N answers is no farther in KL from what they were drawn from.
 
     Strictly nearer where there are finitely many answers and N ≥ 2.
     """

@@ -6,8 +6,8 @@ With F the base's distribution function of an answer's return, F₋ the mass str
 
 It looks at the order of returns only: no reward is too small to matter, so that it jumps at every tie for N ≥ 2, by
 `jc.theory.best_of_jump`, where a KL-regularised policy of the same price does not. An answer is a whole path: an action
-of a bandit, a sequence of a tree. What happens to whole answers is turned into π(a|s), the share of those through s that
-go on with a.
+of a bandit, a sequence of a tree. What happens to whole answers is turned into π(a|s): of those through s, the share
+that goes on with a.
 """
 
 import functools
@@ -36,10 +36,10 @@ class _Forest(NamedTuple):
     the prompt, `ends` marks pairs that end an answer, `depth` is the number of levels.
     """
 
-    parent: Array
-    level: Array
-    root: Array
-    ends: Array
+    parent: Any
+    level: Any
+    root: Any
+    ends: Any
     depth: Any
 
 
@@ -55,9 +55,9 @@ def best_of(
 ) -> Policies:
     """The policy of the best of `count` answers drawn from a base policy, [..., S, A]; see the module.
 
-    Exact for bandits, where every context draws answers of its own, and where answers form a tree: for a `Tree`, and for
-    deterministic problems in which no state is reached in two ways. Where no answer of the base passes, it is the base.
-    A lane whose rewards are not finite, or whose base is no distribution over legal actions, is NaN.
+    Exact for bandits, where every context draws answers of its own, and where answers form a tree: for a `Tree`, and
+    for deterministic problems in which no state is reached in two ways. Where no answer of the base passes, it is the
+    base. A lane whose rewards are not finite, or whose base is no distribution over legal actions, is NaN.
 
     Args:
         mdp: the problem.
