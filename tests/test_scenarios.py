@@ -19,11 +19,10 @@ from jaxcliff.scenarios import (
     sophistry,
     training,
 )
-from tests.conftest import X64, needs_x64
+from tests.conftest import needs_x64
 
 NAMES = jc.scenarios.list()
 AXES = [(name, axis) for name in NAMES for axis in jc.scenarios.get(name).axes]
-pytestmark = needs_x64
 
 
 def drawn(case, rng, fixed=()):
@@ -66,6 +65,7 @@ def assert_switches(case, axis, knobs):
     np.testing.assert_allclose(found.breakpoints, expected, atol=1e-9, rtol=0, err_msg=str(knobs))
 
 
+@needs_x64
 @pytest.mark.parametrize(("name", "axis"), AXES)
 def test_the_optimum_switches_at_the_threshold(name, axis, rng):
     case = jc.scenarios.get(name)
@@ -73,6 +73,7 @@ def test_the_optimum_switches_at_the_threshold(name, axis, rng):
         assert_switches(case, axis, with_a_cliff(case, axis, rng))
 
 
+@needs_x64
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "axis"), AXES)
 def test_the_optimum_switches_at_the_threshold_in_many_settings(name, axis, rng):
@@ -86,8 +87,10 @@ def uniform_of(case, values, knobs):
 
     The tolerance is absolute: of two arms the gap is all of the span, and no fraction of it is rounding.
     """
-    solution = jc.solve(case.mdp(**knobs), case.along(values, **knobs))
-    acts = jc.optimal_actions(solution, 1e-11 * max(1, np.abs(case.ray(**knobs)[0]).max()), absolute=True)
+    rewards = case.along(values, **knobs)
+    acts = jc.optimal_actions(
+        jc.solve(case.mdp(**knobs), rewards), 1e-11 * max(1, np.abs(rewards).max()), absolute=True
+    )
     assert not acts.undecided.any()
     return case.quantity(jc.policies.uniform(acts), **knobs)
 
@@ -102,6 +105,7 @@ def assert_heights(case, knobs):
     np.testing.assert_allclose(found, case.heights(**knobs), atol=1e-9, rtol=0, err_msg=str(knobs))
 
 
+@needs_x64
 @pytest.mark.parametrize("name", NAMES)
 def test_the_jump_is_as_high_as_derived(name, rng):
     case = jc.scenarios.get(name)
@@ -114,6 +118,7 @@ def fits(case):
     return {"target": 512, "longest": 2048, "step": 64} if case.name == "lcpo" else {}
 
 
+@needs_x64
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_jump_is_as_high_as_derived_in_many_settings(name, rng):
@@ -123,6 +128,7 @@ def test_the_jump_is_as_high_as_derived_in_many_settings(name, rng):
         assert_heights(case, with_a_cliff(case, case.axis, rng, whole(case) | fits(case) | shape))
 
 
+@needs_x64
 @pytest.mark.parametrize("name", NAMES)
 def test_the_soft_share_is_its_closed_form(name, rng):
     case = jc.scenarios.get(name)
@@ -177,6 +183,7 @@ def test_scenarios_are_all_alike(name):
     assert f"{case.threshold():.6g}" in text
 
 
+@needs_x64
 @pytest.mark.parametrize("name", ["grader", "lcpo", "shortcut"])
 def test_best_of_many_is_the_optimum_nearest_to_the_base(name):
     """Bandits, and the chains, whose answers form a tree."""
@@ -222,6 +229,7 @@ def readings(case, what):
     return next(read for read in case.observed if read.what == what)
 
 
+@needs_x64
 def test_grader_meets_its_chart():
     """B.1: a line in the logit, to 2.7 points from a fifth of training on; a strong grader leaves the base as it is."""
     case = jc.scenarios.get("grader")
@@ -238,6 +246,7 @@ def test_grader_meets_its_chart():
     assert case.threshold(honest=1.0) == 0
 
 
+@needs_x64
 def test_obfuscation_meets_all_four_numbers_and_no_single_context_could():
     """B.2, the fit; and independence of irrelevant alternatives: hiding against honesty does not feel the penalty."""
     case = jc.scenarios.get("obfuscation")
@@ -278,6 +287,7 @@ def test_obedience_has_its_floors():
     assert sum(below) == 5
 
 
+@needs_x64
 def test_no_tilt_by_correctness_falls_below_the_floor(rng):
     """Four outcomes (correct or not, obedient or not) tilted by correctness; equality where all obedience was wrong."""
     base = rng.dirichlet(np.ones(4), size=200).reshape(-1, 2, 2)
@@ -292,6 +302,7 @@ def test_no_tilt_by_correctness_falls_below_the_floor(rng):
     np.testing.assert_allclose(obeys(after) - obeys(base), (correct(after) - correct(base)) * given, atol=1e-12)
 
 
+@needs_x64
 def test_lcpo_obeys_from_333_tokens():
     """B.4: n_α = 333 from the slope of L1-Exact, 520 from that of S1; tokens are whole."""
     case = jc.scenarios.get("lcpo")
@@ -312,6 +323,7 @@ def test_lcpo_obeys_from_333_tokens():
         assert np.abs(lcpo.accuracy_at(case.setting(), read.at) - read.values).max() < 2 * accuracy
 
 
+@needs_x64
 def test_lcpo_has_widths_that_one_strength_cannot_meet():
     """7.82 β/α whatever the target, where accuracy and base are flat; the violins differ by a factor of 2.6."""
     case = jc.scenarios.get("lcpo")
@@ -327,6 +339,7 @@ def test_lcpo_has_widths_that_one_strength_cannot_meet():
     np.testing.assert_allclose(found, lcpo.width(0.15, 0.003), atol=24)
 
 
+@needs_x64
 def test_lcpo_ties_without_a_price_and_is_shorter_with_a_discount(rng):
     case = jc.scenarios.get("lcpo")
     flat = {"gain": 0.0, "penalty": 0.0, "longest": 1024, "step": 64}
@@ -341,6 +354,7 @@ def test_lcpo_ties_without_a_price_and_is_shorter_with_a_discount(rng):
     assert case.heights(**knobs).below < 512 < case.heights(discount=0.9999, longest=2048, step=64).below
 
 
+@needs_x64
 def test_sophistry_switches_where_its_bars_say():
     """B.5: TPR and FPR solved from the bars and from the label; ω* = .838 and .839."""
     case = jc.scenarios.get("sophistry")
@@ -362,6 +376,7 @@ def test_sophistry_switches_where_its_bars_say():
     assert (np.diff(case.quantity(shares, "correctness")) >= 0).all()
 
 
+@needs_x64
 def test_data_mixture_has_the_five_scores_and_is_not_quasi_concave():
     """B.6: five inputs come out again; the own-domain falls do not fit."""
     case = jc.scenarios.get("data_mixture")
@@ -384,6 +399,7 @@ def hard(case, **knobs):
     return jc.policies.uniform(jc.optimal_actions(jc.solve(case.mdp(**knobs))))
 
 
+@needs_x64
 def test_perturbation_has_both_verdicts_and_all_signs():
     """B.7: 200 removed prompts flip at n_S = 2100 and not at 2300; six signs; amplification by 1/w."""
     case = jc.scenarios.get("perturbation")
@@ -407,6 +423,7 @@ def test_perturbation_has_both_verdicts_and_all_signs():
     assert near.radius == pytest.approx(np.nanmin(sup), rel=1e-9)
 
 
+@needs_x64
 def test_soft_policy_has_its_peak_and_floor():
     """B.8: .325 and .0020 of the fit, for the .327 and .002 that were read; hard bars of a third."""
     case = jc.scenarios.get("soft_policy")
@@ -420,6 +437,7 @@ def test_soft_policy_has_its_peak_and_floor():
     np.testing.assert_allclose(bars[np.isin(places, soft_policy.MODES)], 1 / 3)
 
 
+@needs_x64
 def test_training_has_the_widths_of_its_leashes():
     """B.9: KL, the forward divergence that k3 is as a loss, and group normalisation, which knows no gap."""
     case = jc.scenarios.get("training")
@@ -441,6 +459,7 @@ def test_training_has_the_widths_of_its_leashes():
     assert training.left_over(0.01) == pytest.approx(strength * 0.99 / np.sqrt(7), rel=0.01)
 
 
+@needs_x64
 def test_normalised_groups_pull_alike_whatever_the_gap():
     """Advantages as trainers compute them, over all groups of eight."""
     share, group = 0.3, 8
@@ -455,6 +474,7 @@ def test_normalised_groups_pull_alike_whatever_the_gap():
             assert training.normalised_pull(share, group, biased) == pytest.approx(expected, rel=1e-9)
 
 
+@needs_x64
 def test_words_without_numbers_are_as_derived():
     """B.10 and B.11: the discount alone favours the shortcut; a format snaps, over a width of 4.39 strengths."""
     case = jc.scenarios.get("shortcut")
@@ -470,6 +490,7 @@ def test_words_without_numbers_are_as_derived():
     assert format_bonus.width(0.01) == pytest.approx(0.0439, abs=5e-5)
 
 
+@needs_x64
 def test_mismatch_costs_nothing_within_its_cell_and_then_linearly():
     case = jc.scenarios.get("mismatch")
     kink, policy = case.threshold(), hard(case)
@@ -486,6 +507,7 @@ def test_mismatch_costs_nothing_within_its_cell_and_then_linearly():
     assert (regret <= 2 * np.abs(deployed - 0.9) * span).all()
 
 
+@needs_x64
 @pytest.mark.slow
 @pytest.mark.parametrize(("gap", "group", "rate"), [(0.01, 8, 0.2), (0.02, 4, 0.2), (0.01, 16, 0.4)])
 def test_near_tie_lands_as_its_law_says(rng, gap, group, rate):
@@ -506,5 +528,4 @@ def test_near_tie_lands_as_its_law_says(rng, gap, group, rate):
 
 def test_names_are_as_listed():
     assert len(NAMES) == len(set(NAMES)) == 13
-    assert X64
     assert [jc.scenarios.get(name).name for name in NAMES] == NAMES

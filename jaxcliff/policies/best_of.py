@@ -183,9 +183,10 @@ def _conditional(forest: _Forest, kept: Array, base: Array) -> Array:
         return logs.ravel().at[place].set(jax.nn.logsumexp(logs, axis=-1), mode="drop").reshape(logs.shape)
 
     logs = jax.lax.fori_loop(0, forest.depth - 1, up, kept)
-    total = jax.nn.logsumexp(logs, axis=-1, keepdims=True)
-    passes = total > -jnp.inf
-    return jnp.where(passes, jnp.exp(logs - jnp.where(passes, total, 0)), base)
+    most = jnp.max(logs, axis=-1, keepdims=True)
+    passes = most > -jnp.inf
+    weight = jnp.where(passes, jnp.exp(logs - jnp.where(passes, most, 0)), base)
+    return weight / jnp.sum(weight, axis=-1, keepdims=True)
 
 
 def _forest_of(mdp: MDP) -> _Forest:

@@ -207,7 +207,7 @@ SCENARIO = Scenario(
     ),
     doubts=(
         "The widths of the violins, .63 to 1.65 thousand tokens, are met by no single strength: 7.82 β/α is the same "
-        "everywhere, and the widest is 2.6 times the narrowest.",
+        "everywhere, and the widest is 2.6 times the narrowest. The strength .035, 913 tokens wide, is one in between.",
         "The model obeys every target above 333 tokens to the token at α = .0003; the chart's answers are longer "
         "than 512 and shorter than 2048 and 3600 on average.",
         "Equally good short and long answers take a discount of exactly 1: γ = .9997 per token costs as much as α.",

@@ -146,7 +146,7 @@ SCENARIO = Scenario(
         "How often each cue occurs in a benchmark was chosen so that the sizes of its changes are the chart's: only "
         "their signs, and which of them go together, come from the model.",
         "The counts of prompts are ours: at n_S = 2100 and n_G = 2000 a hundred prompts decide, so that removing 200 "
-        "flips; at n_S = 2300 three hundred do, and it does not.",
+        "flips; at n_S = 2300 three hundred do, and it does not. The strength .01 is ours too.",
         "Only cues whose margin is crossed move. The other six benchmarks of the chart move too: a spill-over that "
         "takes features which cues share.",
         "The paper has no second run of Model 1 with another seed, against which small changes could be held.",
