@@ -22,7 +22,7 @@ from jaxcliff.solvers.solution import Solution
 from jaxcliff.solvers.solve import factorize, solve
 
 if TYPE_CHECKING:
-    from jaxcliff import claims, figures, learners, metrics, policies, problems, studies, sweep, theory
+    from jaxcliff import claims, figures, learners, metrics, policies, problems, scenarios, studies, sweep, theory
     from jaxcliff.auditing import audit
     from jaxcliff.cliffs.calibrate import Calibration, calibrate
     from jaxcliff.cliffs.census import Census, census
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 # What is opened when it is first used: rooms, and names from rooms.
 _ROOMS = {"aggregate": "rewards", "family": "geometry", "models": "rewards", "perturb": "rewards"}
 _ROOMS |= dict.fromkeys(
-    ("claims", "figures", "learners", "metrics", "policies", "problems", "studies", "sweep", "theory"), ""
+    ("claims", "figures", "learners", "metrics", "policies", "problems", "scenarios", "studies", "sweep", "theory"), ""
 )
 _PLACES = {
     "auditing": ("audit",),
@@ -65,8 +65,8 @@ __all__ = [
     "__version__", "aggregate", "audit", "best_tiebreaker", "calibrate", "census", "claims", "cliffs_along",
     "cliffs_along_each", "evaluate", "factorize", "family", "figures", "flip_probability", "inverse_bellman",
     "learners", "metrics", "models", "nearest_cliff", "occupancy", "optimal_actions", "perturb", "policies",
-    "policy_map", "problems", "reachable", "repair", "soft_jacobian", "solve", "studies", "sweep", "theory",
-    "walls", "weight_map",
+    "policy_map", "problems", "reachable", "repair", "scenarios", "soft_jacobian", "solve", "studies", "sweep",
+    "theory", "walls", "weight_map",
 ]
 # fmt: on
 

@@ -16,6 +16,7 @@ from jaxcliff.solvers.solve import solve
 
 __all__ = [
     "discounted_entropy",
+    "discounted_kl",
     "entropy",
     "expected_return",
     "flips",
@@ -150,6 +151,23 @@ def _entropy(policy: Policies) -> Values:
 def discounted_entropy(mdp: MDP, policy: PolicyLike) -> LaneScalars:
     """Σ_s d(s) H(s): the expected discounted sum of entropies along an episode."""
     return _over_visits(occupancy(mdp, policy), entropy(policy))
+
+
+@checks.public
+def discounted_kl(mdp: MDP, policy: PolicyLike, other: PolicyLike) -> LaneScalars:
+    """Σ_s d(s) KL(π‖π')(s): the expected discounted sum of divergences along an episode.
+
+    At discount 1, and in a bandit, it is the divergence between what the two write: KL of the distributions of whole
+    answers. Infinite where π goes and π' does not; what π never visits counts nothing.
+    """
+    return _over_visited(occupancy(mdp, policy), kl_divergence(policy, other))
+
+
+@jax.jit
+def _over_visited(taken: jax.Array, values: jax.Array) -> jax.Array:
+    """The same where values of states that are never visited may be infinite."""
+    visits = jnp.sum(taken, axis=-1)
+    return jnp.sum(jnp.where(visits > 0, visits * values, 0 * visits), axis=-1)
 
 
 @checks.public

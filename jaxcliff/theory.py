@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from jaxcliff.core.types import Numbers
 
 __all__ = [
+    "best_of_jump",
+    "best_of_kl",
     "chi_square",
     "entropy_cost",
     "gate_constant",
@@ -125,3 +127,21 @@ def mixture_bound(weights: Numbers, other: Numbers, span: Numbers) -> Numbers:
     if one.ndim != two.ndim:
         one, two = (x[:, None] if x.ndim == 1 else x for x in (one, two))
     return jnp.sum(jnp.abs(one - two), axis=-2 if one.ndim > 1 else -1) * span / 2
+
+
+def best_of_kl(count: Numbers) -> Numbers:
+    """Log N − (N − 1)/N: the best of N answers is no farther in KL from what they were drawn from.
+
+    Strictly nearer where there are finitely many answers and N ≥ 2.
+    """
+    return jnp.log(count) - (count - 1) / count
+
+
+def best_of_jump(count: Numbers, share: Numbers, tied: Numbers, above: Numbers = 0.0) -> Numbers:
+    """(1 − t)ᴺ − (1 − t − p)ᴺ − (p/q)[(1 − t)ᴺ − (1 − t − q)ᴺ]: how far best of N jumps where a tie is broken.
+
+    Tied answers of mass q = `tied` are drawn, t = `above` is the mass of better ones, and one of mass p = `share` gets
+    ahead of the rest. Positive for every N ≥ 2 where p < q. Of samples that tie, one is kept at random, or the first.
+    """
+    rest = 1 - above
+    return rest**count - (rest - share) ** count - share / tied * (rest**count - (rest - tied) ** count)

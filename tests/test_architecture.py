@@ -30,6 +30,7 @@ ORDER = (
     "geometry",
     "cliffs",
     "claims",
+    "scenarios",
     "learners",
     "studies",
     "figures",

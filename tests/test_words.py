@@ -38,7 +38,7 @@ ROOMS = (
     "problems",
     "studies",
 )
-ROOMS += ("sweep", "theory")
+ROOMS += ("scenarios", "sweep", "theory")
 
 
 def functions():
@@ -78,6 +78,7 @@ def test_arguments_are_called_by_their_names(name):
 FACTORED = {
     ("KL", "base"),
     ("FDivergence", "base"),
+    ("policies.best_of", "base"),
     ("policies.closest_to", "base"),
     ("policies.kl_limit", "base"),
     ("studies.temperature_curve", "base"),
