@@ -175,7 +175,7 @@ class Consistent:
         count = rewards.shape[-1]
         same = (answers.which[..., :, None] == answers.which[..., None, :]).sum(axis=-1).astype(rewards.dtype)
         bits = -jnp.log2(same / count).mean(axis=-1, keepdims=True)
-        weight = jax.nn.sigmoid(self.slope * (bits - self.level)) * (rewards != 0)
+        weight = jnp.where(rewards != 0, jax.nn.sigmoid(self.slope * (bits - self.level)), 0)
         of_group = _mean(rewards)
         over = _mean(of_group, -2)
         between = (of_group - over) / (_spread(of_group, over, False, -2) + self.floor)

@@ -16,12 +16,13 @@ from jaxcliff.core.records import record
 
 
 class Sampled(NamedTuple):
-    """The tokens of one step, [C, G, T] each (advantages [C, G, 1]).
+    """The tokens of one step, [C, G, T] each (rewards and advantages of their answers [C, G, 1]).
 
     Log π now and when they were sampled, the ratio of the two, H(π) of their states, whether they are clipped, whether
     the answer had not ended before; and a function from a temperature T to log π^T of the policy that was sampled.
     """
 
+    reward: Array
     advantage: Array
     logs: Array
     old: Array
@@ -118,35 +119,36 @@ class Modulated:
 
 @record
 class Virtual:
-    """DCPO (distribution-centric): (1 − α)·A + α·[A > 0]·π_old^T/π_old, with T > 1 below the target entropy, else < 1.
+    """DCPO (distribution-centric): (1 − α)·A + α·[r > .05]·π_old^T/π_old, T > 1 below the target entropy, else < 1.
 
-    α = a/(1 + a), a = min(|H₀ − H|, .1)/q, for a share q of good answers; H is the mean of −log π over the tokens. An
-    answer is good, here, if its advantage is above 0 (its authors ask for a score above .05).
+    α = a/(1 + a), a = min(|H₀ − H|, .1)/q, for a share q of good answers; H is the mean of −log π over the tokens.
     """
 
     entropy: Any
     warm: Any = 1.2
     cool: Any = 0.8
     most: Any = 0.1
+    score: Any = 0.05
 
     def __call__(self, gains: Array, sampled: Sampled, key: Array) -> Array:
         target, warm, cool, most = (
             jnp.asarray(x, gains.dtype) for x in (self.entropy, self.warm, self.cool, self.most)
         )
         seen = -sampled.mean(sampled.old)
-        good = (sampled.advantage > 0).astype(gains.dtype)
+        good = (sampled.reward > jnp.asarray(self.score, gains.dtype)).astype(gains.dtype)
         share = jnp.minimum(jnp.abs(target - seen), most) / jnp.maximum(good.mean(), 1e-6)
-        share = jnp.where(good.any(), share / (1 + share), 0)
+        share = jnp.where(good.sum() > 0, share / (1 + share), 0)
         moved = jnp.exp(sampled.tempered(jnp.where(seen <= target, warm, cool)) - sampled.old)
         return (1 - share) * gains + share * good * moved
 
 
 def _count(share: Any, sampled: Sampled) -> Array:
     """How many tokens are a share of the live ones, at least one."""
-    return jnp.maximum((share * sampled.live.sum()).astype(jnp.int32), 1)
+    tokens = sampled.live.sum().astype(sampled.logs.dtype)
+    return jnp.maximum((share * tokens).astype(jnp.int32), 1)
 
 
 def _most(x: Array, open_: Array, count: Array) -> Array:
     """Where the largest so many are, among those that are open."""
     order = jnp.argsort(jnp.argsort(jnp.where(open_, -x, jnp.inf).reshape(-1), stable=True)).reshape(x.shape)
-    return open_ & (order < count)
+    return open_ & (order.astype(jnp.int32) < count)

@@ -214,6 +214,11 @@ def advantages(learner: Any, paid: Array, answers: Any) -> Array:
     return mixed(paid, _weights(learner, paid.dtype), estimator)
 
 
+def _mixed(learner: Any, paid: Array) -> Array:
+    """The weighted sum of rewards [N, C, G]."""
+    return jnp.einsum("n,ncg->cg", _weights(learner, paid.dtype), paid, precision="highest")
+
+
 def _weights(learner: Any, dtype: Any) -> Array:
     return jnp.ones(1, dtype) if learner.weights is None else jnp.asarray(learner.weights, dtype)
 
@@ -239,9 +244,12 @@ def stepped(
         ratio = jnp.exp((logs - old)[taken])
         gains, clipped = advantage[..., None], _clipped(learner, advantage[..., None], ratio)
         if learner.tokens:
+            total = _mixed(learner, paid)
             entropy = -(now * logs).sum(axis=-1)[rolled.states]
             tempered = functools.partial(_tempered, base_log(learner, mdp), old, taken)
-            sampled = Sampled(gains, logs[taken], old[taken], ratio, entropy, clipped, rolled.live, tempered)
+            sampled = Sampled(
+                total[..., None], gains, logs[taken], old[taken], ratio, entropy, clipped, rolled.live, tempered
+            )
             own = jax.random.fold_in(_streams(learner, mdp, key)[-1], i)
             gains = jnp.broadcast_to(gains, ratio.shape)
             for token, drawn in zip(learner.tokens, jax.random.split(own, len(learner.tokens)), strict=True):
@@ -284,7 +292,7 @@ def _resampled(leash: Any, learner: Any, mdp: MDP, rewards: Array, policy: Array
 
 def _counted(counted: Counted, learner: Any, paid: Array, advantage: Array, near: Array) -> Counted:
     """With one more step."""
-    total = jnp.einsum("n,ncg->cg", _weights(learner, paid.dtype), paid, precision="highest")
+    total = _mixed(learner, paid)
     span = total.max(axis=-1) - total.min(axis=-1)
     size = jnp.abs(advantage)
     return Counted(
