@@ -125,7 +125,7 @@ def landings(learner: Any, mdp: MDP, reward: Array, state: int, confidence: floa
         found = jax.tree.map(lambda x, y: jnp.where(ended, x, y), told, found)
         moved = jnp.where(step == 0, logs - policy_of(learner, mdp, first.theta)[1], found.moved)
         at = jax.tree.map(lambda x, y: jnp.where(ended, x, y), first, after)
-        return which + ended, jnp.where(ended, 0, step + 1), at, found._replace(moved=moved)
+        return which + ended.astype(jnp.int32), jnp.where(ended, 0, step + 1), at, found._replace(moved=moved)
 
     start = jnp.int32(0), jnp.int32(0), first, found
     return jax.lax.while_loop(lambda carry: carry[0] < len(keys), on, start)[-1]

@@ -63,8 +63,8 @@ def forward_kl(strength: Any) -> Learner:
 
 
 def standard_deviation(strength: Any) -> Learner:
-    """Groups of 64 whose advantages are divided by their standard deviation, KL in the reward."""
-    return dataclasses.replace(_groups(leashes.in_reward(strength)), advantage="std")
+    """Groups of 64 whose advantages are divided by their standard deviation, ½ log²(π/b) as a loss."""
+    return dataclasses.replace(_groups(leashes.k2(strength)), advantage="std")
 
 
 def by_rank(strength: Any) -> Learner:
