@@ -8,14 +8,14 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from benchmarks import audit, cases, cold, draws, figure, geometry, growth, large, measure, models, sweeps
+from benchmarks import audit, cases, cold, draws, figure, geometry, growth, large, learners, measure, models, sweeps
 
 ALL: dict[str, Callable[[str], Iterator[cases.Record]]] = (
     dict.fromkeys(cases.CASES, cases.measured)
     | {"models": models.measured, "million": large.measured, "draws": draws.measured}
     | {f"growth_{name}": growth.measured for name in growth.AXES}
     | geometry.CASES
-    | {"cold": cold.measured, "sweeps": sweeps.measured}
+    | {"cold": cold.measured, "sweeps": sweeps.measured, "learners": learners.measured}
     | dict.fromkeys(audit.SIZES, audit.measured)
 )
 

@@ -21,6 +21,7 @@ from jaxcliff.core.records import assign, record, static
 from jaxcliff.core.types import Dataset, Key, Number, NumbersLike, Policies, RewardLike, RewardsLike
 from jaxcliff.learners.advantages import Estimator, estimator_of
 from jaxcliff.learners.leashes import Bonus, InReward, Loss, Resampled
+from jaxcliff.learners.sharing import shared
 from jaxcliff.learners.training import Course, trained
 from jaxcliff.model.mdp import MDP
 
@@ -152,7 +153,11 @@ class Learner:
         lead = rewards.shape[:-own]
         flat = rewards.reshape(-1, *((1,) if own == 2 else ()), *rewards.shape[-own:]).astype(mdp.dtype)
         keys = jax.random.split(checks.random_key(key), flat.shape[0])
-        found = trained(self, mdp, flat, keys, at, jnp.asarray(near, mdp.dtype), watched=watched)
+
+        def program(flat: Any, keys: Any) -> Course:
+            return trained(self, mdp, flat, keys, at, jnp.asarray(near, mdp.dtype), watched=watched)
+
+        found = shared(program, flat, keys)
         return jax.tree.map(lambda x: x.reshape(*lead, *x.shape[1:]), found)
 
 
