@@ -63,7 +63,8 @@ def collapse(seeds: int, learner: Any = None, steps: tuple[float, ...] = (0.1, 0
     for group in (4, 8, 16):
         for sigma in (0.5, 2.0):
             scale = 1.0 if not normal else _deviation(group, sigma)
-            rates = np.array(steps) * group * scale / (sigma * np.sqrt(group - 1))
+            taken = np.array(steps) * group * scale / (sigma * np.sqrt(group - 1))  # of all epochs
+            rates = taken / learner.epochs
             gaps = (
                 np.array([0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0])
                 * rates[0]
@@ -81,7 +82,7 @@ def collapse(seeds: int, learner: Any = None, steps: tuple[float, ...] = (0.1, 0
                 steps=20_000,
                 count=seeds,
             )
-            exponent = limit * ds.gap * group * scale / (ds.rate * sigma**2)
+            exponent = limit * ds.gap * group * scale / (ds.rate * learner.epochs * sigma**2)
             law.append((1 / (1 + np.exp(-exponent))).values.ravel())
             landed = ds.landed_mean.isel(action=0, group=0, noise=0) / (1 - ds.unsettled.isel(group=0, noise=0))
             share.append(landed.transpose("gap", "rate").values.ravel())
@@ -111,9 +112,9 @@ def collapses(seeds: int) -> Rows:
         ("group mean", raw, (0.8,)),
         ("standard deviation", grpo, small),
         ("standard deviation", grpo, (0.4,)),
-        ("group mean, 4 epochs", jc.learners.Learner(rate=1.0, epochs=4), (0.05,)),
-        ("group mean, 4 epochs, clip .2", ppo, (0.05,)),
-        ("group mean, 4 epochs, clip .2", ppo, (0.2,)),
+        ("group mean, 4 epochs", jc.learners.Learner(rate=1.0, epochs=4), small),
+        ("group mean, 4 epochs, clip .2", ppo, small),
+        ("group mean, 4 epochs, clip .2", ppo, (0.8,)),
     )
     rows = []
     for name, learner, steps in cases:
