@@ -38,6 +38,7 @@ GUIDES = {
     "docs/adding.md": "How to add something",
     "docs/scale.md": "Sweeps on any machine",
     "docs/audit.md": "The audit of scores and logs",
+    "docs/learners.md": "Learners and their noise",
     "CHANGELOG.md": "Changelog",
     "CONTRIBUTING.md": "Contributing",
 }

@@ -38,6 +38,8 @@ def main() -> None:
     t, strength = np.linspace(-0.15, 0.15, 101), np.geomspace(3e-3, 3, 61)
     ds = jc.studies.phase_scan(mdp, None, x, t, strength=strength)
     jc.figures.phase_scan(ds).savefig(ROOT / "docs/slope.png", dpi=150)
+    ds = jc.studies.learner_noise(key=jax.random.key(0), count=2048)
+    jc.figures.learner_noise(ds).savefig(ROOT / "docs/learners.png", dpi=150)
     if REAL.exists():
         with style():
             picture = Figure(figsize=(7.2, 2.9), layout="constrained")
