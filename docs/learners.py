@@ -84,7 +84,7 @@ def collapse(seeds: int, learner: Any = None, steps: tuple[float, ...] = (0.1, 0
             )
             exponent = limit * ds.gap * group * scale / (ds.rate * learner.epochs * sigma**2)
             law.append((1 / (1 + np.exp(-exponent))).values.ravel())
-            landed = ds.landed_mean.isel(action=0, group=0, noise=0) / (1 - ds.unsettled.isel(group=0, noise=0))
+            landed = ds.landed_mean.isel(action=0, group=0, noise=0) / (1 - ds.unsettled_mean.isel(group=0, noise=0))
             share.append(landed.transpose("gap", "rate").values.ravel())
     found, expected = np.concatenate(share), np.concatenate(law)
     spread = ((found - found.mean()) ** 2).sum()

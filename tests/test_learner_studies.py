@@ -62,13 +62,13 @@ def test_where_a_noisy_learner_lands_is_a_logistic_law(learner):
     gaps = np.array([0.0, 0.5, 1.5]) * rate * sigma**2 / (LIMIT * group * scale)
     settings = {"gaps": gaps, "noise": [sigma], "groups": [group], "rates": [rate], "count": count}
     ds = jc.studies.learner_noise(key=jax.random.key(3), learner=learner, **settings).squeeze()
-    assert float(ds.step[0]) == pytest.approx(0.2, rel=1e-3)
-    np.testing.assert_allclose(ds.law, scipy.special.expit([0.0, 0.5, 1.5]), atol=1e-3)
-    assert float(ds.unsettled.max()) == 0
+    assert float(ds.step_mean[0]) == pytest.approx(0.2, rel=1e-3)
+    np.testing.assert_allclose(ds.law_mean, scipy.special.expit([0.0, 0.5, 1.5]), atol=1e-3)
+    assert float(ds.unsettled_mean.max()) == 0
     share = ds.landed_mean.isel(action=0)
-    error = np.sqrt(ds.law * (1 - ds.law) / count)
-    assert (np.abs(share - ds.law) <= 4 * error + 0.01).all()
-    assert float(ds.time_mean[0]) == pytest.approx(float(ds.time_law[0]), rel=0.15)
+    error = np.sqrt(ds.law_mean * (1 - ds.law_mean) / count)
+    assert (np.abs(share - ds.law_mean) <= 4 * error + 0.01).all()
+    assert float(ds.time_mean[0]) == pytest.approx(float(ds.time_law_mean[0]), rel=0.15)
     drift, diffusion = float(ds.drift_mean[2]), float(ds.drift_m2[2] / (ds.drift_count[2] - 1))
     assert diffusion == pytest.approx(0.2**2, rel=0.5)
     assert abs(drift) < 1
@@ -85,7 +85,7 @@ def test_at_an_exact_tie_the_logit_decides_not_the_probability():
         key=jax.random.key(1), learner=learner, gaps=[0.0], noise=[1.0], groups=[4], rates=[0.4], count=1024
     ).squeeze()
     expected = (LIMIT + math.log(7 / 3)) / (2 * LIMIT)
-    assert "law" not in ds
+    assert "law_mean" not in ds
     assert float(ds.landed_mean[0]) == pytest.approx(expected, abs=4 * math.sqrt(0.25 / 1024) + 0.01)
     assert expected == pytest.approx(0.644, abs=1e-3)
 
@@ -105,7 +105,7 @@ def test_a_tie_in_a_tree_is_followed_at_its_state():
         steps=400,
         state=1,
     ).squeeze()
-    np.testing.assert_allclose(ds.landed_mean.sum("action") + ds.unsettled, 1)
+    np.testing.assert_allclose(ds.landed_mean.sum("action") + ds.unsettled_mean, 1)
     assert float(ds.landed_mean.isel(action=0, gap=1)) > 0.9
     assert float(ds.seed_floor_mean[0]) > 0.1
     jc.figures.learner_noise(
@@ -292,7 +292,7 @@ def test_ten_thousand_trained_pairs_keep_within_the_bound():
         "fork": [jc.problems.fork(0.05 * i, discount=0.5) for i in range(12)],
     }
     held = ("exact", "kl in reward", "kl as loss", "entropy bonus")
-    chosen = {name: functools.partial(_short, LEARNERS[name]) for name in held}
+    chosen = {name: LEARNERS[name] for name in held}
     ds = jc.studies.constants(
         several, key=jax.random.key(0), learners=chosen, strength=[0.2, 0.5], sizes=[0.01, 0.1, 1.0], count=10
     )
@@ -302,6 +302,18 @@ def test_ten_thousand_trained_pairs_keep_within_the_bound():
         assert float(one.explained.mean()) >= 0.99, name
 
 
-def _short(trainer, strength):
-    """Discounted chains of 12 steps; what follows counts 1/4,096."""
-    return trainer(strength).replace(length=12)
+def test_learners_of_chains_are_studied_too():
+    """No program can read the length of trajectories off a discount that it is given."""
+    several = [jc.problems.garnet(jax.random.key(i), states=4, actions=2, branching=2, discount=0.5) for i in range(2)]
+    chosen = {"groups": lambda strength: learners.rloo(rate=0.5, steps=50, leash=leashes.in_reward(strength))}
+    ds = jc.studies.constants(several, key=jax.random.key(0), learners=chosen, strength=[0.5], sizes=[0.1], count=2)
+    assert float(ds.tv.max()) > 0
+    learner = learners.rloo(rate=0.5, steps=20)
+    ds = jc.studies.response(
+        several, key=jax.random.key(0), kind="learner", learner=learner, sizes=[0.1], count=2, perturbation="sphere"
+    )
+    assert float(ds.tv_mean.max()) > 0
+    ds = jc.studies.learner_noise(several[0], key=jax.random.key(0), gaps=[1.0], groups=[4], rates=[1.0], count=16)
+    assert float(ds.landed_mean.sum()) > 0.5
+    with pytest.raises(ValueError, match="give the learner length="):
+        jax.jit(lambda mdp: learner(mdp, several[0].reward, jax.random.key(0)))(several[0])

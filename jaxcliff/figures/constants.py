@@ -11,6 +11,7 @@ from jaxcliff.figures.style import INK, PAGE, colour, dressed, figure_of, mark, 
 
 ACROSS = 3
 LEAST = 1e-4  # of a ratio that is drawn
+ROUNDING = 1e-6  # of a total variation
 SPREAD = 0.35  # of the distance between two sizes, over which learners are set apart
 
 
@@ -33,19 +34,21 @@ def constants(
         colors, labels: one per entry of the legend, in its order; ours if not given.
     """
     checks.study(ds, "constants", "jc.studies.constants")
+    ratio = ds.tv / (ds.tanh + 2 * ds.floor.mean("draw") + ROUNDING)
+    if "done" in ds:
+        ratio = ratio.where(ds.done)
     families = ds.family.values.tolist() if "family" in ds.dims else [None]
     across = min(len(families), ACROSS)
     rows = -(-len(families) // across)
     with style():
         each = panels(axes, PAGE if across > 1 else PAGE * 0.66, 3.6 * rows, across, rows, ", one for each family")
         for i, family in enumerate(families):
-            _panel(each[i], ds if family is None else ds.sel(family=family))
+            _panel(each[i], ratio if family is None else ratio.sel(family=family))
             each[i].set_title("" if family is None else words(family, 150))
         for spare in each[len(families) :]:
             spare.set_axis_off()
         for line, name in enumerate(ds.learner.values.tolist()):
-            held = ds.inside.sel(learner=name).astype(float)
-            told = held if "done" not in ds else held.where(ds.done.sel(learner=name))
+            told = (ratio.sel(learner=name) <= 1).where(ratio.sel(learner=name).notnull())
             label = f"{name}: {int(told.sum()):,} of {int(told.count()):,} inside"
             each[0].plot([], [], marker=mark(line), ms=4, color=colour(line), label=label)
         outside(each[0], below=True, ncols=2)
@@ -55,14 +58,11 @@ def constants(
     return figure_of(each[0])
 
 
-def _panel(axes: Axes, ds: xr.Dataset) -> None:
-    ratio = ds.tv / (ds.tanh + 2 * ds.seed_floor)
-    if "done" in ds:
-        ratio = ratio.where(ds.done)
+def _panel(axes: Axes, ratio: xr.DataArray) -> None:
     over = [name for name in ("problem", "strength", "draw") if name in ratio.dims]
-    size = ds["size"].values
+    size = ratio["size"].values
     apart = np.diff(np.log(size)).min() * SPREAD if len(size) > 1 else 0.3
-    several = ds.learner.values.tolist()
+    several = ratio.learner.values.tolist()
     for line, name in enumerate(several):
         one = ratio.sel(learner=name)
         at = size * np.exp(apart * ((line + 0.5) / len(several) - 0.5) * 2)
@@ -71,7 +71,7 @@ def _panel(axes: Axes, ds: xr.Dataset) -> None:
         axes.plot(at, middle, mark(line), ms=4, color=colour(line))
     axes.set(xscale="log", yscale="log", xlabel="size of the change (units of reward)")
     axes.set_ylabel("measured / (tanh bound + 2 × seeds)")
-    top = max(2.0, 1.3 * float(np.nanmax(ratio.values)))
-    axes.set_ylim(max(LEAST, min(0.1, float(np.nanquantile(ratio.values, 0.05)))), top)
-    axes.axhspan(1, top, color=INK["red"], alpha=0.12, lw=0)
+    highest = max(2.0, 1.3 * float(np.nanmax(ratio.values)))
+    axes.set_ylim(max(LEAST, min(0.1, float(np.nanquantile(ratio.values, 0.05)))), highest)
+    axes.axhspan(1, highest, color=INK["red"], alpha=0.12, lw=0)
     axes.text(0.02, 0.98, "violated", va="top", color=INK["red"], transform=axes.transAxes)

@@ -42,7 +42,7 @@ def learner_noise(
         _law(middle, ds)
         _seeds(right, one)
         outside(left, below=True, bbox_to_anchor=(0.5, -0.24), ncols=1)
-        if "law" in ds:
+        if "law_mean" in ds:
             outside(middle, below=True, bbox_to_anchor=(0.5, -0.24), ncols=1)
         if "done" in ds and not bool(ds.done.all()):
             figure_of(left).suptitle(f"unfinished: {float(ds.done.mean()):.1%} of the points")
@@ -52,8 +52,8 @@ def learner_noise(
 
 def _landed(ds: xr.Dataset, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The share on the better action of those that landed at all, with two standard errors."""
-    landed = 1 - ds.unsettled
-    share = (ds.landed_mean / landed.where(landed > 0)).transpose(*ds.unsettled.dims).values
+    landed = 1 - ds.unsettled_mean
+    share = (ds.landed_mean / landed.where(landed > 0)).transpose(*ds.unsettled_mean.dims).values
     return share, 2 * np.sqrt(np.clip(share * (1 - share), 0, None) / np.maximum(landed.values * count, 1))
 
 
@@ -71,11 +71,11 @@ def _landings(axes: Axes, ds: xr.Dataset) -> None:
         part = ds.isel(rate=i)
         share, error = _landed(part, ds.attrs["count"])
         axes.errorbar(gap, share, error, fmt=mark(i), ms=4, color=colour(i), label=f"rate {rate:.3g}")
-        if "law" in ds:
-            axes.plot(gap, part.law.values, color=colour(i), lw=1)
+        if "law_mean" in ds:
+            axes.plot(gap, part.law_mean.values, color=colour(i), lw=1)
     span = min(0.0, gap.min()) - 0.06 * np.ptp(gap), max(0.0, gap.max()) + 0.03 * np.ptp(gap)
     axes.plot([span[0], 0, 0, span[1]], [0, 0, 1, 1], color="black", lw=1.2, ls="--", label="exact optimum")
-    if "law" in ds:
+    if "law_mean" in ds:
         axes.plot([], [], color="black", lw=1, label="law")
     axes.set(xlim=span, ylim=(-0.03, 1.03), xlabel="gap ε (units of reward)", ylabel="share on the better action")
     axes.set_title(f"groups of {int(ds.group)}, noise {float(ds.noise):.3g}")
@@ -83,14 +83,14 @@ def _landings(axes: Axes, ds: xr.Dataset) -> None:
 
 def _law(axes: Axes, ds: xr.Dataset) -> None:
     axes.set_title("all settings")
-    if "law" not in ds:
+    if "law_mean" not in ds:
         axes.text(0.5, 0.5, "no law is known\nfor this learner", ha="center", va="center", transform=axes.transAxes)
         return
-    law = np.clip(ds.law.values, 1e-12, 1 - 1e-12)
+    law = np.clip(ds.law_mean.values, 1e-12, 1 - 1e-12)
     exponent = np.log(law / (1 - law))
-    ds = ds.transpose(..., *ds.law.dims)
+    ds = ds.transpose(..., *ds.law_mean.dims)
     share, _ = _landed(ds, ds.attrs["count"])
-    step, lost = ds.step.values, ds.unsettled.values
+    step, lost = ds.step_mean.values, ds.unsettled_mean.values
     settled = lost <= SETTLED
     low, high = min(-1.0, float(exponent[settled].min(initial=0))), min(8.0, max(1.0, float(exponent.max())))
     line = np.linspace(low, high, 200)

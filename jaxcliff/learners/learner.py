@@ -8,6 +8,7 @@ with the parts of `advantages`, `tokens` and `leashes`. All of it is one program
 (rates, strengths, noise) are arguments.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from jaxcliff.core.records import assign, record, static
 from jaxcliff.core.types import Dataset, Key, Number, NumbersLike, Policies, RewardLike, RewardsLike
 from jaxcliff.learners.advantages import Estimator, estimator_of
 from jaxcliff.learners.leashes import Bonus, InReward, Loss, Resampled
+from jaxcliff.learners.rollouts import length_of
 from jaxcliff.learners.sharing import shared
 from jaxcliff.learners.training import Course, trained
 from jaxcliff.model.mdp import MDP
@@ -94,6 +96,12 @@ class Learner:
                 raise ValueError(f"tokens are weighed by one of jc.learners.tokens, not {checks.shown(token)}")
         if self.separately and self.weights is None:
             raise ValueError("rewards that get advantages of their own need weights=, and rewards [..., N, S, A]")
+
+    def for_problems(self, *problems: MDP) -> "Learner":
+        """The same with the length of trajectories that these problems need: a program cannot read it off numbers."""
+        if self.length is not None or self.gradient != "sampled":
+            return self
+        return dataclasses.replace(self, length=max(length_of(mdp) for mdp in problems))
 
     def __call__(self, mdp: MDP, rewards: RewardsLike, key: Key) -> Policies:
         """The policies that it learns, a seed of its own for each reward."""

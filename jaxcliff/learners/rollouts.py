@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jaxcliff.core.records import is_concrete
 from jaxcliff.model.mdp import MDP
 from jaxcliff.model.transitions import Dense, Successors, Tree
 
@@ -37,6 +38,10 @@ def length_of(mdp: MDP) -> int:
         return 1
     if isinstance(mdp.transitions, Tree):
         return int(mdp.transitions.depth)
+    if not is_concrete(mdp.steps):
+        raise ValueError(
+            "inside a transformation a chain does not say how long trajectories are: give the learner length="
+        )
     return int(np.ceil(EPISODES * float(mdp.steps)))
 
 

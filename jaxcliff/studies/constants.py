@@ -25,6 +25,7 @@ from jaxcliff.core.types import (
     Whole,
 )
 from jaxcliff.learners import Learner, dr_grpo, leashes, npg
+from jaxcliff.learners.rollouts import length_of
 from jaxcliff.learners.training import base_log
 from jaxcliff.model.mdp import MDP
 from jaxcliff.model.provenance import Made, fingerprint
@@ -140,7 +141,8 @@ def constants(
         given[name] = cast(checks.array(x, name), first.dtype)
         if any(given[name].shape != each[0].reward.shape for each in families.values()):
             raise ValueError(f"{name} has shape {list(given[name].shape)}, and the problems {list(first.reward.shape)}")
-    point = Point(chosen, {name: stacked(name, several) for name, several in families.items()}, given)
+    lengths = {name: max(map(length_of, several)) for name, several in families.items()}
+    point = Point(chosen, {name: stacked(name, several) for name, several in families.items()}, lengths, given)
     named = isinstance(mdp, Mapping)
     axes: dict[str, Any] = {"family": list(families)} if named else {}
     axes["learner"] = list(chosen)
@@ -177,6 +179,7 @@ class Point:
 
     learners: dict[str, Trainer]
     problems: dict[str, MDP]
+    lengths: dict[str, int]  # of trajectories
     given: dict[str, Any]
 
     def __call__(
@@ -191,6 +194,8 @@ class Point:
         change = self._change(mdp, reward, size, drawn)
         pair = jnp.stack([reward - change / 2, reward + change / 2])
         maker = self.learners[learner](strength)
+        if maker.length is None:
+            maker = dataclasses.replace(maker, length=self.lengths[family])
         before, repeated, after = (
             maker(mdp, one[None], seed)[0] for one, seed in ((pair[0], trained), (pair[0], again), (pair[1], other))
         )

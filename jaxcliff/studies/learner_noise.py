@@ -82,13 +82,13 @@ def learner_noise(
 
     Returns:
         A dataset over `group`, `gap`, `noise`, `rate`: the share of learners that landed on each `action`
-        (`landed_mean`) or nowhere (`unsettled`); of those that landed, the mean and largest number of steps
+        (`landed_mean`) or nowhere (`unsettled_mean`); of those that landed, the mean and largest number of steps
         (`time_mean`, `longest_max`); the policy at that state where they ended (`share`: mean, quantiles); total
         variation between two seeds at the same reward, largest over states (`seed_floor_mean`); and the first step of
         log π(better)/π(worse), the actions that D favours most and least: its mean (`drift_mean`) and sum of squares
-        (`drift_m2`). For two arms from ½ and an advantage whose scale is known, `law` is what the ratio of drift to
-        diffusion makes of the share that lands on the better action (of those that land), `time_law` the mean time
-        without drift, and `step` the size of a step: up to .2, the laws hold.
+        (`drift_m2`). For two arms from ½ and an advantage whose scale is known, `law_mean` is what the ratio of drift
+        to diffusion makes of the share that lands on the better action (of those that land), `time_law_mean` the mean
+        time without drift, and `step_mean` the size of a step: up to .2, the laws hold.
     """
     learner = dr_grpo() if learner is None else learner
     if not isinstance(learner, Learner) or learner.gradient != "sampled":
@@ -96,6 +96,9 @@ def learner_noise(
     if mdp is None:
         mdp = bandit(jnp.zeros(2))
     check_one(mdp)
+    if learner.weights is not None:
+        raise ValueError("this study is about one reward: leave the learner's weights out")
+    learner = learner.for_problems(mdp)
     limit = checks.number(confidence, "confidence")
     if not 0.5 < limit < 1:
         raise ValueError(f"confidence must lie between .5 and 1, not {limit:g}")
@@ -107,7 +110,18 @@ def learner_noise(
             raise ValueError(f"{name} has shape {list(x.shape)}, and the problem {list(mdp.reward.shape)}")
     steps, count = checks.whole(steps, "steps", 1), checks.whole(count, "count", 2)
     seeds = min(TOGETHER, count - count % 2)
-    point = Point(learner, mdp, base, along, watched, _sides(mdp, np.asarray(along), watched), limit, steps, seeds)
+    point = Point(
+        learner,
+        mdp,
+        base,
+        along,
+        watched,
+        _sides(mdp, np.asarray(along), watched),
+        limit,
+        steps,
+        seeds,
+        _scale_of(learner, mdp),
+    )
     sizes = checks.numbers(groups, "groups")
     axes = {
         "group": [checks.whole(int(g) if g == int(g) else g, "groups", 2) for g in np.atleast_1d(sizes)],
@@ -118,7 +132,7 @@ def learner_noise(
     }
     settings = {"confidence": limit, "steps": steps, "state": watched, "advantage": _named(learner)}
     attributes = Made({"mdp": mdp, "reward": base, "direction": along, **settings}).attributes()
-    ds = sweep.run(
+    return sweep.run(
         point,
         axes,
         store,
@@ -135,9 +149,6 @@ def learner_noise(
         | {"study": "learner noise", "count": -(-count // seeds) * seeds, "better": point.sides[0]},
         progress=progress,
     )
-    landed = ds.landed_mean.sum("action")
-    ds = ds.assign(unsettled=1 - landed, time_mean=ds.time_mean / landed.where(landed > 0))
-    return _with_law(ds, learner, mdp, limit)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,18 +164,20 @@ class Point:
     confidence: float
     steps: int
     seeds: int
+    scale: str
 
     def kept(self) -> dict[str, Any]:
         """Which statistics of each output."""
         shares = sweep.statistics("mean", edges=EDGES, quantiles=QUANTILES)
         return {
             "landed": ("mean",),
+            "unsettled": ("mean",),
             "time": ("mean",),
             "longest": ("max",),
             "share": shares,
             "seed_floor": ("mean",),
             "drift": ("mean", "m2"),
-        }
+        } | (dict.fromkeys(("law", "step", "time_law"), ("mean",)) if self.scale else {})
 
     def __call__(self, key: Any, *, gap: Any, noise: Any, rate: Any, draw: Any, group: int) -> dict[str, Any]:
         mdp = self.mdp
@@ -173,14 +186,36 @@ class Point:
         keys = jax.random.split(key, self.seeds)
         found = landings(learner, mdp, reward, self.state, self.confidence, self.steps, keys)
         better, worse = self.sides
-        return {
+        landed = found.landed.sum()
+        return self._law(group, gap, noise, rate) | {
             "landed": (("action",), found.landed / self.seeds, ""),
-            "time": ((), found.steps / self.seeds, "steps"),
+            "unsettled": 1 - landed / self.seeds,
+            "time": ((), jnp.where(landed > 0, found.steps / jnp.maximum(landed, 1), jnp.nan), "steps"),
             "longest": ((), found.most, "steps"),
             "share": (("action",), found.policy[self.state], ""),
             "seed_floor": found.apart / (self.seeds // 2),
             "drift": found.moved[self.state, better] - found.moved[self.state, worse],
         }
+
+    def _law(self, group: int, gap: Any, noise: Any, rate: Any) -> dict[str, Any]:
+        """The logistic law, the mean time without drift, and the size of a step, where a scale is known."""
+        if not self.scale:
+            return {}
+        gap, noise, rate = (jnp.asarray(x, self.mdp.dtype) for x in (gap, noise, rate))
+        s = _SCALES[self.scale](group, noise)
+        limit = math.log(self.confidence / (1 - self.confidence))
+        step = rate * noise * math.sqrt(group - 1) / (group * s)
+        law = theory.landing(limit, gap * group * s / (2 * rate * noise**2), 1.0)
+        found = {"law": jnp.where(noise > 0, law, jnp.nan), "step": step, "time_law": theory.landing_time(limit, step)}
+        return {name: x.astype(self.mdp.dtype) for name, x in found.items()}
+
+
+def _scale_of(learner: Learner, mdp: MDP) -> str:
+    """By the name of its advantage, where drift and diffusion are known: two arms from ½, and nothing else done."""
+    two = mdp.transitions is None and mdp.num_states == 1 and mdp.num_actions == 2 and learner.base is None
+    plain = learner.epochs == 1 and not learner.leash and not learner.tokens and learner.optimiser is None
+    known = isinstance(learner.advantage, str) and learner.advantage in _SCALES
+    return str(learner.advantage) if two and plain and learner.parameters is None and known else ""
 
 
 def _watched(mdp: MDP, state: Any) -> int:
@@ -226,28 +261,7 @@ def _named(learner: Learner) -> str:
     return of if isinstance(of, str) else getattr(of, "__name__", type(of).__name__)
 
 
-def _with_law(ds: xr.Dataset, learner: Learner, mdp: MDP, confidence: float) -> xr.Dataset:
-    """The logistic law, where drift and diffusion are known: two arms from ½, and a scale s of advantages."""
-    two = mdp.transitions is None and mdp.num_states == 1 and mdp.num_actions == 2 and learner.base is None
-    plain = learner.epochs == 1 and not learner.leash and not learner.tokens and learner.optimiser is None
-    scale = _SCALES.get(learner.advantage) if isinstance(learner.advantage, str) else None
-    if not (two and plain and learner.parameters is None and scale is not None):
-        return ds
-    gap, sigma, rate, group = xr.broadcast(ds.gap, ds.noise, ds.rate, ds.group.astype(float))
-    s = sigma * 0 + np.vectorize(scale)(group.values, sigma.values)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        step = rate * sigma * np.sqrt(group - 1) / (group * s)
-        theta = gap * group * s / (rate * sigma**2)
-        law = theory.landing(math.log(confidence / (1 - confidence)), theta.values / 2, 1.0)
-    law = np.where(sigma.values > 0, law, np.nan)
-    return ds.assign(law=(gap.dims, law), step=(gap.dims, step.values), time_law=(gap.dims, _time(step, confidence)))
-
-
-def _time(step: xr.DataArray, confidence: float) -> np.ndarray:
-    return np.asarray(theory.landing_time(math.log(confidence / (1 - confidence)), step.values))
-
-
-def _unbiased_std(group: float, sigma: float) -> float:
+def _unbiased_std(group: float, sigma: Any) -> Any:
     """E of the standard deviation of a normal sample as trainers compute it, with G − 1."""
     return sigma * math.sqrt(2 / (group - 1)) * math.exp(math.lgamma(group / 2) - math.lgamma((group - 1) / 2))
 

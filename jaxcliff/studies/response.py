@@ -29,6 +29,7 @@ from jaxcliff.core.types import (
     Whole,
     Word,
 )
+from jaxcliff.learners import Learner as Sampler
 from jaxcliff.model.mdp import MDP
 from jaxcliff.model.provenance import Made, fingerprint
 from jaxcliff.operators.regularizers import KL, Entropy, Sparsemax
@@ -118,6 +119,8 @@ def response(
     if kind != "kl" and base is not None:
         raise ValueError(f"base= is the base policy of kind='kl', not of {kind!r}")
     ready(learner, key)
+    if isinstance(learner, Sampler):
+        learner = learner.for_problems(*(mdp for several in families.values() for mdp in several))
     soft = kind in ("entropy", "kl", "sparsemax")
     if strength is not None and not soft:
         raise ValueError(f"kind={kind!r} has no strength")
