@@ -1,8 +1,8 @@
-"""Faults in the audit of tables and logs, and in learners."""
+"""Faults in the audit of tables and logs."""
 
 from tests.mutants import Mutant
 
-AUDITING, LEARNERS = "jaxcliff.auditing", "jaxcliff.learners"
+AUDITING = "jaxcliff.auditing"
 
 MUTANTS = (
     Mutant(
@@ -60,26 +60,5 @@ MUTANTS = (
         "return bool(pairs > prompts)",
         "return True",
         "audit_tables.py::test_a_table_is_read_or_gets_a_sentence",
-    ),
-    Mutant(
-        f"{LEARNERS}.advantages.leave_one_out",
-        "an answer is part of its own baseline",
-        "count / jnp.maximum(count - 1, 1)",
-        "count / jnp.maximum(count, 1)",
-        "learners.py::test_sampled_gradients_are_unbiased_where_they_should_be",
-    ),
-    Mutant(
-        f"{LEARNERS}.leashes.coefficient",
-        "k3 pulls towards the other divergence",
-        "-jnp.expm1(-jnp.clip(",
-        "jnp.expm1(jnp.clip(",
-        "learners.py::test_leashes_have_the_gradients_of_what_they_are_called",
-    ),
-    Mutant(
-        f"{LEARNERS}.rollouts._next",
-        "an episode of a tree goes on after its end token",
-        "last | (action >= rows.vocabulary)",
-        "last",
-        "learners.py::test_sampled_gradients_are_unbiased_where_they_should_be[tree with an end]",
     ),
 )

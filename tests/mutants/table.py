@@ -1,6 +1,6 @@
 """All mutants."""
 
-from tests.mutants import audits, certificates, geometry, maps, problems, rewards, solvers, studies, sweeps
+from tests.mutants import audits, certificates, geometry, learners, maps, problems, rewards, solvers, studies, sweeps
 
 MUTANTS = (
     *certificates.MUTANTS,
@@ -12,4 +12,5 @@ MUTANTS = (
     *studies.MUTANTS,
     *sweeps.MUTANTS,
     *audits.MUTANTS,
+    *learners.MUTANTS,
 )
