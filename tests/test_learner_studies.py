@@ -69,6 +69,7 @@ def test_where_a_noisy_learner_lands_is_a_logistic_law(learner):
     error = np.sqrt(ds.law_mean * (1 - ds.law_mean) / count)
     assert (np.abs(share - ds.law_mean) <= 4 * error + 0.01).all()
     assert float(ds.time_mean[0]) == pytest.approx(float(ds.time_law_mean[0]), rel=0.15)
+    assert float(ds.seed_floor_mean[0]) == pytest.approx(0.5 * 0.91, abs=0.08)  # half of all pairs end apart
     drift, diffusion = float(ds.drift_mean[2]), float(ds.drift_m2[2] / (ds.drift_count[2] - 1))
     assert diffusion == pytest.approx(0.2**2, rel=0.5)
     assert abs(drift) < 1

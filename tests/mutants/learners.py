@@ -28,9 +28,9 @@ MUTANTS = (
     ),
     Mutant(
         f"{LEARNERS}.training._streams",
-        "starts and answers are drawn from one key",
+        "starts are drawn from a key that answers use too",
         "several = iter(jax.random.split(key, sum(drawn)))",
-        "several = iter([key] * sum(drawn))",
+        "several = iter([key, *jax.random.split(key, sum(drawn) - 1)])",
         "learners.py::test_sampled_gradients_are_unbiased_where_they_should_be",
     ),
     Mutant(
