@@ -172,6 +172,43 @@ def test_advantages_are_those_written_by_hand(name, count, rng):
         np.testing.assert_allclose(own[whole].ravel(), other[name](run), atol=1e-9)
 
 
+@pytest.mark.parametrize("count", [2_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_groups_of_one_step_are_taken_together_as_written_by_hand(count, rng):
+    """The spread of all rewards of a step; halves by a metric; and a group's answers against those of other prompts."""
+    x = groups(rng, count)
+    metric, which = rng.normal(size=x.shape), rng.integers(0, 3, size=x.shape)
+    answers = advantages.Answers(jnp.asarray(metric), jnp.asarray(metric), jnp.asarray(which))
+    batch = np.asarray(advantages.by_batch(jnp.asarray(x)))
+    halves = np.asarray(advantages.Conditional("length", 0.7)(jnp.asarray(x), answers))
+    global_ = np.asarray(advantages.Consistent()(jnp.asarray(x), answers))
+    quantiles = np.asarray(advantages.ranked(jnp.asarray(x), ties="quantile"))
+    with np.errstate(invalid="ignore"):
+        for step in range(len(x)):
+            there = x[step][~np.isnan(x[step])]
+            means = np.array([np.nanmean(r) if (~np.isnan(r)).any() else 0 for r in x[step]])
+            centre = x[step] - means[:, None]
+            np.testing.assert_allclose(batch[step], np.nan_to_num(centre / (there.std(ddof=1) + 1e-4)), atol=1e-9)
+            between = (means - means.mean()) / (means.std(ddof=1) + 1e-6)
+            for g, r in enumerate(x[step]):
+                order = np.argsort(metric[step, g], kind="stable")
+                low, high = order[:3], order[3:]
+                own = np.zeros(6)
+                for half, rest in ((low, high), (high, low)):
+                    a, b = (np.nanmean(r[k]) if (~np.isnan(r[k])).any() else 0 for k in (rest, half))
+                    own[half] = 0.7 * (r[half] - a) + 0.3 * (r[half] - b)
+                np.testing.assert_allclose(halves[step, g], np.nan_to_num(own), atol=1e-9)
+                count_of = np.bincount(which[step, g], minlength=3)[which[step, g]]
+                bits = -np.log2(count_of / 6).mean()
+                weight = scipy.special.expit(5 * (bits - 1)) * (r != 0)
+                local = by_hand("std", r) * (np.nanstd(r, ddof=1) + 1e-4) / (np.nanstd(r, ddof=1) + 1e-6)
+                expected = np.where(np.isnan(r), 0, weight * np.nan_to_num(local) + (1 - weight) * between[g])
+                np.testing.assert_allclose(global_[step, g], expected, atol=1e-9)
+                there = ~np.isnan(r)
+                z = scipy.stats.norm.ppf((np.arange(there.sum()) + 0.5) / max(there.sum(), 1))
+                by_value = np.array([z[np.sort(r[there]) == value].mean() for value in r[there]])
+                np.testing.assert_allclose(quantiles[step, g][there], by_value, atol=1e-9)
+
+
 def test_steps_and_several_rewards_are_normalised_as_written_by_hand(rng):
     several, weights = rng.normal(size=(2, 5, 4)), np.array([0.7, 0.3])
     total = np.einsum("n,ncg->cg", weights, several)

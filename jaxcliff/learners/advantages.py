@@ -179,7 +179,8 @@ class Consistent:
         of_group = _mean(rewards)
         over = _mean(of_group, -2)
         between = (of_group - over) / (_spread(of_group, over, False, -2) + self.floor)
-        return _told(weight * normalised(rewards, self.floor) + (1 - weight) * between)
+        both = weight * normalised(rewards, self.floor) + (1 - weight) * between
+        return jnp.where(jnp.isnan(rewards), 0, both)
 
 
 def risk(rewards: Array, low: float = 0.2, high: float = 0.8, weight: float = 1.5) -> Array:
