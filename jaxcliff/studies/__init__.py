@@ -4,6 +4,7 @@ from jaxcliff.studies.aggregation import aggregation_stability
 from jaxcliff.studies.constants import constants
 from jaxcliff.studies.flips import flip_frequency
 from jaxcliff.studies.frontier import frontier
+from jaxcliff.studies.learned_weights import learned_weights
 from jaxcliff.studies.learner_noise import learner_noise
 from jaxcliff.studies.phase import phase_diagram
 from jaxcliff.studies.ray import ray
@@ -17,6 +18,7 @@ __all__ = [
     "constants",
     "flip_frequency",
     "frontier",
+    "learned_weights",
     "learner_noise",
     "phase_diagram",
     "phase_scan",
