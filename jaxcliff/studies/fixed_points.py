@@ -8,7 +8,6 @@ found between the points of a grid where h changes its sign and polished by bise
 to which training leads from many starts: the stable ones.
 """
 
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -20,7 +19,7 @@ from jaxcliff.core.numerics import contract, placed
 from jaxcliff.operators.regularizers import Entropy
 from jaxcliff.solvers.methods.linear import solve_system
 from jaxcliff.solvers.solve import solve
-from jaxcliff.studies.gates import System, answered, scores, slopes
+from jaxcliff.studies.gates import System, answered, padded, scores, slopes
 from jaxcliff.studies.settling import Gain, Pair, settled
 
 GRID = 1024  # points between which roots of two components are looked for; even, so that 0 is none of them
@@ -29,6 +28,7 @@ FINE = 0.05  # logits up to which the grid is even
 ENDLESS = 1e12  # ζ of a hard gate, in units of 1/the largest difference of scores
 HALVINGS = 64
 APART = 1e-6  # between weights that are two fixed points
+TOGETHER = 64  # lanes that are differentiated at a time
 CHUNK = 65_536  # lanes that are solved at a time
 
 
@@ -60,11 +60,7 @@ def of_two(system: System, feedback: np.ndarray, strength: np.ndarray) -> Found:
     edge = np.concatenate([ahead[:, :1], ahead, ahead[:, -1:]], axis=1)
     positive = grid[:, None] / zeta[:, None, None] - edge >= 0  # [F, K, G]
     f, k, i = np.nonzero(positive[..., 1:] != positive[..., :-1])
-    z = halved(system, zeta[f], strength[k], grid[f, i], grid[f, i + 1])
-    return _described(system, zeta, strength, f, k, z)
-
-
-def _described(system: System, zeta: Any, strength: Any, f: Any, k: Any, z: Any) -> Found:
+    z = _polished(system, zeta[f], strength[k], grid[f, i], grid[f, i + 1])
     dtype = system.mdp.dtype
     w = np.stack([_sigmoid(z), _sigmoid(-z)], axis=-1)
     at = placed(strength[k].astype(dtype))
@@ -95,15 +91,13 @@ def differences(system: System, strength: np.ndarray, z: np.ndarray) -> np.ndarr
     return np.concatenate(found)
 
 
-def halved(system: System, zeta: Any, strength: Any, low: Any, high: Any) -> np.ndarray:
+def _polished(system: System, zeta: Any, strength: Any, low: Any, high: Any) -> np.ndarray:
     """The root of h between two logits of different sign, lane by lane."""
-    if not len(zeta):
-        return np.zeros(0)
     given = (placed(np.asarray(x).astype(system.mdp.dtype)) for x in (zeta, strength, low, high))
     return np.asarray(_halved(system, *given), float)
 
 
-@jax.jit
+@padded
 def _halved(system: System, zeta: Array, strength: Array, low: Array, high: Array) -> Array:
     def side(z: Array) -> Array:
         told = answered(system, strength, jnp.stack([jax.nn.sigmoid(z), jax.nn.sigmoid(-z)], axis=-1)).scores
@@ -146,15 +140,15 @@ def of_many(
     return Found(f[keep], k[keep], w, np.asarray(pair.policy)[keep], multipliers(finite, w, slope))
 
 
-@functools.partial(jax.jit, static_argnames="batch")
-def constants(system: System, zeta: Array, strength: Array, weights: Array, batch: int = 64) -> tuple[Array, Array]:
+@padded
+def constants(system: System, zeta: Array, strength: Array, weights: Array) -> tuple[Array, Array]:
     """How fast weights, and policies, move with the components: total variation per unit of max_k ‖ΔR_k‖, [L] each.
 
     By the implicit derivative of w = softmax(ζ·g(w, R)). Half the sum over actions (components) of the largest change
     of each is the constant itself where there are two, and bounds it where there are more.
     """
     mdp, rewards = system.mdp, system.rewards
-    number, states, actions = rewards.shape
+    number = rewards.shape[0]
 
     def policy(reward: Array, alpha: Array) -> Array:
         return solve(mdp, reward, regularizer=Entropy(alpha)).policy
@@ -180,7 +174,7 @@ def constants(system: System, zeta: Array, strength: Array, weights: Array, batc
         size = jnp.sum(jnp.where(counts, jnp.abs(after), 0), axis=(-3, -2, -1))
         return jnp.sum(jnp.where(counts, jnp.abs(moved), 0)) / 2, jnp.max(jnp.sum(size, axis=-1)) / 2
 
-    return jax.lax.map(one, (zeta, strength, weights), batch_size=batch)
+    return jax.lax.map(one, (zeta, strength, weights), batch_size=TOGETHER)
 
 
 def widest(slope: np.ndarray) -> np.ndarray:

@@ -10,7 +10,8 @@ that answer themselves are the stationary points of either, plus H(w)/ζ, and `t
 """
 
 import functools
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -20,11 +21,16 @@ from flax import nnx
 from jax import Array
 
 from jaxcliff.core.numerics import contract, placed
+from jaxcliff.core.records import is_concrete
+from jaxcliff.core.slices import quickly
 from jaxcliff.model.mdp import MDP
 from jaxcliff.operators.regularizers import Entropy
 from jaxcliff.rewards.models import Gate, fit
 from jaxcliff.solvers.evaluate import evaluate, occupancy
 from jaxcliff.solvers.solve import solve
+
+LEAST = 64  # lanes of a program
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class System(NamedTuple):
@@ -43,13 +49,28 @@ class Answers(NamedTuple):
     value: Array
 
 
-@jax.jit
+def padded(function: Function) -> Function:
+    """Marks a program of lanes: it runs on 64 of them, or 128, …, so that few programs are compiled.
+
+    Its arguments are a system and arrays whose first axis is that of lanes, as that of all it returns.
+    """
+    program = quickly(function)
+
+    @functools.wraps(function)
+    def computed(system: System, *lanes: Any) -> Any:
+        count = len(lanes[0])
+        size = max(LEAST, 1 << (count - 1).bit_length()) if count else 0
+        if not is_concrete(system, *lanes) or not count:
+            return function(system, *lanes)
+        given = (placed(np.concatenate([x, np.repeat(x[-1:], size - count, 0)])) for x in map(np.asarray, lanes))
+        return jax.tree.map(lambda x: np.asarray(x)[:count], program(system, *given))
+
+    return computed  # type: ignore[return-value]
+
+
+@padded
 def answered(system: System, strength: Array, weights: Array) -> Answers:
-    """The soft optimum of weights [L, N] (or [L, N, S]) at strengths [L]; components may have lanes too."""
-    return _answered(system, strength, weights)
-
-
-def _answered(system: System, strength: Array, weights: Array) -> Answers:
+    """The soft optimum of weights [L, N] (or [L, N, S]) at strengths [L]."""
     mdp = system.mdp
     several = jnp.broadcast_to(system.rewards, (len(strength), *system.rewards.shape[-3:]))
     tables = weights if weights.ndim == 3 else weights[..., None]
@@ -79,12 +100,17 @@ def hypergradient(system: System, strength: Array, policy: Array) -> Array:
     return contract("lsa,lsa,lnsa->ln", often, ahead[:, -1], ahead[:, :-1]) / strength[:, None]
 
 
-@jax.jit
+@padded
 def slopes(system: System, strength: Array, weights: Array) -> Array:
-    """d scores_k/d weight_j, [L, N, N], of weights [L, N]; of returns it is (1/α)·E_d[A_k·A_j]."""
+    """By how much g_k grows with w_j, [L, N, N], at weights [L, N]; of returns it is (1/α)·E_d[A_k·A_j]."""
+    if system.true_reward is None:
+        each = system.rewards
+        policy = answered(system, strength, weights).policy
+        columns = [hypergradient(system._replace(true_reward=of), strength, policy) for of in each]
+        return jnp.stack(columns, axis=-1)
 
     def told(w: Array) -> Array:
-        return _answered(system, strength, w).scores
+        return answered(system, strength, w).scores
 
     def along(j: int) -> Array:
         return jax.jvp(told, (weights,), (jnp.zeros_like(weights).at[:, j].set(1),))[1]
@@ -123,7 +149,7 @@ def trained(
 
     def loss(model: Any) -> Array:
         weights = model(which).T.astype(dtype)
-        came = _answered(system, at, weights)
+        came = answered(system, at, weights)
         if system.true_reward is None:
             goal = came.value
         else:
@@ -135,12 +161,15 @@ def trained(
     return np.asarray(gate(which)).T
 
 
-@functools.partial(jax.jit, static_argnames="steps")
+@functools.partial(quickly, static=("steps",))
 def naive(system: System, feedback: Array, strength: Array, weights: Array, steps: int) -> tuple[Array, Array]:
-    """w → softmax(ζ·g(w)), so many times: where it is, and where it was one and two steps before, [3, L, N]."""
+    """A gate that jumps to softmax(ζ·g(w)), so many times.
+
+    Where it is, and was one and two steps before, [3, L, N]; and how far apart the last two are, [L].
+    """
 
     def on(_: int, several: Array) -> Array:
-        now = weighed(feedback, _answered(system, strength, several[0]).scores)
+        now = weighed(feedback, answered(system, strength, several[0]).scores)
         return jnp.stack([now, several[0], several[1]])
 
     last = jax.lax.fori_loop(0, steps, on, jnp.stack([weights, weights, weights]))

@@ -10,7 +10,6 @@ from jaxcliff.core import checks
 from jaxcliff.core.numerics import cast
 from jaxcliff.core.types import (
     Key,
-    Number,
     NumbersLike,
     RewardLike,
     RewardsLike,
@@ -54,8 +53,8 @@ def learned_weights(
         mdp: the problem; two arms if not given.
         rewards: components [N, S, A]; of two arms (1, 0) and (0, 1) if not given.
         key: a JAX random key, of starts and of gates that are fitted.
-        kind: the gate. "frozen" weights; "rewards", g_k(s) = max_a R_k(s, a), which sees no policy; "values", the return
-            of each component: ζ > 0 seeks performance, ζ < 0 is adversarial (multiplicative weights); its limits "hard"
+        kind: the gate. "frozen" weights; "rewards", g_k(s) = max_a R_k(s, a), which sees no policy; "values", returns
+            of components: ζ > 0 seeks performance, ζ < 0 is adversarial (multiplicative weights); its limits "hard"
             (all weight to the best) and "maximin" (of two components); "bilevel", the gradient of a true return.
         feedback: ζ, of "rewards", "values" and "bilevel" (where it is positive); 16 from .03 to 30 if not given, and of
             "values" the same below 0.

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jaxcliff.core.numerics import contract
+from jaxcliff.core.slices import quickly
 from jaxcliff.model.mdp import MDP
 from jaxcliff.solvers.evaluate import evaluate
 from jaxcliff.studies.gates import System, hypergradient
@@ -68,7 +69,7 @@ def _softmax(mdp: MDP, q: Array, before: Array) -> Array:
     return jnp.where(jnp.any(mdp.decisions, axis=-1, keepdims=True), found, before)
 
 
-@functools.partial(jax.jit, static_argnames="most")
+@functools.partial(quickly, static=("most",))
 def settled(system: System, gain: Gain, pair: Pair, most: int) -> tuple[Pair, Array]:
     """Steps until no lane changes any more, or so many; and how much each changed in the last one, [L]."""
     return _settled(system, gain, pair, most)
@@ -88,7 +89,7 @@ def _settled(system: System, gain: Gain, pair: Pair, most: int) -> tuple[Pair, A
     return pair, moved
 
 
-@functools.partial(jax.jit, static_argnames="most")
+@functools.partial(quickly, static=("most",))
 def swept(
     system: System, gain: Gain, pair: Pair, changes: Array, positions: Array, most: int
 ) -> tuple[Array, Array, Array]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxcliff import theory
 from jaxcliff.core.numerics import placed
+from jaxcliff.core.slices import quickly
 from jaxcliff.studies import fixed_points, gates
 from jaxcliff.studies.fixed_points import Found
 from jaxcliff.studies.gates import System
@@ -74,11 +75,13 @@ def steepness(grid: Grid, starts: np.ndarray) -> np.ndarray:
 
 def parts(grid: Grid, lip: np.ndarray) -> np.ndarray:
     """Which part of the way a gate goes in one step, [F, K]: all of it, but where it would swing."""
-    finite = np.where(np.isfinite(grid.feedback), grid.feedback, 0)
-    return np.where(finite[:, None] < 0, 1 / (1 - np.minimum(finite, 0)[:, None] * lip / 4), 1.0)
+    size = np.where(np.isfinite(grid.feedback), np.abs(grid.feedback), 0)[:, None]
+    swings = (grid.feedback[:, None] < 0) | (grid.kind == "bilevel")
+    return np.where(swings, 1 / (1 + size * lip / 4), 1.0)
 
 
 def fixed(grid: Grid, starts: np.ndarray, lip: np.ndarray) -> Found:
+    """All fixed points of two components; of more, those that training finds."""
     if starts.shape[1] == 2:
         return fixed_points.of_two(grid.system, grid.feedback, grid.strength)
     return fixed_points.of_many(grid.system, grid.feedback, grid.strength, parts(grid, lip), starts, MOST)
@@ -102,7 +105,7 @@ def roots(grid: Grid, found: Found) -> dict[str, Any]:
     policy, good = table(found.policy), table(stable.astype(float)) == 1
     apart = np.abs(policy[:, :, :, None] - policy[:, :, None]).sum(axis=-1).max(axis=-1) / 2
     both = good[..., None] & good[..., None, :]
-    dims = ("feedback", "strength")
+    dims = DIMS
     return {
         "fixed_points": (dims, number.reshape(grid.shape)),
         "stable": (dims, good.sum(axis=-1)),
@@ -115,7 +118,7 @@ def roots(grid: Grid, found: Found) -> dict[str, Any]:
 
 def constants(grid: Grid, found: Found, lip: np.ndarray) -> dict[str, Any]:
     """How fast stable answers move with the rewards; what makes a contraction; where equal weights lose their hold."""
-    dims, system = ("feedback", "strength"), grid.system
+    dims, system = DIMS, grid.system
     if grid.kind in ("frozen", "rewards"):
         f, k = grid.lanes
         of_weights, of_policy = explicit(grid, f, k)
@@ -144,10 +147,10 @@ def constants(grid: Grid, found: Found, lip: np.ndarray) -> dict[str, Any]:
         "joint_policy": (dims, tables[1], {"units": "1/reward"}),
         "contraction": (dims, contraction),
     }
-    if grid.kind in ("values", "hard", "maximin"):
+    if grid.kind == "values":
         steps = float(system.mdp.steps)
         bound = theory.learned_contraction(size, grid.strength, max(spans, default=0.0), steps)
-        variables["contraction_bound"] = (dims, np.asarray(bound) + 0 * contraction)
+        variables["contraction_bound"] = (dims, np.asarray(bound) * np.ones(grid.shape))
         variables["critical"] = ("strength", critical(grid))
     return variables
 
@@ -168,7 +171,7 @@ def explicit(grid: Grid, f: np.ndarray, k: np.ndarray) -> tuple[np.ndarray, np.n
         of_weights, of_policy = size
         return of_weights.sum(axis=0).max() / 2, of_policy.sum(axis=-1).max() / 2
 
-    run = jax.jit(lambda lanes: jax.lax.map(one, lanes, batch_size=64))
+    run = quickly(lambda lanes: jax.lax.map(one, lanes, batch_size=64))
     finite = np.where(np.isfinite(grid.feedback), grid.feedback, 0)[f]
     return tuple(np.asarray(x) for x in run(tuple(grid.cast(finite, grid.strength[k]))))  # type: ignore[return-value]
 
