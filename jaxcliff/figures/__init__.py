@@ -8,6 +8,7 @@ from jaxcliff.figures.constants import constants
 from jaxcliff.figures.flips import flip_frequency
 from jaxcliff.figures.fragility import fragility
 from jaxcliff.figures.frontier import frontier
+from jaxcliff.figures.learned_weights import learned_weights
 from jaxcliff.figures.learner_noise import learner_noise
 from jaxcliff.figures.margins import margins
 from jaxcliff.figures.phase import phase_diagram, weight_triangle
@@ -28,6 +29,7 @@ __all__ = [
     "flip_frequency",
     "fragility",
     "frontier",
+    "learned_weights",
     "learner_noise",
     "margins",
     "phase_diagram",

@@ -1,6 +1,7 @@
 """One question each, answered as a labelled dataset (xarray) that carries the settings that made it."""
 
 from jaxcliff.studies.aggregation import aggregation_stability
+from jaxcliff.studies.base_models import base_models
 from jaxcliff.studies.constants import constants
 from jaxcliff.studies.flips import flip_frequency
 from jaxcliff.studies.frontier import frontier
@@ -15,6 +16,7 @@ from jaxcliff.studies.temperature import temperature_curve
 
 __all__ = [
     "aggregation_stability",
+    "base_models",
     "constants",
     "flip_frequency",
     "frontier",

@@ -24,8 +24,8 @@ from jaxcliff.studies import weight_tables as tables
 from jaxcliff.studies.gates import System
 
 KINDS = ("frozen", "rewards", "values", "hard", "maximin", "bilevel")
-FEEDBACK = np.geomspace(0.03, 30, 16)
-STRENGTH = np.geomspace(0.01, 1, 17)
+FEEDBACK = np.geomspace(0.03, 30, 25)
+STRENGTH = np.geomspace(0.01, 1, 25)
 PLACES = 41  # positions of a sweep
 
 
@@ -56,9 +56,9 @@ def learned_weights(
         kind: the gate. "frozen" weights; "rewards", g_k(s) = max_a R_k(s, a), which sees no policy; "values", returns
             of components: ζ > 0 seeks performance, ζ < 0 is adversarial (multiplicative weights); its limits "hard"
             (all weight to the best) and "maximin" (of two components); "bilevel", the gradient of a true return.
-        feedback: ζ, of "rewards", "values" and "bilevel" (where it is positive); 16 from .03 to 30 if not given, and of
+        feedback: ζ, of "rewards", "values" and "bilevel" (where it is positive); 25 from .03 to 30 if not given, and of
             "values" the same below 0.
-        strength: α, of the entropy; 17 from .01 to 1 if not given.
+        strength: α, of the entropy; 25 from .01 to 1 if not given.
         weights: of "frozen", [N], [N, 1] or [N, S]; equal ones if not given.
         true_reward: [S, A], of "bilevel".
         component: which reward is swept up and down.
