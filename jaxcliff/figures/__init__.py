@@ -2,6 +2,7 @@
 
 from jaxcliff.figures.advantages import advantages
 from jaxcliff.figures.aggregation import aggregation_stability
+from jaxcliff.figures.base_models import base_models
 from jaxcliff.figures.claims import claims
 from jaxcliff.figures.conflicts import conflicts
 from jaxcliff.figures.constants import constants
@@ -23,6 +24,7 @@ from jaxcliff.figures.winners import winners_over_weights
 __all__ = [
     "advantages",
     "aggregation_stability",
+    "base_models",
     "claims",
     "conflicts",
     "constants",

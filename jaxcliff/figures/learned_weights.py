@@ -1,5 +1,7 @@
 """Weights that are learned with the policy: how many answers there are, which, and the loop of a sweep."""
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -127,16 +129,20 @@ def _fixed_points(panel: Axes, ds: xr.Dataset, at: int) -> None:
         part = part.isel(feedback=np.flatnonzero(part.feedback > 0))
     share = part.policy.isel(state=ds.attrs["state"], action=ds.attrs["action"]).values
     stable, x = part.multiplier.values < 1, part[over].values
-    looks = {True: (INK["blue"], "-", "stable"), False: (INK["red"], "--", "unstable")}
+    looks: dict[bool, tuple[str, Any, str]] = {
+        True: (INK["blue"], "-", "stable"),
+        False: (INK["red"], (0, (2, 1.5)), "unstable"),
+    }
     for good, (ink, dash, label) in looks.items():
         which = (stable == good) & np.isfinite(share)
         if which.any():
-            panel.plot(np.broadcast_to(x[:, None], share.shape)[which], share[which], ".", ms=3, color=ink)
-            panel.plot([], [], dash, color=ink, label=label)
+            if good:
+                panel.plot(np.broadcast_to(x[:, None], share.shape)[which], share[which], ".", ms=3, color=ink)
+            panel.plot([], [], ls=dash, color=ink, label=label)
     for i in range(len(x) - 1):
         for j, k in _pairs(share[i], share[i + 1]):
             ink, dash, _ = looks[bool(stable[i, j] and stable[i + 1, k])]
-            panel.plot(x[i : i + 2], [share[i, j], share[i + 1, k]], dash, color=ink)
+            panel.plot(x[i : i + 2], [share[i, j], share[i + 1, k]], ls=dash, color=ink)
     if over == "feedback" and "critical" in ds and np.isfinite(float(part.critical)):
         panel.axvline(float(part.critical), color="black", lw=1, label="equal weights lose their hold")
     named = "feedback ζ (1/reward)" if over == "feedback" else "strength of entropy α (reward)"

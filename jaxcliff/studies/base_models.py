@@ -1,5 +1,6 @@
 """Other base models: where a policy jumps, and how far, over base policies, parametrisations and optimisers."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -71,9 +72,9 @@ def base_models(
         A dataset over `base`, `model`, `optimiser`, and `base`, `strength` for the KL-regularised policies: the
         `location`, where the two actions have the same probability (NaN if nowhere), `tie`, the share of the entered
         one (of the two) at the tabular cliff, and `size`, 1 − tie, which a jump from a tie takes; `share` of it over
-        `position`. `kl_location`, and `kl_law`, where the gap is −β·logit of the base's share; `kl_share`. In attributes
-        the `cliff` of the table. `aggregated_gap`, over `position`, is Σ_s d(s)·gap(s) over the states of the watched
-        group, with the visits and advantages of the flat policy, and `aggregated_cliff` is where it is 0: exact in
+        `position`. `kl_location`, and `kl_law`, where the gap is −β·logit of the base's share; `kl_share`. In
+        attributes the `cliff` of the table. `aggregated_gap`, over `position`, is Σ_s d(s)·gap(s) over the
+        states of the watched group, with the visits and advantages of the flat policy, and `aggregated_cliff` is where it is 0: exact in
         bandits, whose visits depend on no policy. `hard_tie`, over base, is the share of the limit β → 0 at the cliff.
     """
     mdp, reward, direction, along = _given(mdp, reward, direction, positions)
@@ -97,16 +98,18 @@ def base_models(
     if betas.ndim != 1 or not len(betas) or not (np.isfinite(betas) & (betas > 0)).all():
         raise ValueError(f"strength must be a list of positive numbers, not {checks.shown(strength)}")
     steps = checks.whole(steps, "steps", 1)
-    at = np.append(along, cliff)  # the last is the tie itself
-    rewards = placed((np.asarray(reward) + at[:, None, None] * np.asarray(direction)).astype(mdp.dtype))
-    share = np.full((*map(len, names), len(at)), np.nan)
-    for i, base in enumerate(several.values()):
-        for j, model in enumerate(names[1]):
-            for k, optimiser in enumerate(names[2]):
-                learner = _learner(base, adjusted[model], optimiser, steps)
-                share[i, j, k] = _share(learner(mdp, rewards, checks.random_key(key)), state, pair)
+    share = np.full((*map(len, names), len(along) + 1), np.nan)
+    located = np.full(share.shape[:-1], np.nan)
+    for i, j, k in np.ndindex(located.shape):
+        learner = _learner(several[names[0][i]], adjusted[names[1][j]], names[2][k], steps)
+
+        def learned(at: np.ndarray, learner: Learner = learner) -> np.ndarray:
+            rewards = np.asarray(reward) + at[:, None, None] * np.asarray(direction)
+            return _share(learner(mdp, placed(rewards.astype(mdp.dtype)), checks.random_key(key)), state, pair)
+
+        share[i, j, k] = learned(np.append(along, cliff))  # the last is the tie itself
+        located[i, j, k] = _half(along, share[i, j, k, :-1], learned)
     dims = ("base", "model", "optimiser")
-    located = np.apply_along_axis(lambda x: _half(along, x), -1, share[..., :-1])
     variables: dict[str, Any] = {
         "share": ((*dims, "position"), share[..., :-1]),
         "location": (dims, located, {"units": "reward"}),
@@ -116,7 +119,7 @@ def base_models(
     variables |= _regularised(mdp, reward, direction, along, cliff, several, betas, state, pair)
     gap, zero = _aggregated(mdp, reward, direction, along, of == of[state], pair)
     variables["aggregated_gap"] = ("position", gap, {"units": "reward"})
-    coords = dict(zip(dims, (np.array(x, object) for x in names), strict=True))
+    coords: dict[str, Any] = dict(zip(dims, (np.array(x, object) for x in names), strict=True))
     coords |= {"position": ("position", along, {"units": "reward"})}
     coords |= {"strength": ("strength", betas, {"units": "reward"})}
     settings = {"state": state, "steps": steps, "rank": rank}
@@ -187,14 +190,17 @@ def _share(policy: Any, state: int, pair: tuple[int, int]) -> np.ndarray:
     return both[..., 1] / both.sum(axis=-1)
 
 
-def _half(along: np.ndarray, share: np.ndarray) -> float:
-    """Where a share first passes ½, between two positions by its logit; NaN if nowhere."""
-    logit = np.log(np.maximum(share, 1e-300)) - np.log(np.maximum(1 - share, 1e-300))
-    crossed = np.flatnonzero((logit[:-1] < 0) & (logit[1:] >= 0))
-    if not len(crossed):
-        return np.nan
-    i = int(crossed[0])
-    return float(along[i] + (along[i + 1] - along[i]) * logit[i] / (logit[i] - logit[i + 1]))
+def _half(along: np.ndarray, share: np.ndarray, learned: Callable[[np.ndarray], np.ndarray]) -> float:
+    """Where a share first passes ½: between two positions, looked at again as closely; NaN if nowhere."""
+    for again in (True, False):
+        crossed = np.flatnonzero((share[:-1] < 0.5) & (share[1:] >= 0.5))
+        if not len(crossed):
+            return np.nan
+        low, high = along[crossed[0] : crossed[0] + 2]
+        if again:
+            along = np.linspace(low, high, len(along) + 1)
+            share = learned(along)
+    return float(low + high) / 2
 
 
 def _regularised(

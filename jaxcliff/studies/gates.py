@@ -30,7 +30,7 @@ from jaxcliff.solvers.evaluate import evaluate, occupancy
 from jaxcliff.solvers.solve import solve
 
 LEAST = 64  # lanes of a program
-Function = TypeVar("Function", bound=Callable[..., Any])
+Answer = TypeVar("Answer")
 
 
 class System(NamedTuple):
@@ -49,7 +49,7 @@ class Answers(NamedTuple):
     value: Array
 
 
-def padded(function: Function) -> Function:
+def padded(function: Callable[..., Answer]) -> Callable[..., Answer]:
     """Marks a program of lanes: it runs on 64 of them, or 128, …, so that few programs are compiled.
 
     Its arguments are a system and arrays whose first axis is that of lanes, as that of all it returns.
@@ -65,7 +65,7 @@ def padded(function: Function) -> Function:
         given = (placed(np.concatenate([x, np.repeat(x[-1:], size - count, 0)])) for x in map(np.asarray, lanes))
         return jax.tree.map(lambda x: np.asarray(x)[:count], program(system, *given))
 
-    return computed  # type: ignore[return-value]
+    return computed
 
 
 @padded

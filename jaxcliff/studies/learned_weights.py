@@ -114,9 +114,9 @@ def _system(mdp: Any, rewards: Any, kind: Any, true_reward: Any, weights: Any) -
     several = cast(checks.array(rewards, "rewards"), mdp.dtype)
     if several.ndim != 3 or several.shape[1:] != mdp.reward.shape or len(several) < 2:
         raise ValueError(f"rewards have shape {list(several.shape)}; expected [N, {_shape(mdp)}], N of at least 2")
-    for name, given, own in (("true_reward", true_reward, "bilevel"), ("weights", weights, "frozen")):
-        if given is not None and kind != own:
-            raise ValueError(f"{name}= is of kind={own!r}, not of {kind!r}")
+    for name, given, kind_of in (("true_reward", true_reward, "bilevel"), ("weights", weights, "frozen")):
+        if given is not None and kind != kind_of:
+            raise ValueError(f"{name}= is of kind={kind_of!r}, not of {kind!r}")
     if kind == "bilevel":
         if true_reward is None:
             raise ValueError("kind='bilevel' needs true_reward=, [S, A], whose return the weights are fitted to")

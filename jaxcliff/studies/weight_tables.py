@@ -141,7 +141,7 @@ def constants(grid: Grid, found: Found, lip: np.ndarray) -> dict[str, Any]:
     several = np.asarray(system.rewards)
     counts = np.asarray(system.mdp.decisions)
     spans = [np.ptp((x - y)[counts]) for i, x in enumerate(several) for y in several[:i]]
-    variables = {
+    variables: dict[str, Any] = {
         "joint": (dims, np.fmax(*tables), {"units": "1/reward"}),
         "joint_weights": (dims, tables[0], {"units": "1/reward"}),
         "joint_policy": (dims, tables[1], {"units": "1/reward"}),
