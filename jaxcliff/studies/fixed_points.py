@@ -105,7 +105,7 @@ def _halved(system: System, zeta: Array, strength: Array, low: Array, high: Arra
 
     first = side(low)
 
-    def on(_: int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+    def on(_: Any, ends: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = ends
         middle = (low + high) / 2
         same = side(middle) == first

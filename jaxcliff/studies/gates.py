@@ -168,7 +168,7 @@ def naive(system: System, feedback: Array, strength: Array, weights: Array, step
     Where it is, and was one and two steps before, [3, L, N]; and how far apart the last two are, [L].
     """
 
-    def on(_: int, several: Array) -> Array:
+    def on(_: Any, several: Array) -> Array:
         now = weighed(feedback, answered(system, strength, several[0]).scores)
         return jnp.stack([now, several[0], several[1]])
 
