@@ -17,7 +17,7 @@ study = functools.partial(jc.studies.base_models, key=KEY)
 
 @pytest.fixture(scope="module")
 def ds():
-    return study(steps=2000, optimisers=["adam"])
+    return study(optimisers=["adam"])
 
 
 def test_locations_depend_on_no_base_where_the_policy_can_be_represented(ds):
