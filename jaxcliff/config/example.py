@@ -66,7 +66,7 @@ USED = {
     "flip_frequency": ("count",),
     "aggregation_stability": ("count",),
     "constants": ("strength", "sizes", "count"),
-    "learned_weights": ("feedback", "strength"),
+    "learned_weights": ("rewards", "feedback", "strength"),
     "base_models": ("strength",),
     "learner_noise": ("gaps", "noise", "groups", "rates", "count"),
 }
