@@ -72,8 +72,8 @@ def base_models(
         A dataset over `base`, `model`, `optimiser`, and `base`, `strength` for the KL-regularised policies: the
         `location`, where the two actions have the same probability (NaN if nowhere), `tie`, the share of the entered
         one (of the two) at the tabular cliff, and `size`, 1 − tie, which a jump from a tie takes; `share` of it over
-        `position`. `kl_location`, and `kl_law`, where the gap is −β·logit of the base's share; `kl_share`. In
-        attributes the `cliff` of the table. `aggregated_gap`, over `position`, is Σ_s d(s)·gap(s) over the states of
+        `position`. `kl_location`, and `kl_law`, where the gap is −β·logit of the base's share (exact in bandits);
+        `kl_share`. In attributes the `cliff` of the table. `aggregated_gap`, over `position`, is Σ_s d(s)·gap(s) over the states of
         the watched group, with the visits and advantages of the flat policy, and `aggregated_cliff` is where it is 0:
         exact in bandits, whose visits depend on no policy. `hard_tie`, over base, is the share of the limit β → 0 at
         the cliff.

@@ -42,9 +42,9 @@ class Found(NamedTuple):
     multiplier: np.ndarray
 
 
-def capped(feedback: np.ndarray, spread: float) -> np.ndarray:
-    """Feedback with numbers for infinity and for 0, given the largest difference of scores."""
-    most = ENDLESS / max(spread, 1e-300)
+def capped(feedback: np.ndarray, spread: float, dtype: Any) -> np.ndarray:
+    """Feedback with numbers for infinity and for 0, given the largest difference of scores and the arithmetic."""
+    most = min(ENDLESS, 0.01 / float(jnp.finfo(dtype).eps)) / max(spread, 1e-300)
     found = np.clip(feedback, -most, most)
     return np.where(np.abs(found) < 1 / most, 1 / most, found)
 
@@ -54,7 +54,7 @@ def of_two(system: System, feedback: np.ndarray, strength: np.ndarray) -> Found:
     fine = FINE * np.sinh(np.linspace(-1, 1, GRID) * np.arcsinh(FAR / FINE))
     ahead = differences(system, np.repeat(strength, GRID), np.tile(fine, len(strength))).reshape(len(strength), GRID)
     spread = float(np.abs(ahead).max())
-    zeta = capped(feedback, spread)
+    zeta = capped(feedback, spread, system.mdp.dtype)
     far = 1.01 * spread * np.abs(zeta) + 2 * FAR
     grid = np.concatenate([-far[:, None], np.tile(fine, (len(zeta), 1)), far[:, None]], axis=1)
     edge = np.concatenate([ahead[:, :1], ahead, ahead[:, -1:]], axis=1)
@@ -136,7 +136,7 @@ def of_many(
     keep = new.reshape(-1)
     w = found.reshape(-1, number)[keep]
     slope = np.asarray(slopes(system, alpha, jax.nn.softmax(pair.logits)))[keep]
-    finite = capped(feedback, 1.0)[f][keep]
+    finite = capped(feedback, 1.0, dtype)[f][keep]
     return Found(f[keep], k[keep], w, np.asarray(pair.policy)[keep], multipliers(finite, w, slope))
 
 

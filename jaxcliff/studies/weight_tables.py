@@ -125,7 +125,7 @@ def constants(grid: Grid, found: Found, lip: np.ndarray) -> dict[str, Any]:
     else:
         stable = found.multiplier < 1
         f, k = found.feedback[stable], found.strength[stable]
-        zeta = fixed_points.capped(grid.feedback, 1.0)[f]
+        zeta = fixed_points.capped(grid.feedback, 1.0, system.mdp.dtype)[f]
         # What a hard gate answers does not move at all.
         zeta = np.where(found.weights[stable].max(axis=-1) == 1, 0.0, zeta)
         given = grid.cast(zeta, grid.strength[k], found.weights[stable])
