@@ -73,10 +73,10 @@ def base_models(
         `location`, where the two actions have the same probability (NaN if nowhere), `tie`, the share of the entered
         one (of the two) at the tabular cliff, and `size`, 1 − tie, which a jump from a tie takes; `share` of it over
         `position`. `kl_location`, and `kl_law`, where the gap is −β·logit of the base's share (exact in bandits);
-        `kl_share`. In attributes the `cliff` of the table. `aggregated_gap`, over `position`, is Σ_s d(s)·gap(s) over the states of
-        the watched group, with the visits and advantages of the flat policy, and `aggregated_cliff` is where it is 0:
-        exact in bandits, whose visits depend on no policy. `hard_tie`, over base, is the share of the limit β → 0 at
-        the cliff.
+        `kl_share`. In attributes the `cliff` of the table. `aggregated_gap`, over `position`, is Σ_s d(s)·gap(s) over
+        the states of the watched group, with the visits and advantages of the flat policy, and `aggregated_cliff` is
+        where it is 0: exact in bandits, whose visits depend on no policy. Where they do, a group may jump elsewhere, and
+        from every base in another place. `hard_tie`, over base, is the share of the limit β → 0 at the cliff.
     """
     mdp, reward, direction, along = _given(mdp, reward, direction, positions)
     states, actions = mdp.reward.shape
