@@ -75,7 +75,7 @@ def base_models(
         `position`. `kl_location`, and `kl_law`, where the gap is −β·logit of the base's share (exact in bandits);
         `kl_share`. In attributes the `cliff` of the table. `aggregated_gap`, over `position`, is Σ_s d(s)·gap(s) over
         the states of the watched group, with the visits and advantages of the flat policy, and `aggregated_cliff` is
-        where it is 0: exact in bandits, whose visits depend on no policy. Where they do, a group may jump elsewhere, and
+        where it is 0: exact in bandits, whose visits depend on no policy. Where they do, a group may jump elsewhere,
         from every base in another place. `hard_tie`, over base, is the share of the limit β → 0 at the cliff.
     """
     mdp, reward, direction, along = _given(mdp, reward, direction, positions)
