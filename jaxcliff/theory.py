@@ -15,6 +15,8 @@ __all__ = [
     "gate_constant",
     "landing",
     "landing_time",
+    "learned_contraction",
+    "maximin_share",
     "mixture_bound",
     "regularizer_law",
     "safe_radius",
@@ -116,6 +118,25 @@ def gate_constant(sharpness: Numbers, gate_lipschitz: Numbers, span: Numbers) ->
     → ∞.
     """
     return 1 + sharpness * gate_lipschitz * span / 2
+
+
+def learned_contraction(feedback: Numbers, strength: Numbers, span: Numbers, steps: Numbers) -> Numbers:
+    """|ζ|·L³·span²/(16α): below 1, weights w = softmax(ζJ) learned with a soft policy have one fixed point.
+
+    The gate moves by |ζ|/4 per unit of a difference of returns, those by E[(A_i − A_j)²]/α per unit of weight; span is
+    the largest of R_i − R_j. For two arms with rewards (c, 0) and (0, c) it is ζc²/(4α): the fixed point is one up to
+    there, and no farther.
+    """
+    return jnp.abs(feedback) * steps**3 * span**2 / (16 * strength)
+
+
+def maximin_share(first: Numbers, second: Numbers) -> Numbers:
+    """Δ₂/(Δ₁ + Δ₂): the share of the first of two arms that is best against the worse of two opposed rewards.
+
+    The first reward prefers the first arm by Δ₁, the second one the second arm by Δ₂. It moves by at most 1/(Δ₁ + Δ₂)
+    per unit of either gap, while the weights stand where the best single arm is at a tie.
+    """
+    return second / (first + second)
 
 
 def mixture_bound(weights: Numbers, other: Numbers, span: Numbers) -> Numbers:

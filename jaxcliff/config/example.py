@@ -28,6 +28,7 @@ LISTS = {
     "noise": "[0.5, 1.0]",
     "groups": "[4, 8, 16]",
     "rates": "[0.4, 0.8, 1.6]",
+    "feedback": '{ start = 0.03, stop = 30, count = 13, spacing = "geometric" }',
     "extent": "[-1.0, 1.0, -1.0, 1.0]",
 }
 VALUES = {
@@ -40,6 +41,10 @@ VALUES = {
     "batch": "4096",
     "tie_tolerance": "1e-6",
     "confidence": "0.95",
+    "bases": '["flat", "peaked", "against"]',
+    "models": '["tabular", "low_rank", "aggregated", "escort"]',
+    "optimisers": '["ascent", "adam"]',
+    "rank": "8",
     "state": "0",
 }
 KINDS = {
@@ -61,6 +66,8 @@ USED = {
     "flip_frequency": ("count",),
     "aggregation_stability": ("count",),
     "constants": ("strength", "sizes", "count"),
+    "learned_weights": ("rewards", "feedback", "strength"),
+    "base_models": ("strength",),
     "learner_noise": ("gaps", "noise", "groups", "rates", "count"),
 }
 

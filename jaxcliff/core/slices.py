@@ -165,3 +165,17 @@ def compiled(lowered: Any, small: bool) -> Any:
     """A program; a small one with less effort."""
     options = _quick() if small else {}
     return lowered.compile(compiler_options=options) if options else lowered.compile()
+
+
+def quickly(function: Callable[..., Any], static: Sequence[str] = ()) -> Callable[..., Any]:
+    """A function that is compiled with less effort when it is called; inside no other program."""
+
+    @functools.cache
+    def program() -> Any:
+        return jax.jit(function, static_argnames=static, compiler_options=_quick() or None)
+
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        return program()(*args, **kwargs)
+
+    return called

@@ -2,12 +2,14 @@
 
 from jaxcliff.figures.advantages import advantages
 from jaxcliff.figures.aggregation import aggregation_stability
+from jaxcliff.figures.base_models import base_models
 from jaxcliff.figures.claims import claims
 from jaxcliff.figures.conflicts import conflicts
 from jaxcliff.figures.constants import constants
 from jaxcliff.figures.flips import flip_frequency
 from jaxcliff.figures.fragility import fragility
 from jaxcliff.figures.frontier import frontier
+from jaxcliff.figures.learned_weights import learned_weights
 from jaxcliff.figures.learner_noise import learner_noise
 from jaxcliff.figures.margins import margins
 from jaxcliff.figures.phase import phase_diagram, weight_triangle
@@ -22,12 +24,14 @@ from jaxcliff.figures.winners import winners_over_weights
 __all__ = [
     "advantages",
     "aggregation_stability",
+    "base_models",
     "claims",
     "conflicts",
     "constants",
     "flip_frequency",
     "fragility",
     "frontier",
+    "learned_weights",
     "learner_noise",
     "margins",
     "phase_diagram",

@@ -15,7 +15,7 @@ from jax import Array
 
 from jaxcliff.core import checks
 from jaxcliff.core.records import record, static
-from jaxcliff.core.types import Key, NumbersLike, Whole
+from jaxcliff.core.types import Key, Number, NumbersLike, Whole
 from jaxcliff.rewards.models import RewardModel
 
 
@@ -54,6 +54,29 @@ def low_rank(key: Key, states: Whole, actions: Whole, rank: Whole) -> LogLinear:
     """Logits from so few random features, of standard deviation 1/√rank."""
     shape = (int(states), int(actions), int(checks.whole(rank, "rank", 1)))
     return LogLinear(jax.random.normal(checks.random_key(key), shape) / jnp.sqrt(rank))
+
+
+@record
+class Escort:
+    """z = p·log|θ|, θ [S, A] from 1: the escort transform, π ∝ b·|θ|^p."""
+
+    power: Any
+    states: Any = static()
+    actions: Any = static()
+
+    def start(self, dtype: Any) -> Array:
+        return jnp.ones((self.states, self.actions), dtype)
+
+    def logits(self, theta: Array) -> Array:
+        size = jnp.maximum(jnp.abs(theta), jnp.finfo(theta.dtype).tiny)
+        return jnp.asarray(self.power, theta.dtype) * jnp.log(size)
+
+
+def escort(states: Whole, actions: Whole, power: Number = 2.0) -> Escort:
+    """Policies in proportion to |θ|^p, which leave a corner faster than those of logits do."""
+    if not checks.number(power, "power") >= 1:
+        raise ValueError(f"the power of an escort transform is at least 1, not {checks.shown(power)}")
+    return Escort(power, checks.whole(states, "states", 1), checks.whole(actions, "actions", 1))
 
 
 @record

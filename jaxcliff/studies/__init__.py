@@ -1,9 +1,11 @@
 """One question each, answered as a labelled dataset (xarray) that carries the settings that made it."""
 
 from jaxcliff.studies.aggregation import aggregation_stability
+from jaxcliff.studies.base_models import base_models
 from jaxcliff.studies.constants import constants
 from jaxcliff.studies.flips import flip_frequency
 from jaxcliff.studies.frontier import frontier
+from jaxcliff.studies.learned_weights import learned_weights
 from jaxcliff.studies.learner_noise import learner_noise
 from jaxcliff.studies.phase import phase_diagram
 from jaxcliff.studies.ray import ray
@@ -14,9 +16,11 @@ from jaxcliff.studies.temperature import temperature_curve
 
 __all__ = [
     "aggregation_stability",
+    "base_models",
     "constants",
     "flip_frequency",
     "frontier",
+    "learned_weights",
     "learner_noise",
     "phase_diagram",
     "phase_scan",
