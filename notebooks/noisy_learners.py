@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Noisy learners
 #
-# Two answers whose rewards differ by .02, and scores with noise of standard deviation 1. The optimum knows the difference
-# exactly. What do a thousand runs of each learner make of it?
+# Two answers whose rewards differ by .02, and scores with noise of standard deviation 1. The optimum knows the
+# difference exactly. What do a thousand runs of each learner make of it?
 
 # %%
 # %matplotlib inline
@@ -20,7 +20,8 @@ answers = jc.problems.bandit([0.02, 0.0]).replace(labels=jc.Labels(actions=["bet
 # %% [markdown]
 # ## What is optimal
 #
-# The better answer, always; and the nearest cliff is .01 away. Entropy of strength .1 makes a slope of it: nearly a coin.
+# The better answer, always; and the nearest cliff is .01 away. Entropy of strength .1 makes a slope of it: nearly a
+# coin.
 
 # %%
 print(jc.nearest_cliff(answers).summary())
@@ -73,12 +74,14 @@ panel.set(xlabel="step", ylabel="entropy (nats)", ylim=(0, None))
 panel.legend(fontsize=7)
 plt.show()
 for name, course in courses.items():
-    print(f"{name}: advantages of size {float(course.advantage.mean()):.2f}, {float(course.dead.mean()):.1%} dead groups")
+    size, dead = float(course.advantage.mean()), float(course.dead.mean())
+    print(f"{name}: advantages of size {size:.2f}, {dead:.1%} dead groups")
 
 # %% [markdown]
 # ## The law
 #
-# Drift over diffusion is the same everywhere on the way, so where a learner lands is one logistic curve in L·ε·s·G/(ησ²).
+# Drift over diffusion is the same everywhere on the way, so where a learner lands is one logistic curve in
+# L·ε·s·G/(ησ²).
 
 # %%
 ds = jc.studies.learner_noise(key=jax.random.key(1), learner=jc.learners.dr_grpo(), count=256)

@@ -25,7 +25,7 @@ from jaxcliff.core.types import (
     Whole,
 )
 from jaxcliff.learners import Learner, dr_grpo
-from jaxcliff.learners.training import landings
+from jaxcliff.learners.landings import landings
 from jaxcliff.model.mdp import MDP, check_one
 from jaxcliff.model.provenance import Made
 from jaxcliff.problems.bandits import bandit

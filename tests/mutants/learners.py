@@ -34,14 +34,14 @@ MUTANTS = (
         "learners.py::test_sampled_gradients_are_unbiased_where_they_should_be",
     ),
     Mutant(
-        f"{LEARNERS}.training.landings",
+        f"{LEARNERS}.landings.landings",
         "every second pair of seeds is compared with the one before it",
         "jnp.where(which % 2 == 1, apart, 0)",
         "apart",
         f"{STUDIES}::test_where_a_noisy_learner_lands_is_a_logistic_law",
     ),
     Mutant(
-        f"{LEARNERS}.training.landings",
+        f"{LEARNERS}.landings.landings",
         "the next seed goes on from where the last one landed",
         "at = jax.tree.map(lambda x, y: jnp.where(ended, x, y), first, after)",
         "at = after",
