@@ -1,6 +1,7 @@
 """One question each, answered as a labelled dataset (xarray) that carries the settings that made it."""
 
 from jaxcliff.studies.aggregation import aggregation_stability
+from jaxcliff.studies.case_study import case_study
 from jaxcliff.studies.constants import constants
 from jaxcliff.studies.flips import flip_frequency
 from jaxcliff.studies.frontier import frontier
@@ -14,6 +15,7 @@ from jaxcliff.studies.temperature import temperature_curve
 
 __all__ = [
     "aggregation_stability",
+    "case_study",
     "constants",
     "flip_frequency",
     "frontier",
