@@ -2,6 +2,7 @@
 
 from jaxcliff.figures.advantages import advantages
 from jaxcliff.figures.aggregation import aggregation_stability
+from jaxcliff.figures.case_study import case_study
 from jaxcliff.figures.claims import claims
 from jaxcliff.figures.conflicts import conflicts
 from jaxcliff.figures.constants import constants
@@ -22,6 +23,7 @@ from jaxcliff.figures.winners import winners_over_weights
 __all__ = [
     "advantages",
     "aggregation_stability",
+    "case_study",
     "claims",
     "conflicts",
     "constants",

@@ -28,7 +28,7 @@ GRID, TRIALS = 57, 13  # positions, and those of the learner
 CLIFFS = 2  # of which both sides are looked at
 LANES, FILLED = 64, (5, 6)  # rewards are filled up to multiples of it, bandits to this size: they share programs
 BESIDE = 1e-6  # of the knob's range: how far from a cliff its two sides are
-STEPS, RATE, LEASH = 300, 0.1, 0.001  # of the learner
+STEPS, RATE, LEASH = 600, 0.3, 0.001  # of the learner
 MOST = 2**20  # answers
 
 
