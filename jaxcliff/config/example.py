@@ -28,6 +28,7 @@ LISTS = {
     "noise": "[0.5, 1.0]",
     "groups": "[4, 8, 16]",
     "rates": "[0.4, 0.8, 1.6]",
+    "weights": "[0.1, 0.3, 0.9]",
     "extent": "[-1.0, 1.0, -1.0, 1.0]",
 }
 VALUES = {
@@ -35,6 +36,10 @@ VALUES = {
     "count": "64",
     "resolution": "64",
     "weights": "[0.5, 0.3, 0.2]",
+    "case": '"grader"',
+    "quantities": '["cheating"]',
+    "axis": '"penalty"',
+    "knobs": "{ honest = 0.5 }",
     "names": '["helpful", "honest", "harmless"]',
     "chunk": "{ strength = 4 }",
     "batch": "4096",
@@ -61,6 +66,9 @@ USED = {
     "flip_frequency": ("count",),
     "aggregation_stability": ("count",),
     "constants": ("strength", "sizes", "count"),
+    "case_study": ("count",),
+    "survival_floor": ("count",),
+    "perturbed_models": ("count",),
     "learner_noise": ("gaps", "noise", "groups", "rates", "count"),
 }
 

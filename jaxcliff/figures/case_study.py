@@ -99,7 +99,7 @@ def _panel(panel: Axes, ds: xr.Dataset, quantity: int, looks: Looks) -> None:
     _optimum(panel, one, looks)
     if "paper" in looks:
         read = ds.reading_of.values == quantity
-        at, value, error = (ds[name].values[read] for name in ("reading_at", "reading", "reading_error"))
+        at, value, error = (ds[name].values[read] for name in ("reading_at", "reading_value", "reading_error"))
         said, shade = looks["paper"]
         panel.errorbar(at, value, error, fmt="*", ms=8, mfc="white", color=shade, lw=1, zorder=5, label=said)
     meaning = re.split("[:;]", ds.position.attrs["long_name"])[0]

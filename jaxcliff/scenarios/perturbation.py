@@ -144,7 +144,9 @@ SCENARIO = Scenario(
             for name, values in CHART.items()
         ),
         *(
-            Readings(name, "removed", (0.0, 200.0), (CHART[name][0] / 100, CHART[name][2] / 100), 0.001, "models 1 and 3")
+            Readings(
+                name, "removed", (0.0, 200.0), (CHART[name][0] / 100, CHART[name][2] / 100), 0.001, "models 1 and 3"
+            )
             for name in BENCHMARKS
         ),
     ),

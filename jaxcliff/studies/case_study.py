@@ -132,7 +132,7 @@ def case_study(
         "lost": (("map", "position"), lost[:, grid], {"units": "reward"}),
         "kl": (("map", "position"), kl[:, grid], {"units": "nats"}),
         "beside": (("quantity", "map", "cliff", "side"), beside),
-        "first": ("cliff", found.cliffs == found.case.threshold(found.axis, **found.knobs)),
+        "first": ("cliff", np.asarray(found.cliffs == found.case.threshold(found.axis, **found.knobs))),
     }
     coords: dict[str, Any] = {
         "position": ("position", found.positions, {"long_name": found.case.knob(found.axis).meaning}),
@@ -176,9 +176,9 @@ def _asked(case: Any, axis: Any, quantities: Any, knobs: Any, positions: Any, st
         grid = checks.numbers(positions, "positions")
         if grid.ndim != 1 or len(grid) < 2 or not (np.diff(grid) > 0).all():
             raise ValueError(f"positions must be increasing numbers, at least two, not {checks.shown(positions)}")
-    first, every = scenario.threshold(axis, **others), scenario.cliffs(axis, **others)
-    seen = [x for x in every if grid[0] <= x <= grid[-1]]
-    cliffs = np.sort(sorted(seen, key=lambda x: abs(x - first))[:CLIFFS])
+    at, seen = scenario.threshold(axis, **others), np.array(scenario.cliffs(axis, **others))
+    seen = seen[(seen >= grid[0]) & (seen <= grid[-1])]
+    cliffs = np.sort(seen[np.argsort(np.abs(seen - at), kind="stable")][:CLIFFS])
     values = np.concatenate([grid, _sides(scenario, axis, cliffs)])
     spare = -len(values) % LANES
     return _Asked(
@@ -331,7 +331,7 @@ def _readings(found: _Asked) -> dict[str, Any]:
     return {
         "reading_of": ("reading", np.array(which, int)),
         "reading_at": ("reading", np.array(at, float)),
-        "reading": ("reading", np.array(value, float)),
+        "reading_value": ("reading", np.array(value, float)),
         "reading_error": ("reading", np.array(error, float)),
         "reading_source": ("reading", np.array(source, object)),
     }
