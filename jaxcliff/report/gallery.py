@@ -15,10 +15,10 @@ from jaxcliff.report import folder, readings
 
 FIRST_LINE = "Gallery of the paper's case studies, by jaxcliff"
 ABOUT = (
-    "Every figure has a knob on its x axis. Black is the optimum, which jumps at the vertical line; in colour are maps that "
-    "smooth it, or do not: KL from the policy before training, entropy, the best of several answers, and GRPO (means of "
-    "its runs, bars from the least to the most). Stars are the paper's numbers. Below, a number of the paper and the "
-    f"model agree if they differ by no more than {readings.FEW} times the accuracy to which it was read."
+    "Every figure has a knob on its x axis. Black is the optimum, which jumps at the vertical line; in colour are maps "
+    "that smooth it, or do not: KL from the policy before training, entropy, the best of several answers, and GRPO "
+    "(means of its runs, bars from the least to the most). Stars are the paper's numbers. Below, a number of the paper "
+    f"and the model agree if they differ by no more than {readings.FEW} times the accuracy to which it was read."
 )
 # What tells explanations apart, by the scenario that it belongs to.
 EXPERIMENTS = {

@@ -74,8 +74,8 @@ def _best_of(ds: xr.Dataset) -> str:
     kl, own = (float(ds.kl.sel(map=name).mean()) for name in ("kl", "best of N"))
     return (
         f"The best of {ds.attrs['best_of']} answers jumps there too, from {_number(four[0])} by "
-        f"{_number(abs(four[2] - four[0]))}, and costs {_number(own)} nats; KL costs {_number(kl)} nats on average, as much as the "
-        f"best of {ds.attrs['matched']}."
+        f"{_number(abs(four[2] - four[0]))}, and costs {_number(own)} nats; KL costs {_number(kl)} nats on average, "
+        f"as much as the best of {ds.attrs['matched']}."
     )
 
 
@@ -93,9 +93,9 @@ def _learned(ds: xr.Dataset) -> str:
     jump = int(np.abs(np.diff(mean)).argmax())
     between = " and ".join(_number(float(x)) for x in ds.trial[jump : jump + 2])
     return (
-        f"{ds.attrs['learner']}, {many(ds.sizes['run'], 'run')} each: the largest step of the mean of {ds['quantity'].values[most]} is by "
-        f"{_number(abs(mean[jump + 1] - mean[jump]))}, between {ds.attrs['axis']} = {between}; equal runs differ by up "
-        f"to {_number(float(spread[i]))} (at {at})."
+        f"{ds.attrs['learner']}, {many(ds.sizes['run'], 'run')} each: the largest step of the mean of "
+        f"{ds['quantity'].values[most]} is by {_number(abs(mean[jump + 1] - mean[jump]))}, between "
+        f"{ds.attrs['axis']} = {between}; equal runs differ by up to {_number(float(spread[i]))} (at {at})."
     )
 
 
@@ -152,12 +152,12 @@ def survival_floor(ds: xr.Dataset) -> str:
         for j, kind in enumerate(ds.obeys.values)
         if bool(ds.below[i, j])
     ]
-    margin = float((ds.pool_ratio - ds.pool_floor).min())
+    margin = ds.pool_ratio.values - ds.pool_floor.values
     return (
         f"The survival floor. {len(told)} of {ds.below.size} cells of table 1 keep less of their obedience than any "
         f"tilt by correctness would leave: {'; '.join(told)}. Of {ds.sizes['pool']:,} random pools that were tilted "
-        f"{int((ds.pool_ratio < ds.pool_floor).sum())} fell below their floor (the nearest is {_number(margin)} off). Pools of prompts that differ weaken the "
-        "floor: this is evidence, no proof."
+        f"{int((margin < 0).sum())} fell below their floor (the nearest is {_number(float(margin.min()))} above). "
+        "Pools of prompts that differ weaken the floor: this is evidence, no proof."
     )
 
 

@@ -118,6 +118,7 @@ def case_study(
     acts = policies.optimal_actions(solve(problem.mdp, problem.rewards), tolerance, absolute=True)
     several, said = _maps(problem, acts, found, checks.whole(best_of, "best_of", 1))
     lost, kl = _prices(problem, several)
+    unsure = np.asarray(acts.undecided).any(axis=(-2, -1))
     measured = found.measured(several, found.values)
     low, high = _extremes(acts, found)
     size, edges = len(found.positions), len(found.cliffs)
@@ -128,7 +129,7 @@ def case_study(
         "measured": (("quantity", "map", "position"), measured[..., grid]),
         "hard_low": (dims, low[:, grid]),
         "hard_high": (dims, high[:, grid]),
-        "undecided": ("position", np.asarray(acts.undecided).any(axis=(-2, -1))[grid]),
+        "undecided": ("position", np.reshape(unsure, -1)[grid]),
         "lost": (("map", "position"), lost[:, grid], {"units": "reward"}),
         "kl": (("map", "position"), kl[:, grid], {"units": "nats"}),
         "beside": (("quantity", "map", "cliff", "side"), beside),

@@ -8,10 +8,11 @@ than that between two runs of the same training, which the paper has not.
 import numpy as np
 import xarray as xr
 
-from jaxcliff import family, learners, policies, scenarios
+from jaxcliff import learners, policies, scenarios
 from jaxcliff.cliffs.radius import nearest_cliff
 from jaxcliff.core import checks
 from jaxcliff.core.types import Dataset, Key, NumbersLike, Whole
+from jaxcliff.geometry import family
 from jaxcliff.scenarios import perturbation
 from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.solvers.solve import solve
