@@ -7,37 +7,25 @@ strength, the best of N answers, as many as have a strength's price in KL, and a
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from jaxcliff import learners, metrics, policies, scenarios
+from jaxcliff import learners, policies, scenarios
 from jaxcliff.core import checks
 from jaxcliff.core.types import CaseLike, Dataset, Key, KnobsLike, Names, Number, NumbersLike, Whole, Word
-from jaxcliff.model.mdp import MDP
-from jaxcliff.operators.regularizers import KL, Entropy
 from jaxcliff.policies.sets import ActionSets
 from jaxcliff.scenarios import Scenario
 from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.solvers.solve import solve
+from jaxcliff.studies.case_maps import MAPS, Problem, maps_of, prices_of, problem_of
 from jaxcliff.studies.learner import Learner, asked, ready
 
-MAPS = ("uniform", "kl", "entropy", "best of N", "matched best of N")
 SIDES = ("below", "on", "above")
 GRID, TRIALS = 57, 13  # positions, and those of the learner
 CLIFFS = 2  # of which both sides are looked at
-LANES, FILLED = 64, (5, 6)  # rewards are filled up to multiples of it, bandits to this size: they share programs
+LANES = 64  # rewards are filled up to multiples of it, so that scenarios share programs
 BESIDE = 1e-6  # of the knob's range: how far from a cliff its two sides are
 STEPS, RATE, LEASH = 600, 0.3, 0.001  # of the learner
-MOST = 2**20  # answers
-
-
-class _Problem(NamedTuple):
-    """A problem, rewards [B, S, A], and the base."""
-
-    mdp: MDP
-    rewards: np.ndarray
-    base: np.ndarray
 
 
 class _Asked(NamedTuple):
@@ -51,6 +39,11 @@ class _Asked(NamedTuple):
     positions: np.ndarray
     cliffs: np.ndarray
     values: np.ndarray
+
+    def problem(self, values: np.ndarray) -> Problem:
+        """The scenario under rewards at values of the knob."""
+        rewards = self.case.along(values, self.axis, **self.knobs)
+        return problem_of(self.case.mdp(**self.knobs), rewards, self.case.base(**self.knobs))
 
     def measured(self, several: Any, values: Any) -> np.ndarray:
         """The quantities of policies [..., B, S, A] at values of the knob, [Q, ..., B]."""
@@ -112,12 +105,12 @@ def case_study(
     ready(learner, key)
     found = _asked(case, axis, quantities, knobs, positions, strength)
     count = checks.whole(count, "count", 0)
-    problem = _problem(found, found.values)
+    problem = found.problem(found.values)
     scale = max(1.0, float(np.abs(problem.rewards).max()))
     tolerance = float(tie_tolerance_of(problem.mdp.dtype, tie_tolerance)) * scale
     acts = policies.optimal_actions(solve(problem.mdp, problem.rewards), tolerance, absolute=True)
-    several, said = _maps(problem, acts, found, checks.whole(best_of, "best_of", 1))
-    lost, kl = _prices(problem, several)
+    several, said = maps_of(problem, acts, found.strength, checks.whole(best_of, "best_of", 1), len(found.positions))
+    lost, kl = prices_of(problem, several)
     unsure = np.asarray(acts.undecided).any(axis=(-2, -1))
     measured = found.measured(several, found.values)
     low, high = _extremes(acts, found)
@@ -215,76 +208,6 @@ def _in_view(case: Scenario, axis: str, knobs: dict[str, Any], strength: float) 
     return max(knob.low, at - reach), min(knob.high, at + reach)
 
 
-def _problem(found: _Asked, values: np.ndarray) -> _Problem:
-    """The scenario under rewards at values of the knob; a small bandit with contexts and actions that do not count."""
-    mdp, base = found.case.mdp(**found.knobs), found.case.base(**found.knobs)
-    rewards = found.case.along(values, found.axis, **found.knobs)
-    spare = np.subtract(FILLED, base.shape)
-    if mdp.transitions is not None or (spare < 0).any():
-        return _Problem(mdp, rewards, base)
-    around = [(0, int(n)) for n in spare]
-    legal = np.ones(base.shape, bool) if mdp.legal is None else np.asarray(mdp.legal)
-    filled, legal = (np.pad(x, around) for x in (base, legal))
-    filled[len(base) :, 0] = legal[len(base) :, 0] = 1
-    rewards = np.pad(rewards, [(0, 0), *around])
-    initial = np.pad(np.asarray(mdp.initial), around[:1])
-    return _Problem(MDP(None, rewards[0].astype(mdp.dtype), initial=initial, legal=legal), rewards, filled)
-
-
-def _maps(problem: _Problem, acts: ActionSets, found: _Asked, best_of: int) -> tuple[np.ndarray, dict[str, Any]]:
-    """Policies of `MAPS`, [M, B, S, A]; without the best of N where answers are no tree."""
-    mdp, rewards, base = problem
-    soft = [
-        np.asarray(solve(mdp, rewards, regularizer=regularizer).policy)
-        for regularizer in (KL(found.strength, base), Entropy(found.strength))
-    ]
-    several = [np.asarray(policies.uniform(acts)), *soft]
-    try:
-        best = np.asarray(policies.best_of(mdp, rewards, base, best_of))
-    except ValueError as error:
-        if "best_of is exact for" not in str(error):
-            raise
-        return np.stack(several), {}
-    size = len(found.positions)
-    price = _prices(problem, soft[0][None])[1][0, :size].mean()
-    matched, policy = _matched(problem, float(price), size)
-    return np.stack([*several, best, policy]), {"best_of": best_of, "matched": matched}
-
-
-def _matched(problem: _Problem, price: float, size: int) -> tuple[int, np.ndarray]:
-    """The N whose best of N has, on average over the positions, the KL that is nearest to a price, by bisection."""
-
-    def at(number: int) -> tuple[float, np.ndarray]:
-        policy = np.asarray(policies.best_of(*problem, number))
-        return float(_prices(problem, policy[None])[1][0, :size].mean()), policy
-
-    few, many = 1, 2
-    lower, upper = at(1), at(2)
-    while upper[0] < price and many < MOST:
-        few, many, lower = many, 2 * many, upper
-        upper = at(many)
-    while many - few > 1:
-        middle = (few + many) // 2
-        there = at(middle)
-        if there[0] < price:
-            few, lower = middle, there
-        else:
-            many, upper = middle, there
-    return (many, upper[1]) if abs(upper[0] - price) < abs(lower[0] - price) else (few, lower[1])
-
-
-def _prices(problem: _Problem, several: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of policies [M, B, S, A]: what they give away of the best of them all, the first, and their KL to the base."""
-    mdp, rewards, base = problem
-    taken = np.stack([np.asarray(metrics.occupancy(mdp, jnp.asarray(each, mdp.dtype))) for each in several])
-    earned = np.sum(np.where(np.asarray(mdp.decisions), taken * rewards, 0), axis=(-2, -1))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        each = np.where(several > 0, several * (np.log(several) - np.log(base)), 0).sum(axis=-1)
-    visits = taken.sum(axis=-1)
-    kl = np.where(visits > 0, visits * each, 0).sum(axis=-1)
-    return np.maximum(earned[:1] - earned, 0), kl
-
-
 def _extremes(acts: ActionSets, found: _Asked) -> tuple[np.ndarray, np.ndarray]:
     """The least and the most of each quantity, [Q, B], over optimal policies that prefer one action."""
     may = np.asarray(acts.optimal | acts.undecided)
@@ -295,7 +218,7 @@ def _extremes(acts: ActionSets, found: _Asked) -> tuple[np.ndarray, np.ndarray]:
     return np.min(each, axis=0), np.max(each, axis=0)
 
 
-def _learner_of(found: _Asked, problem: _Problem) -> learners.Learner:
+def _learner_of(found: _Asked, problem: Problem) -> learners.Learner:
     """GRPO from the base of a scenario; groups, rate and noise are the scenario's where it has them."""
     setting = found.case.setting(**found.knobs)
     own = {name: getattr(setting, name) for name in ("group", "rate", "noise") if hasattr(setting, name)}
@@ -309,7 +232,7 @@ def _learned(learner: Any, found: _Asked, key: Any, trials: Any, count: int) -> 
     """What a learner makes of some positions, several times each."""
     some = checks.whole(trials, "trials", 2)
     at = np.linspace(found.positions[0], found.positions[-1], some)
-    problem = _problem(found, np.repeat(at, count))
+    problem = found.problem(np.repeat(at, count))
     if learner is None:
         policy = asked(_learner_of(found, problem), problem.mdp, problem.rewards, key)
     else:
