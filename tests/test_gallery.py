@@ -63,11 +63,11 @@ def assert_told(folder, name):
 @needs_x64
 def test_a_folder_has_all_of_its_pages(made):
     assert {p.name for p in made.iterdir()} == {"README.txt"} | {
-        f"{page}.{form}" for page in PAGES for form in ("png", "pdf", "zarr")
+        f"{page}.{form}" for page in PAGES for form in ("png", "zarr")
     }
     assert list(paragraphs(made)) == PAGES
     for page in PAGES:
-        assert (made / f"{page}.png").stat().st_size > 20_000
+        assert (made / f"{page}.png").stat().st_size > 10_000
 
 
 @needs_x64

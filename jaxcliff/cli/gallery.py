@@ -14,7 +14,7 @@ def add(commands: Any) -> None:
     gallery.add_argument("names", nargs="*", metavar="NAME", help="which case studies, such as lcpo (default: all)")
     gallery.add_argument("--out", default="gallery", help="folder to write (default: gallery)")
     gallery.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
-    gallery.add_argument("--quick", action="store_true", help="learners at fewer places, and fewer of them")
+    gallery.add_argument("--quick", action="store_true", help="learners at fewer places, fewer of them, and no PDFs")
 
 
 def run(options: argparse.Namespace, say: Callable[[str], None]) -> None:

@@ -48,7 +48,7 @@ def names_of(given: list[str]) -> list[str]:
 
 
 def write(given: list[str], out: Path, *, seed: int, quick: bool, say: Callable[[str], None]) -> None:
-    """Makes the folder `out`: README.txt, and per page a PNG, a PDF and the data as zarr.
+    """Makes the folder `out`: README.txt, and per page a PNG, a PDF (unless `quick`) and the data as zarr.
 
     An older gallery is written over; a folder with anything else under these names is refused.
     """
@@ -59,9 +59,10 @@ def write(given: list[str], out: Path, *, seed: int, quick: bool, say: Callable[
     for page in pages(names_of(given), seed, quick):
         page.data.attrs["gallery_seed"] = seed
         page.data.to_zarr(out / f"{page.name}.zarr", mode="w", consolidated=False)
-        for suffix, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
-            page.figure.savefig(out / f"{page.name}.{suffix}", dpi=300, metadata=metadata)
-        files = f"{page.name}.png, {page.name}.pdf (data: {page.name}.zarr)"
+        forms: dict[str, Any] = {"png": {"Software": None}} | ({} if quick else {"pdf": {"CreationDate": None}})
+        for suffix, metadata in forms.items():
+            page.figure.savefig(out / f"{page.name}.{suffix}", dpi=150 if quick else 300, metadata=metadata)
+        files = f"{', '.join(f'{page.name}.{suffix}' for suffix in forms)} (data: {page.name}.zarr)"
         paragraphs = [textwrap.fill(part, 100) for part in page.text.split("\n")]
         text.append("\n".join([files, *paragraphs]))
         (out / folder.README).write_text("\n\n".join(text) + "\n", encoding="utf-8")
@@ -84,6 +85,6 @@ def _case(name: str, key: Any, quick: bool) -> Page:
 
 def _experiment(name: str, key: Any, quick: bool) -> Page:
     options: dict[str, Any] = {"irrelevant_alternatives": {"steps": 1000, "rate": 4.0} if quick else {}}
-    options |= {"survival_floor": {"key": key}, "perturbed_models": {"key": key, "count": 4 if quick else 8}}
+    options |= {"survival_floor": {"key": key}, "perturbed_models": {"key": key, "count": 7 if quick else 26}}
     ds = functools.partial(getattr(studies, name), **options.get(name, {}))()
     return Page(name, ds, getattr(figures, name)(ds), getattr(readings, name)(ds))

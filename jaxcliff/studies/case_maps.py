@@ -1,18 +1,21 @@
 """What policy maps make of the rewards of a scenario: one batch for each, and what they cost."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcliff import metrics, policies
+from jaxcliff import learners, metrics, policies
 from jaxcliff.model.mdp import MDP
 from jaxcliff.operators.regularizers import KL, Entropy
 from jaxcliff.policies.sets import ActionSets
+from jaxcliff.scenarios import Scenario
 from jaxcliff.solvers.solve import solve
 
 MAPS = ("uniform", "kl", "entropy", "best of N", "matched best of N")
-FILLED = (5, 6)  # bandits are filled up to this size, so that they share programs
+LANES, FILLED = 64, (5, 6)  # rewards are filled up to multiples of it, bandits to this size: they share programs
+STEPS, RATE, LEASH = 600, 0.3, 0.001  # of the learner
 MOST = 2**20  # answers
 
 
@@ -31,11 +34,26 @@ def problem_of(mdp: MDP, rewards: np.ndarray, base: np.ndarray) -> Problem:
         return Problem(mdp, rewards, base)
     around = [(0, int(n)) for n in spare]
     legal = np.ones(base.shape, bool) if mdp.legal is None else np.asarray(mdp.legal)
-    filled, legal = (np.pad(x, around) for x in (base, legal))
-    filled[len(base) :, 0] = legal[len(base) :, 0] = 1
+    wide, legal = (np.pad(x, around) for x in (base, legal))
+    wide[len(base) :, 0] = legal[len(base) :, 0] = 1
     rewards = np.pad(rewards, [(0, 0), *around])
     initial = np.pad(np.asarray(mdp.initial), around[:1])
-    return Problem(MDP(None, rewards[0].astype(mdp.dtype), initial=initial, legal=legal), rewards, filled)
+    return Problem(MDP(None, rewards[0].astype(mdp.dtype), initial=initial, legal=legal), rewards, wide)
+
+
+def filled(values: np.ndarray) -> np.ndarray:
+    """The values, the last of them as often as it takes."""
+    return np.concatenate([values, np.repeat(values[-1:], -len(values) % LANES, axis=0)])
+
+
+def learner_of(case: Scenario, knobs: Mapping[str, Any], problem: Problem) -> learners.Learner:
+    """GRPO from the base of a scenario; groups, rate and noise are the scenario's where it has them."""
+    setting = case.setting(**knobs)
+    own = {name: getattr(setting, name) for name in ("group", "rate", "noise") if hasattr(setting, name)}
+    if problem.mdp.transitions is not None:  # answers of these scenarios pass every state at most once
+        own["length"] = problem.mdp.num_states
+    options = {"rate": RATE, "steps": STEPS, "leash": learners.leashes.k3(LEASH), "base": problem.base}
+    return learners.grpo(**(options | own))
 
 
 def maps_of(

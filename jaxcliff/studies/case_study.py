@@ -10,22 +10,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from jaxcliff import learners, policies, scenarios
+from jaxcliff import policies, scenarios
 from jaxcliff.core import checks
 from jaxcliff.core.types import CaseLike, Dataset, Key, KnobsLike, Names, Number, NumbersLike, Whole, Word
 from jaxcliff.policies.sets import ActionSets
 from jaxcliff.scenarios import Scenario
 from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.solvers.solve import solve
-from jaxcliff.studies.case_maps import MAPS, Problem, maps_of, prices_of, problem_of
+from jaxcliff.studies.case_maps import MAPS, STEPS, Problem, filled, learner_of, maps_of, prices_of, problem_of
 from jaxcliff.studies.learner import Learner, asked, ready
 
 SIDES = ("below", "on", "above")
 GRID, TRIALS = 57, 13  # positions, and those of the learner
 CLIFFS = 2  # of which both sides are looked at
-LANES = 64  # rewards are filled up to multiples of it, so that scenarios share programs
 BESIDE = 1e-6  # of the knob's range: how far from a cliff its two sides are
-STEPS, RATE, LEASH = 600, 0.3, 0.001  # of the learner
 
 
 class _Asked(NamedTuple):
@@ -174,10 +172,7 @@ def _asked(case: Any, axis: Any, quantities: Any, knobs: Any, positions: Any, st
     seen = seen[(seen >= grid[0]) & (seen <= grid[-1])]
     cliffs = np.sort(seen[np.argsort(np.abs(seen - at), kind="stable")][:CLIFFS])
     values = np.concatenate([grid, _sides(scenario, axis, cliffs)])
-    spare = -len(values) % LANES
-    return _Asked(
-        scenario, axis, others, chosen, strength, grid, cliffs, np.concatenate([values, np.repeat(grid[-1], spare)])
-    )
+    return _Asked(scenario, axis, others, chosen, strength, grid, cliffs, filled(values))
 
 
 def _as_observed(case: Scenario, knobs: Mapping[str, Any]) -> bool:
@@ -218,23 +213,13 @@ def _extremes(acts: ActionSets, found: _Asked) -> tuple[np.ndarray, np.ndarray]:
     return np.min(each, axis=0), np.max(each, axis=0)
 
 
-def _learner_of(found: _Asked, problem: Problem) -> learners.Learner:
-    """GRPO from the base of a scenario; groups, rate and noise are the scenario's where it has them."""
-    setting = found.case.setting(**found.knobs)
-    own = {name: getattr(setting, name) for name in ("group", "rate", "noise") if hasattr(setting, name)}
-    if problem.mdp.transitions is not None:  # answers of these scenarios pass every state at most once
-        own["length"] = problem.mdp.num_states
-    options = {"rate": RATE, "steps": STEPS, "leash": learners.leashes.k3(LEASH), "base": problem.base}
-    return learners.grpo(**(options | own))
-
-
 def _learned(learner: Any, found: _Asked, key: Any, trials: Any, count: int) -> xr.Dataset:
     """What a learner makes of some positions, several times each."""
     some = checks.whole(trials, "trials", 2)
     at = np.linspace(found.positions[0], found.positions[-1], some)
     problem = found.problem(np.repeat(at, count))
     if learner is None:
-        policy = asked(_learner_of(found, problem), problem.mdp, problem.rewards, key)
+        policy = asked(learner_of(found.case, found.knobs, problem), problem.mdp, problem.rewards, key)
     else:
         rewards = np.repeat(found.case.along(at, found.axis, **found.knobs), count, axis=0)
         policy = asked(learner, found.case.mdp(**found.knobs), rewards, key)

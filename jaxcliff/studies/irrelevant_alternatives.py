@@ -17,6 +17,7 @@ from jaxcliff.core.types import Dataset, Number, NumbersLike, Whole
 from jaxcliff.learners import Learner
 from jaxcliff.operators.regularizers import KL, Entropy
 from jaxcliff.solvers.solve import solve
+from jaxcliff.studies.case_maps import Problem, filled, problem_of
 
 NAMES = (
     "KL, one context",
@@ -51,19 +52,18 @@ def irrelevant_alternatives(
         raise ValueError(f"positions must be a list of penalties, not {checks.shown(positions)}")
     strength = case.strength if strength is None else checks.number(strength, "strength")
     steps, rate = checks.whole(steps, "steps", 1), checks.number(rate, "rate")
-    one = {"hackable": 1.0}
-    alone, base = case.mdp(**one), case.base(**one)
-    rewards = case.along(at, "penalty", **one)
-    natural = Learner(rate=1 / (strength * 50), steps=50, gradient="natural", base=base)
-    plain = Learner(rate=rate, steps=steps, gradient="exact", base=base)
+    alone, mixture = (_problem(case, at, hackable) for hackable in (1.0, case.setting().hackable))
+    natural = Learner(rate=1 / (strength * 50), steps=50, gradient="natural", base=alone.base)
+    plain = Learner(rate=rate, steps=steps, gradient="exact", base=alone.base)
+    key = jax.random.key(0)  # exact gradients draw nothing
     table = [
-        solve(alone, rewards, regularizer=KL(strength, base)).policy,
-        solve(alone, rewards, regularizer=Entropy(strength)).policy,
-        *(_learned(learner, alone, rewards) for learner in (natural, plain)),
-        solve(case.mdp(), case.along(at, "penalty"), regularizer=KL(strength, case.base())).policy,
+        solve(alone.mdp, alone.rewards, regularizer=KL(strength, alone.base)).policy,
+        solve(alone.mdp, alone.rewards, regularizer=Entropy(strength)).policy,
+        *(learner(alone.mdp, alone.rewards, key) for learner in (natural, plain)),
+        solve(mixture.mdp, mixture.rewards, regularizer=KL(strength, mixture.base)).policy,
     ]
-    mixed = [np.array([1.0, 0.0])] * 4 + [np.asarray(case.mdp().initial, float)]
-    odds = [_odds(np.asarray(policy, float), often) for policy, often in zip(table, mixed, strict=True)]
+    often = [np.asarray(each.mdp.initial, float) for each in (*[alone] * 4, mixture)]
+    odds = [_odds(np.asarray(policy, float)[: len(at)], x) for policy, x in zip(table, often, strict=True)]
     return xr.Dataset(
         {"odds": (("setting", "position"), np.stack(odds)), "tilt": ("setting", np.arange(len(NAMES)) < 3)}
         | _chart(case),
@@ -72,9 +72,10 @@ def irrelevant_alternatives(
     )
 
 
-def _learned(learner: Any, mdp: Any, rewards: np.ndarray) -> np.ndarray:
-    """An exact gradient draws nothing: its key is no matter."""
-    return np.asarray(learner(mdp, rewards, jax.random.key(0)))
+def _problem(case: scenarios.Scenario, at: np.ndarray, hackable: float) -> Problem:
+    """The scenario with so many contexts in which cheating is possible."""
+    rewards = case.along(filled(at), "penalty", hackable=hackable)
+    return problem_of(case.mdp(hackable=hackable), rewards, case.base(hackable=hackable))
 
 
 def _odds(policy: np.ndarray, often: np.ndarray) -> np.ndarray:

@@ -4,6 +4,8 @@ The full mixture is the average of the five that leave one out. A function that 
 at least as large there as at the worst of the five.
 """
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 
@@ -14,6 +16,7 @@ from jaxcliff.operators.regularizers import Entropy
 from jaxcliff.scenarios import data_mixture
 from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.solvers.solve import solve
+from jaxcliff.studies.case_maps import filled, problem_of
 
 EQUAL = 1 / data_mixture.N
 
@@ -22,7 +25,7 @@ def left_out(*, positions: NumbersLike | None = None, strength: NumbersLike = (0
     """The Out-Score over the share of each data set, of the scenario "data_mixture".
 
     Args:
-        positions: shares, increasing from 0 to that of equal parts, .2; 81 of them if not given.
+        positions: shares, increasing from 0 to that of equal parts, .2; 61 of them if not given.
         strength: of entropy, several.
 
     Returns:
@@ -33,7 +36,7 @@ def left_out(*, positions: NumbersLike | None = None, strength: NumbersLike = (0
         quasi-concave.
     """
     case = scenarios.get("data_mixture")
-    at = np.linspace(0, EQUAL, 81) if positions is None else checks.numbers(positions, "positions")
+    at = np.linspace(0, EQUAL, 61) if positions is None else checks.numbers(positions, "positions")
     if at.ndim != 1 or not len(at) or (np.diff(at) <= 0).any():
         raise ValueError(f"positions must be increasing shares, not {checks.shown(positions)}")
     several = np.atleast_1d(checks.numbers(strength, "strength"))
@@ -41,23 +44,24 @@ def left_out(*, positions: NumbersLike | None = None, strength: NumbersLike = (0
         raise ValueError(f"strength must be a list of positive numbers, not {checks.shown(strength)}")
     ends = np.concatenate([at, [0, EQUAL]])
     size = len(data_mixture.DOMAINS)
-    rewards = np.stack([case.along(ends, domain=i) for i in range(size)])
-    mdp = case.mdp()
-    tolerance = tie_tolerance_of(mdp.dtype, None)
-    acts = policies.optimal_actions(solve(mdp, rewards), tolerance, absolute=True)
-    soft = solve(mdp, rewards[:, None], regularizer=Entropy(several.astype(mdp.dtype)[:, None, None])).policy
-    hard = np.asarray(policies.uniform(acts))
-    scores = case.quantity(hard)
+    hard, soft = [], []
+    for domain in range(size):
+        problem = problem_of(case.mdp(), case.along(filled(ends), domain=domain), case.base())
+        mdp, rewards, _ = problem
+        acts = policies.optimal_actions(solve(mdp, rewards), tie_tolerance_of(mdp.dtype, None), absolute=True)
+        hard.append(_cut(policies.uniform(acts), len(ends)))
+        soft.append([_cut(solve(mdp, rewards, regularizer=Entropy(s)).policy, len(ends)) for s in several])
+    scores, softer = case.quantity(np.stack(hard)), case.quantity(np.array(soft))
     columns = data_mixture.COLUMNS
     own_chart = [data_mixture.BENEFITS[x][columns.index(x)] if x in columns else np.nan for x in data_mixture.DOMAINS]
-    own = [case.quantity(hard[i, -2], "own score", domain=i, share=0.0) for i in range(size)]
+    own = [case.quantity(hard[i][-2], "own score", domain=i, share=0.0) for i in range(size)]
     return xr.Dataset(
         {
             "hard": (("domain", "position"), scores[:, :-2]),
-            "soft": (("domain", "strength", "position"), case.quantity(soft)[..., :-2]),
+            "soft": (("domain", "strength", "position"), softer[..., :-2]),
             "chart": ("domain", np.array(data_mixture.OUT)),
             "hard_without": ("domain", scores[:, -2]),
-            "soft_without": (("domain", "strength"), case.quantity(soft)[..., -2]),
+            "soft_without": (("domain", "strength"), softer[..., -2]),
             "own": ("domain", np.array(own)),
             "own_chart": ("domain", np.array(own_chart)),
             "threshold": ("domain", np.array([case.threshold(domain=i) for i in range(size)])),
@@ -73,3 +77,8 @@ def left_out(*, positions: NumbersLike | None = None, strength: NumbersLike = (0
             "below_all": float(scores[:, -2].min() - scores[:, -1].max()),
         },
     )
+
+
+def _cut(policy: Any, count: int) -> np.ndarray:
+    """Without what the problem and its rewards were filled up with."""
+    return np.asarray(policy, float)[:count, :1, : data_mixture.N + 1]

@@ -8,7 +8,7 @@ than that between two runs of the same training, which the paper has not.
 import numpy as np
 import xarray as xr
 
-from jaxcliff import learners, policies, scenarios
+from jaxcliff import policies, scenarios
 from jaxcliff.cliffs.radius import nearest_cliff
 from jaxcliff.core import checks
 from jaxcliff.core.types import Dataset, Key, NumbersLike, Whole
@@ -16,6 +16,7 @@ from jaxcliff.geometry import family
 from jaxcliff.scenarios import perturbation
 from jaxcliff.solvers.solution import tie_tolerance_of
 from jaxcliff.solvers.solve import solve
+from jaxcliff.studies.case_maps import learner_of, problem_of
 from jaxcliff.studies.learner import Learner, asked, ready
 
 MODELS = ("model 1", "model 2", "model 3")
@@ -25,7 +26,7 @@ GAP = 0.05  # of the mixture, at every weight
 
 
 def perturbed_models(
-    *, key: Key, weights: NumbersLike | None = None, learner: Learner | None = None, count: Whole = 8
+    *, key: Key, weights: NumbersLike | None = None, learner: Learner | None = None, count: Whole = 26
 ) -> Dataset:
     """What amplifies a mistake of one model, and the changes of benchmarks from model 1 to models 2 and 3.
 
@@ -44,18 +45,22 @@ def perturbed_models(
     """
     ready(learner, key)
     count = checks.whole(count, "count", 2)
-    several = WEIGHTS if weights is None else np.atleast_1d(checks.numbers(weights, "weights"))
-    if several.ndim != 1 or not ((several > 0) & (several < 1)).all():
+    at = WEIGHTS if weights is None else np.atleast_1d(checks.numbers(weights, "weights"))
+    if at.ndim != 1 or not ((at > 0) & (at < 1)).all():
         raise ValueError(f"weights must be a list of numbers between 0 and 1, not {checks.shown(weights)}")
-    one, both = _distances(several)
+    one, both = _distances(at)
     case = scenarios.get("perturbation")
     mdp, base = case.mdp(), case.base()
     rewards = np.stack([case.rewards(**knobs).trained for knobs in KNOBS])
     acts = policies.optimal_actions(solve(mdp, rewards), tie_tolerance_of(mdp.dtype, None), absolute=True)
     hard = np.asarray(policies.uniform(acts), float)
-    used = learners.grpo(rate=0.3, steps=600, base=base) if learner is None else learner
-    runs = np.asarray(asked(used, mdp, np.repeat(rewards, count, axis=0), key), float)
-    runs = runs.reshape(len(rewards), count, *base.shape)
+    several = np.repeat(rewards, count, axis=0)
+    problem = problem_of(mdp, several, base)
+    if learner is None:
+        runs = asked(learner_of(case, {}, problem), problem.mdp, problem.rewards, key)
+    else:
+        runs = asked(learner, mdp, several, key)
+    runs = np.asarray(runs, float)[:, : len(base), : base.shape[1]].reshape(len(rewards), count, *base.shape)
     twins = [(i, j) for i in range(count) for j in range(i)]
     names = [*perturbation.CHART]
     chart = np.array([perturbation.CHART[name] for name in names]) / 100
@@ -68,8 +73,8 @@ def perturbed_models(
         {
             "one_entry": ("weight", one),
             "both_entries": ("weight", both),
-            "one_law": ("weight", GAP / several),
-            "both_law": ("weight", GAP / (2 * several)),
+            "one_law": ("weight", GAP / at),
+            "both_law": ("weight", GAP / (2 * at)),
             "chart": (dims, changes),
             "optimum": (dims, optimum),
             "learned": (dims, mean[:, 1:] - mean[:, :1]),
@@ -80,7 +85,7 @@ def perturbed_models(
             "moved_floor": np.mean([_apart(runs[0, i], runs[0, j]) for i, j in twins]),
         },
         {
-            "weight": several,
+            "weight": at,
             "benchmark": np.array(names, object),
             "change": np.array([f"{name} − {MODELS[0]}" for name in MODELS[1:]], object),
         },
