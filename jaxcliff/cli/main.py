@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxcliff.cli import atlas, audit, info, plot, run, verify
+from jaxcliff.cli import atlas, audit, gallery, info, plot, run, verify
 from jaxcliff.core.version import __version__
 
 MISTAKE, UNFINISHED, INTERRUPTED = 2, 3, 130  # exit statuses: another try as it is may help after the second
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="jaxcliff", description="Where optimal policies jump when rewards change.")
     parser.add_argument("--version", action="version", version=f"jaxcliff {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
-    for each in (atlas, audit, run, plot, info, verify):
+    for each in (atlas, audit, gallery, run, plot, info, verify):
         each.add(commands)
     options = parser.parse_args(arguments)
     try:

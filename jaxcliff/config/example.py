@@ -29,6 +29,7 @@ LISTS = {
     "groups": "[4, 8, 16]",
     "rates": "[0.4, 0.8, 1.6]",
     "feedback": '{ start = 0.03, stop = 30, count = 13, spacing = "geometric" }',
+    "weights": "[0.1, 0.3, 0.9]",
     "extent": "[-1.0, 1.0, -1.0, 1.0]",
 }
 VALUES = {
@@ -36,6 +37,10 @@ VALUES = {
     "count": "64",
     "resolution": "64",
     "weights": "[0.5, 0.3, 0.2]",
+    "case": '"grader"',
+    "quantities": '["cheating"]',
+    "axis": '"penalty"',
+    "knobs": "{ honest = 0.5 }",
     "names": '["helpful", "honest", "harmless"]',
     "chunk": "{ strength = 4 }",
     "batch": "4096",
@@ -68,6 +73,9 @@ USED = {
     "constants": ("strength", "sizes", "count"),
     "learned_weights": ("rewards", "feedback", "strength"),
     "base_models": ("strength",),
+    "case_study": ("count",),
+    "survival_floor": ("count",),
+    "perturbed_models": ("count",),
     "learner_noise": ("gaps", "noise", "groups", "rates", "count"),
 }
 

@@ -105,6 +105,8 @@ HELD: dict[Any, Any] = {
     types.WeightsLike: list[float],
     types.Rule: Literal["uniform", "first"],
     types.SettingsLike: dict[str, int],
+    types.CaseLike: str,
+    types.KnobsLike: dict[str, int | float],
 }
 PLAIN: dict[Any, Any] = {types.RewardLike: list[list[float]]}
 WORDS = {"string": "a word", "integer": "a whole number", "number": "a number", "boolean": "true or false"}

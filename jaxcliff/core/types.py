@@ -43,6 +43,8 @@ sentence.
 | `DevicesLike` | a list of JAX devices |
 | `ShardLike` | (i, n): a part, and how many there are |
 | `SettingsLike` | words → what JSON holds |
+| `CaseLike` | a scenario, or its name |
+| `KnobsLike` | knobs of a scenario → numbers |
 """
 
 from typing import TYPE_CHECKING, Any, NewType, TypeAlias
@@ -120,6 +122,8 @@ if TYPE_CHECKING:
     DevicesLike: TypeAlias = Sequence[jax.Device]
     ShardLike: TypeAlias = Sequence[int]
     SettingsLike: TypeAlias = Mapping[str, Any]
+    CaseLike: TypeAlias = Any
+    KnobsLike: TypeAlias = Mapping[str, Number]
 else:
     NumbersLike = NewType("NumbersLike", object)
     RewardLike = NewType("RewardLike", object)
@@ -154,3 +158,5 @@ else:
     DevicesLike = NewType("DevicesLike", object)
     ShardLike = NewType("ShardLike", object)
     SettingsLike = NewType("SettingsLike", object)
+    CaseLike = NewType("CaseLike", object)
+    KnobsLike = NewType("KnobsLike", object)

@@ -71,7 +71,7 @@ def best_of(
 
     >>> import jaxcliff as jc
     >>> mdp = jc.problems.bandit([1.0, 1.0, 0.0])
-    >>> jc.policies.best_of(mdp, None, [[0.25, 0.25, 0.5]], 2).tolist()
+    >>> jc.policies.best_of(mdp, None, [[0.25, 0.25, 0.5]], 2).round(4).tolist()
     [[0.375, 0.375, 0.25]]
     """
     check_one(mdp)

@@ -1,4 +1,4 @@
-"""The folder of an atlas: which problem it belongs to, and that nothing else gets mixed with it."""
+"""The folder of an atlas, or of a gallery: whose it is, and that nothing else gets mixed with it."""
 
 import re
 import shutil
@@ -43,6 +43,24 @@ def make_room(out: Path, heading: str, *, replace: bool) -> None:
         raise ValueError(
             f"{out}/ has the atlas of another problem ({name}); choose another folder (--out), or "
             "remove that atlas first (--replace)"
+        )
+    for path in there:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def make_gallery(out: Path, first_line: str, pages: tuple[str, ...]) -> None:
+    """Makes the folder for the gallery whose README.txt begins with this line; what an older one left is removed."""
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file; --out names a folder")
+    out.mkdir(parents=True, exist_ok=True)
+    readme = out / README
+    ours = [readme, *(out / f"{name}.{form}" for name in pages for form in FORMS)]
+    there = [path for path in ours if path.exists()]
+    first = readme.read_text(encoding="utf-8", errors="replace").split("\n")[0] if readme.is_file() else ""
+    if there and first != first_line:
+        raise ValueError(
+            f"{out}/ has a {there[0].name} that is of no gallery, and would be written over; choose another folder "
+            "(--out)"
         )
     for path in there:
         shutil.rmtree(path) if path.is_dir() else path.unlink()

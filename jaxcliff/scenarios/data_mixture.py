@@ -118,16 +118,19 @@ SCENARIO = Scenario(
         others={"share": _others_go},
     ),
     strength=0.02,
-    observed=tuple(
-        Readings(
-            f"{column} score",
-            "domain",
-            (0.0, 1, 2, 3, 4),
-            tuple(BENEFITS[name][i] for name in DOMAINS),
-            0.001,
-            "figure 5",
-        )
-        for i, column in enumerate(COLUMNS)
+    observed=(
+        *(
+            Readings(
+                f"{column} score",
+                "domain",
+                (0.0, 1, 2, 3, 4),
+                tuple(BENEFITS[name][i] for name in DOMAINS),
+                0.001,
+                "figure 5",
+            )
+            for i, column in enumerate(COLUMNS)
+        ),
+        Readings("Out-Score", "share", (0.0, 0.2), (OUT[0], 0.0), 0.001, "figure 5, without and with all of COCO"),
     ),
     doubts=(
         "The five Out-Scores are put in, as what each specialist scores outside: the model shows that they can jump "

@@ -204,6 +204,8 @@ SCENARIO = Scenario(
         _curve("Agentica-24K", (5800, 59.4)),
         _curve("DeepSeek-R1-1.5B", (9500, 51.2)),
         *_violins(),
+        Readings("length", "penalty", (0.0003,), (610.0,), 20.0, "L1-Exact asked for 512 tokens"),
+        Readings("accuracy", "penalty", (0.0003,), (0.377,), 0.005, "L1-Exact asked for 512 tokens"),
     ),
     doubts=(
         "The widths of the violins, .63 to 1.65 thousand tokens, are met by no single strength: 7.82 β/α is the same "

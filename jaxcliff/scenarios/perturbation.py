@@ -138,9 +138,17 @@ SCENARIO = Scenario(
         soft=soft,
     ),
     strength=0.01,
-    observed=tuple(
-        Readings(name, "model", (1.0, 2.0, 3.0), tuple(x / 100 for x in values), 0.001, "figure of the case study")
-        for name, values in CHART.items()
+    observed=(
+        *(
+            Readings(name, "model", (1.0, 2.0, 3.0), tuple(x / 100 for x in values), 0.001, "figure of the case study")
+            for name, values in CHART.items()
+        ),
+        *(
+            Readings(
+                name, "removed", (0.0, 200.0), (CHART[name][0] / 100, CHART[name][2] / 100), 0.001, "models 1 and 3"
+            )
+            for name in BENCHMARKS
+        ),
     ),
     doubts=(
         "How often each cue occurs in a benchmark was chosen so that the sizes of its changes are the chart's: only "

@@ -127,6 +127,8 @@ SCENARIO = Scenario(
         Readings("human approval", "training", (0.0, 1.0), (0.553, 0.646), 0.0005, "bars; their label says +9.4"),
         Readings("correctness", "training", (0.0, 1.0), (0.519, 0.502), 0.0005, "bars; their label says −1.8"),
         Readings("human error", "training", (0.0, 1.0), (0.418, 0.481), 0.0005, "bars; their label says +7.4"),
+        Readings("human approval", "audit", (0.0,), (0.646,), 0.0005, "bar after training"),
+        Readings("correctness", "audit", (0.0,), (0.502,), 0.0005, "bar after training"),
     ),
     doubts=(
         "The bars of human error differ by 6.3 points and their label says 7.4: with the label TPR and FPR of the "

@@ -37,7 +37,16 @@ def ready(learner: Learner | None, key: Any) -> Any:
 
 def learn(learner: Learner, mdp: MDP, base: Any, rewards: Any, key: Any) -> Learned:
     """Asks the learner once for the base and all rewards."""
-    rewards = placed(np.concatenate([np.asarray(base)[None], np.asarray(rewards)]).astype(mdp.dtype))
+    rewards = np.concatenate([np.asarray(base)[None], np.asarray(rewards)]).astype(mdp.dtype)
+    policies = asked(learner, mdp, rewards, key)
+    regret = np.asarray(metrics.regret(mdp, policies, placed(rewards)))
+    tv = np.asarray(metrics.largest_total_variation(policies[1:], policies[0]))
+    return Learned(tv, regret[1:], float(regret[0]))
+
+
+def asked(learner: Learner, mdp: MDP, rewards: Any, key: Any) -> np.ndarray:
+    """What the learner makes of rewards [B, S, A]: distributions over legal actions."""
+    rewards = placed(np.asarray(rewards).astype(mdp.dtype))
     found = checks.array(learner(mdp, rewards, ready(learner, key)), "what the learner returns")
     if found.shape != rewards.shape:
         raise ValueError(
@@ -53,6 +62,4 @@ def learn(learner: Learner, mdp: MDP, base: Any, rewards: Any, key: Any) -> Lear
             f"a learner must return distributions over legal actions; for reward {lane}, {mdp.labels.state(state)} it "
             f"returned {policies[lane, state].tolist()}"
         )
-    regret = np.asarray(metrics.regret(mdp, policies, rewards))
-    tv = np.asarray(metrics.largest_total_variation(policies[1:], policies[0]))
-    return Learned(tv, regret[1:], float(regret[0]))
+    return policies
