@@ -30,8 +30,8 @@ def bias(seeds: int) -> Rows:
         mdp = jc.problems.bandit(jnp.asarray(reward[0]))
         exact = _step(jc.learners.Learner(rate=1e-3, gradient="exact", base=base, steps=1), mdp, reward, 1)
         for name, options in _ESTIMATORS.items():
-            learner = jc.learners.Learner(rate=1e-3, base=base, steps=1, **options)
-            mean = _step(learner, mdp, reward, seeds)
+            learner = jc.learners.Learner(**{"rate": 1e-3, "base": base, "steps": 1} | options)
+            mean = _step(learner, mdp, reward, seeds) * 1e-3 / (learner.rate * learner.epochs)
             along = (mean * exact).sum() / (exact**2).sum()
             across = np.linalg.norm(mean - along * exact) / np.linalg.norm(mean)
             rows.append({"rewards": f"× {scale:g}", "estimator": name, "along": along, "across": across})
@@ -45,6 +45,8 @@ _ESTIMATORS: dict[str, dict[str, Any]] = {
     "the same, biased": {"advantage": BIASED},
     "ranks": {"advantage": "rank"},
     "tails (RiskPO)": {"advantage": "risk"},
+    "leave one out, 4 epochs, rate 1": {"advantage": "others", "epochs": 4, "rate": 1.0},
+    "the same, clip .2": {"advantage": "others", "epochs": 4, "rate": 1.0, "clip": (0.2, 0.2)},
 }
 
 
@@ -62,7 +64,7 @@ def collapse(seeds: int, learner: Any = None, steps: tuple[float, ...] = (0.1, 0
     share, law = [], []
     for group in (4, 8, 16):
         for sigma in (0.5, 2.0):
-            scale = 1.0 if not normal else _deviation(group, sigma)
+            scale = 1.0 if not normal else jc.theory.sample_deviation(sigma, group)
             taken = np.array(steps) * group * scale / (sigma * np.sqrt(group - 1))  # of all epochs
             rates = taken / learner.epochs
             gaps = (
@@ -94,12 +96,6 @@ def collapse(seeds: int, learner: Any = None, steps: tuple[float, ...] = (0.1, 0
         "mean deviation": (found - expected).mean(),
         "largest deviation": np.abs(found - expected).max(),
     }
-
-
-def _deviation(group: int, sigma: float) -> float:
-    from jaxcliff.studies.learner_noise import _unbiased_std
-
-    return _unbiased_std(group, sigma)
 
 
 def collapses(seeds: int) -> Rows:

@@ -3,6 +3,8 @@
 Labels refer to "The Policy Cliff" (arXiv 2507.20150).
 """
 
+import math
+
 import jax.numpy as jnp
 
 from jaxcliff.core.types import Numbers
@@ -20,6 +22,7 @@ __all__ = [
     "mixture_bound",
     "regularizer_law",
     "safe_radius",
+    "sample_deviation",
     "soft_jump",
     "soft_jump_linear",
     "sparsemax_jump",
@@ -101,6 +104,12 @@ def landing(limit: Numbers, drift: Numbers, diffusion: Numbers, start: Numbers =
     level = jnp.abs(far) < 1e-6
     below, whole = -jnp.expm1(-theta * (start + limit)), -jnp.expm1(-far)
     return jnp.where(level, (limit + start) / (2 * limit), below / jnp.where(level, 1, whole))
+
+
+def sample_deviation(noise: Numbers, count: int) -> Numbers:
+    """σ√(2/(G − 1))·Γ(G/2)/Γ((G − 1)/2): the mean standard deviation of G normal numbers, divided by G − 1."""
+    factor = math.exp(math.lgamma(count / 2) - math.lgamma((count - 1) / 2))
+    return noise * math.sqrt(2 / (count - 1)) * factor
 
 
 def landing_time(limit: Numbers, step: Numbers) -> Numbers:

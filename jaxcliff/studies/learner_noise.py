@@ -261,10 +261,9 @@ def _named(learner: Learner) -> str:
     return of if isinstance(of, str) else getattr(of, "__name__", type(of).__name__)
 
 
-def _unbiased_std(group: float, sigma: Any) -> Any:
-    """E of the standard deviation of a normal sample as trainers compute it, with G − 1."""
-    return sigma * math.sqrt(2 / (group - 1)) * math.exp(math.lgamma(group / 2) - math.lgamma((group - 1) / 2))
-
-
 # By what an advantage divides r − mean of the group, on average: (G, σ) → s.
-_SCALES: dict[str, Any] = {"mean": lambda g, _: 1.0, "others": lambda g, _: (g - 1) / g, "std": _unbiased_std}
+_SCALES: dict[str, Any] = {
+    "mean": lambda group, _: 1.0,
+    "others": lambda group, _: (group - 1) / group,
+    "std": lambda group, noise: theory.sample_deviation(noise, group),
+}
