@@ -1,6 +1,6 @@
 """The gallery: every case study of the paper as a figure, as data, and in plain words with the numbers of this run."""
 
-import functools
+import concurrent.futures
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +11,7 @@ import jax
 import xarray as xr
 
 from jaxcliff import figures, scenarios, studies
+from jaxcliff.core.devices import cores
 from jaxcliff.report import folder, readings
 
 FIRST_LINE = "Gallery of the paper's case studies, by jaxcliff"
@@ -71,20 +72,25 @@ def write(given: list[str], out: Path, *, seed: int, quick: bool, say: Callable[
 
 
 def pages(names: list[str], seed: int, quick: bool) -> Iterator[Page]:
-    """One after the other; each has a key of its own, whatever else is asked for."""
-    for name in names:
-        key = jax.random.fold_in(jax.random.key(seed), WRITTEN.index(name))
-        yield _experiment(name, key, quick) if name in EXPERIMENTS.values() else _case(name, key, quick)
+    """One after the other, computed by two threads: while one compiles, the other computes.
+
+    Each has a key of its own, whatever else is asked for.
+    """
+    keys = [jax.random.fold_in(jax.random.key(seed), WRITTEN.index(name)) for name in names]
+    with concurrent.futures.ThreadPoolExecutor(min(2, cores())) as pool:
+        computing = [pool.submit(_data, name, key, quick) for name, key in zip(names, keys, strict=True)]
+        try:
+            for name, data in zip(names, computing, strict=True):
+                kind, ds = name if name in EXPERIMENTS.values() else "case_study", data.result()
+                yield Page(name, ds, getattr(figures, kind)(ds), getattr(readings, kind)(ds))
+        finally:  # what is not begun is not wanted after a mistake or Ctrl-C
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _case(name: str, key: Any, quick: bool) -> Page:
-    options: dict[str, Any] = {"trials": 7, "count": 3} if quick else {}
-    ds = studies.case_study(name, key=key, **options)
-    return Page(name, ds, figures.case_study(ds), readings.case_study(ds))
-
-
-def _experiment(name: str, key: Any, quick: bool) -> Page:
+def _data(name: str, key: Any, quick: bool) -> Any:
+    if name not in EXPERIMENTS.values():
+        few: dict[str, Any] = {"trials": 7, "count": 3} if quick else {}
+        return studies.case_study(name, key=key, **few)
     options: dict[str, Any] = {"irrelevant_alternatives": {"steps": 1000, "rate": 4.0} if quick else {}}
     options |= {"survival_floor": {"key": key}, "perturbed_models": {"key": key, "count": 7 if quick else 26}}
-    ds = functools.partial(getattr(studies, name), **options.get(name, {}))()
-    return Page(name, ds, getattr(figures, name)(ds), getattr(readings, name)(ds))
+    return getattr(studies, name)(**options.get(name, {}))
