@@ -1,6 +1,18 @@
 """All mutants."""
 
-from tests.mutants import audits, certificates, geometry, learners, maps, problems, rewards, solvers, studies, sweeps
+from tests.mutants import (
+    audits,
+    cases,
+    certificates,
+    geometry,
+    learners,
+    maps,
+    problems,
+    rewards,
+    solvers,
+    studies,
+    sweeps,
+)
 
 MUTANTS = (
     *certificates.MUTANTS,
@@ -13,4 +25,5 @@ MUTANTS = (
     *sweeps.MUTANTS,
     *audits.MUTANTS,
     *learners.MUTANTS,
+    *cases.MUTANTS,
 )
